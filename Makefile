@@ -1,0 +1,54 @@
+# `make help` lists the targets. Everything runs out of .venv, which scripts/install makes from the lock files and which
+# is left alone while they are unchanged. Settings come from the environment or .env (see .env.example).
+
+MAKEFLAGS += --no-builtin-rules --no-print-directory
+SHELL := /bin/bash
+LOCKS := requirements.txt requirements-weights.txt pyproject.toml scripts/install
+
+.PHONY: help serve chat test bench bench-recall bench-answers demo crash compose-check clean
+.DEFAULT_GOAL := help
+
+help:  ## this list
+	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/\1\t\2/p' Makefile | while IFS=$$'\t' read -r target what; do \
+		printf '  make %-14s %s\n' "$$target" "$$what"; done
+
+.venv/.service: $(LOCKS)
+	@PYTHON="$(PYTHON)" scripts/install
+
+.venv/.dev: $(LOCKS) requirements-dev.txt
+	@PYTHON="$(PYTHON)" scripts/install dev
+
+serve: .venv/.service  ## run the service: http://127.0.0.1:8000, the API's documentation under /docs
+	@.venv/bin/mneme migrate
+	@exec .venv/bin/mneme serve
+
+chat: .venv/.service  ## talk to the service in this terminal
+	@exec .venv/bin/mneme chat
+
+test: .venv/.dev  ## ruff, mypy, and the tests with their coverage, on SQLite and PostgreSQL
+	.venv/bin/ruff check
+	.venv/bin/ruff format --check
+	.venv/bin/mypy
+	scripts/test-postgres run .venv/bin/python -m pytest --cov --cov-report=term
+
+bench: .venv/.dev  ## speed: a turn, a write, a read; many users at once
+	@exec .venv/bin/python -m benchmarks.speed
+
+bench-recall: .venv/.dev  ## how often the memory finds the evidence, against BM25 and pooled vectors
+	@exec .venv/bin/python -m benchmarks.recall
+
+bench-answers: .venv/.dev  ## how often the answer is right, with memory and without
+	@exec .venv/bin/python -m benchmarks.answers
+
+demo: .venv/.dev  ## a conversation over several sessions, showing what is recalled
+	@exec .venv/bin/python -m benchmarks.demo
+
+crash: .venv/.dev  ## kill the service while it writes, again and again, and check what it kept
+	@exec .venv/bin/python -m benchmarks.crash
+
+compose-check:  ## build, start, use and remove the docker-compose deployment (needs a Docker engine)
+	@exec scripts/compose-check
+
+clean:  ## remove .venv and what the tools left; never data/
+	rm -rf .venv .coverage coverage.xml .pytest_cache .mypy_cache .ruff_cache .hypothesis build *.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

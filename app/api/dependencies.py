@@ -1,0 +1,29 @@
+"""What routes ask for in their signatures."""
+
+from typing import Annotated
+
+from fastapi import Depends, Request
+
+from app.assistant.turn import Assistant
+from app.memories.memories import Memories
+from app.settings import Settings
+
+
+def _memories(request: Request) -> Memories:
+    memories: Memories = request.app.state.memories
+    return memories
+
+
+def _assistant(request: Request) -> Assistant:
+    assistant: Assistant = request.app.state.assistant
+    return assistant
+
+
+def _settings(request: Request) -> Settings:
+    settings: Settings = request.app.state.settings
+    return settings
+
+
+MemoriesDep = Annotated[Memories, Depends(_memories)]
+AssistantDep = Annotated[Assistant, Depends(_assistant)]
+SettingsDep = Annotated[Settings, Depends(_settings)]

@@ -1,0 +1,125 @@
+"""The one place that turns errors into problem+json (RFC 9457)."""
+
+import logging
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.encoders import jsonable_encoder
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from app.api.schemas import BadCursor
+from app.assistant.generator import GeneratorError
+from app.memories.memories import ForeignMemory, NotFound
+from app.memories.transfer import BadImport, UserExists
+from app.store.database import Conflict, StoreUnavailable
+
+logger = logging.getLogger(__name__)
+
+Problem = dict[str, Any]
+
+# What the OpenAPI page shows beside every route.
+RESPONSES: dict[int | str, dict[str, Any]] = {
+    status: {
+        "description": HTTPStatus(status).phrase,
+        "content": {
+            "application/problem+json": {
+                "example": {
+                    "type": "about:blank",
+                    "title": HTTPStatus(status).phrase,
+                    "status": status,
+                    "detail": detail,
+                    "instance": "/v1/…",
+                }
+            }
+        },
+    }
+    for status, detail in {
+        404: "no user ada",
+        422: "message: must not be blank",
+        503: "the database does not answer",
+    }.items()
+}
+
+_STATUS: dict[type[Exception], HTTPStatus] = {
+    NotFound: HTTPStatus.NOT_FOUND,
+    UserExists: HTTPStatus.CONFLICT,
+    Conflict: HTTPStatus.CONFLICT,
+    GeneratorError: HTTPStatus.BAD_GATEWAY,
+    ForeignMemory: HTTPStatus.SERVICE_UNAVAILABLE,
+    StoreUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
+}
+
+
+class TurnFailed(Exception):
+    """A turn whose message was kept but got no whole reply; `extra` tells which messages are in the log."""
+
+    def __init__(self, error: GeneratorError, extra: dict[str, Any]) -> None:
+        super().__init__(str(error))
+        self.extra = extra
+
+
+def problem(status: HTTPStatus, detail: str, instance: str, **extra: Any) -> Problem:
+    """The body of an error reply."""
+    plain = {"type": "about:blank", "title": status.phrase, "status": int(status), "detail": detail}
+    return {**plain, "instance": instance, **extra}
+
+
+def describe(error: Exception, instance: str) -> Problem:
+    """The problem that a typed error of the service is; an unknown one is our fault and tells nothing."""
+    if isinstance(error, TurnFailed):
+        return problem(HTTPStatus.BAD_GATEWAY, str(error), instance, **error.extra)
+    if isinstance(error, BadCursor):
+        entry = {"pointer": "#/cursor", "in": "query", "detail": "not a cursor of this list"}
+        detail = "cursor: not a cursor of this list"
+        return problem(HTTPStatus.UNPROCESSABLE_ENTITY, detail, instance, errors=[entry])
+    if isinstance(error, BadImport):
+        entry = {"pointer": error.pointer, "in": "body", "detail": str(error)}
+        return problem(HTTPStatus.UNPROCESSABLE_ENTITY, f"{error.pointer}: {error}", instance, errors=[entry])
+    for kind, status in _STATUS.items():
+        if isinstance(error, kind):
+            return problem(status, str(error), instance)
+    logger.exception("unexpected error", exc_info=error)
+    return problem(HTTPStatus.INTERNAL_SERVER_ERROR, "an unexpected error; the server's log tells more", instance)
+
+
+def install(app: FastAPI) -> None:
+    """Makes every error of the application a problem+json reply."""
+    for kind in (*_STATUS, TurnFailed, BadCursor, BadImport, Exception):
+        app.add_exception_handler(kind, _on_error)
+    app.add_exception_handler(RequestValidationError, _on_bad_request)
+    app.add_exception_handler(HTTPException, _on_http)
+
+
+def _reply(body: Problem, headers: dict[str, str] | None = None) -> JSONResponse:
+    if body["status"] == HTTPStatus.SERVICE_UNAVAILABLE:
+        headers = {"Retry-After": "1", **(headers or {})}
+    return JSONResponse(body, body["status"], headers, "application/problem+json")
+
+
+async def _on_error(request: Request, error: Exception) -> JSONResponse:
+    return _reply(describe(error, request.url.path))
+
+
+async def _on_http(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, HTTPException)
+    status = HTTPStatus(error.status_code)
+    detail = error.detail if error.detail != status.phrase else f"{request.method} {request.url.path}: {error.detail}"
+    return _reply(problem(status, str(detail), request.url.path), dict(error.headers or {}))
+
+
+async def _on_bad_request(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RequestValidationError)
+    entries = []
+    for found in error.errors():
+        where, *path = found["loc"]
+        if found["type"] == "json_invalid":
+            path = []
+        pointer = "#/" + "/".join(str(part).replace("~", "~0").replace("/", "~1") for part in path)
+        entries.append({"pointer": pointer, "in": where, "detail": found["msg"].removeprefix("Value error, ")})
+    first = entries[0]
+    detail = f"{first['pointer'].removeprefix('#/') or first['in']}: {first['detail']}"
+    status = HTTPStatus.UNPROCESSABLE_ENTITY
+    return _reply(jsonable_encoder(problem(status, detail, request.url.path, errors=entries[:100])))

@@ -1,0 +1,45 @@
+"""What operators ask: is it alive, is it ready, which version, how much."""
+
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import JSONResponse
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from app import __version__
+from app.api.dependencies import MemoriesDep
+from app.store import health
+from app.store.database import StoreUnavailable
+
+router = APIRouter(tags=["operation"])
+
+
+@router.get("/health/live")
+async def live() -> dict[str, str]:
+    """The process answers. Touches nothing else."""
+    return {"status": "live"}
+
+
+@router.get("/health/ready", responses={503: {"description": "a part is missing; `parts` says which"}})
+async def ready(request: Request, memories: MemoriesDep) -> JSONResponse:
+    """The database and the generator answer."""
+    try:
+        await health.ping(memories.database)
+        database = True
+    except StoreUnavailable:
+        database = False
+    parts: dict[str, Any] = {"database": database, "generator": await request.app.state.generator.ready()}
+    whole = all(parts.values())
+    return JSONResponse({"status": "ready" if whole else "not ready", "parts": parts}, 200 if whole else 503)
+
+
+@router.get("/version")
+async def version(memories: MemoriesDep) -> dict[str, str]:
+    """The version, and the fingerprint of the weights that write memories."""
+    return {"version": __version__, "fingerprint": memories.device.fingerprint}
+
+
+@router.get("/metrics", response_class=Response)
+async def metrics() -> Response:
+    """Prometheus metrics."""
+    return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)

@@ -1,0 +1,60 @@
+"""A user's memory: reading it and looking into it."""
+
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Query, Response
+
+from app.api.dependencies import MemoriesDep, SettingsDep
+from app.api.errors import RESPONSES
+from app.api.schemas import Cursor, Limit, RecallReply, RecallRequest, SlotNumber, UserId, cursor_of, place_of
+from app.api.views import Glance, Slot, SlotPage, WholeSlot
+from app.memories import inspection
+
+router = APIRouter(prefix="/v1/users/{user_id}/memory", tags=["memory"], responses=RESPONSES)
+
+_MEDIA = {"npz": "application/x-npz", "safetensors": "application/octet-stream"}
+
+
+@router.post("/recall")
+async def recall(user_id: UserId, body: RecallRequest, memories: MemoriesDep, settings: SettingsDep) -> RecallReply:
+    """Reads with a cue, changing nothing."""
+    return RecallReply.of(await memories.recall(user_id, body.query, body.k or settings.recalled, body.session_id))
+
+
+@router.get("")
+async def glance(user_id: UserId, memories: MemoriesDep) -> Glance:
+    """The memory at a glance."""
+    return Glance.of(await inspection.glance(memories, user_id))
+
+
+@router.get("/slots")
+async def slots(
+    user_id: UserId,
+    memories: MemoriesDep,
+    order: Annotated[inspection.Order, Query(description="by number, or the greatest first")] = "slot",
+    limit: Limit = 50,
+    cursor: Cursor = None,
+) -> SlotPage:
+    """The used slots, a page at a time."""
+    after = place_of(cursor, float, int)
+    page = await inspection.slots(memories, user_id, order, limit + 1, (after[0], after[1]) if after else None)
+    more = len(page) > limit
+    shown = page[:limit]
+    last = cursor_of(shown[-1].key, shown[-1].slot) if more else None
+    return SlotPage(slots=[Slot.of(one) for one in shown], next_cursor=last)
+
+
+@router.get("/slots/{slot}")
+async def slot(user_id: UserId, slot: SlotNumber, memories: MemoriesDep) -> WholeSlot:
+    """One slot whole, with its word."""
+    return WholeSlot.of(await inspection.whole_slot(memories, user_id, slot))
+
+
+@router.get("/matrix", response_class=Response)
+async def matrix(
+    user_id: UserId, memories: MemoriesDep, format: Annotated[Literal["npz", "safetensors"], Query()] = "npz"
+) -> Response:
+    """The memory matrix with usage, links and precedence: every tensor of the state by its name."""
+    content = await inspection.matrix(memories, user_id, format)
+    headers = {"Content-Disposition": f'attachment; filename="memory.{format}"'}
+    return Response(content, media_type=_MEDIA[format], headers=headers)

@@ -1,0 +1,289 @@
+"""What requests may say and what replies say; the only place that knows their limits."""
+
+import base64
+import binascii
+import json
+import unicodedata
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal, Self
+
+from fastapi import Path, Query
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+
+from app.memories.memories import Draft, Recalled, Remembered
+from app.memories.trace import Recollection as Found
+from app.store.log import Message as Logged
+
+MOST_CHARACTERS = 32_000
+MOST_MESSAGES = 1_000
+MOST_RECALLED = 100
+_IDENTIFIER = r"^[A-Za-z0-9._:@-]{1,128}$"
+
+
+def _readable(text: str) -> str:
+    odd = next((c for c in text if unicodedata.category(c) in ("Cc", "Cs") and c not in "\n\r\t"), None)
+    if odd is not None:
+        raise ValueError(f"must not contain the control character U+{ord(odd):04X}")
+    return text
+
+
+def _said(text: str) -> str:
+    if not text.strip():
+        raise ValueError("must not be blank")
+    return _readable(text)
+
+
+def _iso(value: Any) -> Any:
+    if not isinstance(value, str | datetime):
+        raise ValueError("must be a string, ISO 8601")
+    return value
+
+
+def _utc(value: datetime) -> datetime:
+    try:
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("lies outside the years 1 to 9999 in UTC") from None
+
+
+Identifier = Annotated[str, Field(strict=True, pattern=_IDENTIFIER)]
+Text = Annotated[str, Field(strict=True, max_length=MOST_CHARACTERS), AfterValidator(_said)]
+Name = Annotated[str, Field(strict=True, min_length=1, max_length=128), AfterValidator(_said)]
+External = Annotated[str, Field(strict=True, min_length=1, max_length=256), AfterValidator(_said)]
+Moment = Annotated[datetime, BeforeValidator(_iso), AfterValidator(_utc)]
+Count = Annotated[int, Field(strict=True, ge=1, le=MOST_RECALLED)]
+
+UserId = Annotated[str, Path(pattern=_IDENTIFIER, description="the caller's own name for the user", examples=["ada"])]
+SessionId = Annotated[str, Path(pattern=_IDENTIFIER, examples=["monday"])]
+MessageId = Annotated[str, Path(pattern=r"^[0-9a-f]{32}$", description="as given when it was remembered")]
+SlotNumber = Annotated[int, Path(ge=0, le=1_000_000)]
+Limit = Annotated[int, Query(ge=1, le=1_000, description="most entries of one page")]
+Cursor = Annotated[str | None, Query(max_length=256, description="`next_cursor` of the page before")]
+
+
+class Request(BaseModel):
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+
+class ChatRequest(Request):
+    """One turn."""
+
+    user_id: Identifier = Field(examples=["ada"])
+    message: Text = Field(examples=["My dog is called Biscuit."])
+    session_id: Identifier | None = Field(None, description="continues that session; else a new one begins")
+    stream: Annotated[bool, Field(strict=True)] = Field(False, description="answer as server-sent events")
+    max_tokens: Annotated[int, Field(strict=True, ge=1, le=4096)] | None = Field(None, description="longest reply")
+    temperature: Annotated[float, Field(strict=True, ge=0, le=2)] | None = None
+    k: Count | None = Field(None, description="messages to recall")
+    occurred_at: Moment | None = Field(None, description="when it was said, if not now; without an offset, UTC")
+
+
+class NewMessage(Request):
+    """A message to remember."""
+
+    role: Literal["user", "assistant", "system"] = Field(examples=["user"])
+    content: Text = Field(examples=["We adopted a beagle and named him Biscuit."])
+    speaker: Name | None = Field(None, description="who said it, where several people take part", examples=["Ada"])
+    occurred_at: Moment | None = Field(None, description="when it was said, if not now; without an offset, UTC")
+    external_id: External | None = Field(None, description="your own id; a message known by it is not added again")
+
+
+class RememberRequest(Request):
+    """Messages to remember without a reply."""
+
+    session_id: Identifier | None = Field(None, description="the session that they belong to; else a new one")
+    messages: Annotated[list[NewMessage], Field(min_length=1, max_length=MOST_MESSAGES)]
+
+
+class RecallRequest(Request):
+    """A cue."""
+
+    query: Text = Field(examples=["What's my dog's name?"])
+    k: Count | None = Field(None, description="messages to recall")
+    asked_at: Moment | None = Field(None, description="when the question is asked, if not now")
+    session_id: Identifier | None = Field(None, description="address only what was said in that session")
+
+
+class Modes(BaseModel):
+    """How a weight came about: by content, or along the temporal links from what was read before."""
+
+    content: float
+    forward: float
+    backward: float
+
+
+class Recollection(BaseModel):
+    """A message that the memory found."""
+
+    message_id: str
+    external_id: str | None
+    session_id: str
+    role: str
+    speaker: str | None
+    content: str
+    occurred_at: datetime
+    slot: int
+    weight: float
+    modes: Modes
+
+    @classmethod
+    def of(cls, found: Found) -> Self:
+        said = found.message
+        return cls(
+            message_id=said.id,
+            external_id=said.external_id,
+            session_id=said.session_id,
+            role=said.role,
+            speaker=said.speaker,
+            content=said.content,
+            occurred_at=said.occurred_at,
+            slot=found.slot,
+            weight=found.weight,
+            modes=Modes(content=found.by_content, forward=found.by_forward, backward=found.by_backward),
+        )
+
+
+class WrittenMemory(BaseModel):
+    """The memory after a turn."""
+
+    version: int
+    slots: int = Field(description="its capacity")
+    slots_used: int
+    written: list[int] = Field(description="the slots that this turn's messages took")
+
+
+class ChatReply(BaseModel):
+    """A turn, answered."""
+
+    session_id: str
+    user_message_id: str
+    reply_message_id: str
+    reply: str
+    recalled: list[Recollection]
+    memory: WrittenMemory
+    timings_ms: dict[str, float]
+
+
+class RememberedMessage(BaseModel):
+    """A message that is in the log."""
+
+    id: str
+    external_id: str | None
+    slots: list[int] = Field(description="the slots that hold it now")
+
+
+class MemoryVersion(BaseModel):
+    """The memory after an import."""
+
+    version: int
+    slots_used: int
+
+
+class RememberReply(BaseModel):
+    """Messages remembered."""
+
+    messages: list[RememberedMessage]
+    memory: MemoryVersion
+
+    @classmethod
+    def of(cls, done: Remembered) -> Self:
+        return cls(
+            messages=[
+                RememberedMessage(id=message.id, external_id=message.external_id, slots=slots)
+                for message, slots in done.messages
+            ],
+            memory=MemoryVersion(version=done.head.version, slots_used=done.slots_used),
+        )
+
+
+class RecallReply(BaseModel):
+    """What the memory finds."""
+
+    recalled: list[Recollection]
+    confidence: float = Field(description="how sure the memory is that it holds what is asked, 0 to 1; not calibrated")
+    timings_ms: dict[str, float]
+
+    @classmethod
+    def of(cls, found: Recalled) -> Self:
+        return cls(
+            recalled=[Recollection.of(one) for one in found.recollections],
+            confidence=found.confidence,
+            timings_ms=found.timings_ms,
+        )
+
+
+class SessionEntry(BaseModel):
+    """A session."""
+
+    session_id: str
+    started_at: datetime
+    last_at: datetime
+    messages: int
+
+
+class SessionPage(BaseModel):
+    """Sessions, the last used first."""
+
+    sessions: list[SessionEntry]
+    next_cursor: str | None
+
+
+class LogEntry(BaseModel):
+    """A message as it was said."""
+
+    id: str
+    external_id: str | None
+    role: str
+    speaker: str | None
+    content: str
+    occurred_at: datetime
+    status: str = Field(description="`complete`, or `interrupted` for a reply that was cut short")
+
+    @classmethod
+    def of(cls, said: Logged) -> Self:
+        return cls(**{name: getattr(said, name) for name in cls.model_fields})
+
+
+class LogPage(BaseModel):
+    """A session's messages, in order."""
+
+    messages: list[LogEntry]
+    next_cursor: str | None
+
+
+def draft(message: NewMessage, session_id: str, now: datetime) -> Draft:
+    """A message of a request, ready to be remembered."""
+    return Draft(
+        role=message.role,
+        content=message.content,
+        session_id=session_id,
+        occurred_at=message.occurred_at or now,
+        speaker=message.speaker,
+        external_id=message.external_id,
+    )
+
+
+class BadCursor(ValueError):
+    """A cursor that no page of this list ended with."""
+
+
+def cursor_of(*place: Any) -> str:
+    """Where a page ended, as one opaque word."""
+    return base64.urlsafe_b64encode(json.dumps(place).encode()).decode().rstrip("=")
+
+
+def place_of(cursor: str | None, *kinds: type) -> list[Any] | None:
+    """What `cursor_of` was given; None for no cursor.
+
+    Raises:
+        BadCursor: not such a word.
+    """
+    if cursor is None:
+        return None
+    try:
+        place = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+    except (binascii.Error, ValueError):
+        raise BadCursor(cursor) from None
+    if not isinstance(place, list) or [type(part) for part in place] != list(kinds):
+        raise BadCursor(cursor)
+    return place

@@ -1,0 +1,46 @@
+"""A user's sessions and the log of each."""
+
+from fastapi import APIRouter
+
+from app.api.dependencies import MemoriesDep
+from app.api.errors import RESPONSES
+from app.api.schemas import (
+    Cursor,
+    Limit,
+    LogEntry,
+    LogPage,
+    SessionEntry,
+    SessionId,
+    SessionPage,
+    UserId,
+    cursor_of,
+    place_of,
+)
+from app.memories import inspection
+
+router = APIRouter(prefix="/v1/users/{user_id}/sessions", tags=["sessions"], responses=RESPONSES)
+
+
+@router.get("")
+async def sessions(user_id: UserId, memories: MemoriesDep, limit: Limit = 50, cursor: Cursor = None) -> SessionPage:
+    """The user's sessions, the last used first."""
+    before = place_of(cursor, int)
+    page = await inspection.sessions(memories, user_id, before[0] if before else None, limit + 1)
+    shown = page[:limit]
+    entries = [
+        SessionEntry(session_id=one.id, started_at=one.started_at, last_at=one.last_at, messages=one.messages)
+        for one in shown
+    ]
+    return SessionPage(sessions=entries, next_cursor=cursor_of(shown[-1].last_seq) if len(page) > limit else None)
+
+
+@router.get("/{session_id}/messages")
+async def messages(
+    user_id: UserId, session_id: SessionId, memories: MemoriesDep, limit: Limit = 50, cursor: Cursor = None
+) -> LogPage:
+    """What was said in a session, in order."""
+    after = place_of(cursor, int)
+    page = await inspection.session_log(memories, user_id, session_id, after[0] if after else 0, limit + 1)
+    shown = page[:limit]
+    last = cursor_of(shown[-1].seq) if len(page) > limit else None
+    return LogPage(messages=[LogEntry.of(one) for one in shown], next_cursor=last)

@@ -1,0 +1,50 @@
+"""A user as a whole: taken along, brought back, erased."""
+
+from typing import Any
+
+from fastapi import APIRouter, Request
+from fastapi.responses import StreamingResponse
+from pydantic import BaseModel
+
+from app.api.dependencies import MemoriesDep
+from app.api.errors import RESPONSES
+from app.api.schemas import MemoryVersion, UserId
+from app.memories import transfer
+
+router = APIRouter(prefix="/v1/users/{user_id}", tags=["users"], responses=RESPONSES)
+
+_LINES: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "content": {"application/x-ndjson": {"schema": {"type": "string"}}},
+        "description": "what `export` gave",
+    }
+}
+
+
+class Imported(BaseModel):
+    """A user brought back."""
+
+    messages: int
+    memory: MemoryVersion
+
+
+@router.get("/export", response_class=StreamingResponse)
+async def export(user_id: UserId, memories: MemoriesDep) -> StreamingResponse:
+    """Everything of the user as JSON lines: a heading, then the messages in order, each with what its turn read."""
+    lines = await transfer.export(memories, user_id)
+    headers = {"Content-Disposition": 'attachment; filename="mneme.jsonl"'}
+    return StreamingResponse(lines, media_type="application/x-ndjson", headers=headers)
+
+
+@router.post("/import", status_code=201, openapi_extra=_LINES)
+async def bring_back(user_id: UserId, request: Request, memories: MemoriesDep) -> Imported:
+    """Brings an export back, as a user that does not exist yet; the memory is made anew from the messages."""
+    done = await transfer.bring_back(memories, user_id, await request.body())
+    return Imported(messages=done.messages, memory=MemoryVersion(version=done.head.version, slots_used=done.slots_used))
+
+
+@router.delete("", status_code=204)
+async def erase(user_id: UserId, memories: MemoriesDep) -> None:
+    """Erases the user: log, memory, traces. No row stays."""
+    await memories.erase(user_id)

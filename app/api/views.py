@@ -1,0 +1,148 @@
+"""Schemas of the views into a memory."""
+
+from datetime import datetime
+from typing import Self
+
+from pydantic import BaseModel, Field
+
+from app.api.schemas import Modes
+from app.memories import inspection
+
+
+class Glance(BaseModel):
+    """A memory at a glance."""
+
+    version: int
+    slots: int = Field(description="its capacity")
+    slots_used: int
+    word_shape: list[int] = Field(description="facets of a slot, and their width")
+    dtype: str
+    bytes: int = Field(description="what it takes on the device")
+    fingerprint: str = Field(description="names the weights that wrote it")
+    usage_histogram: list[int] = Field(description="used slots by usage: [0, 0.1), [0.1, 0.2), … [0.9, 1]")
+    oldest: datetime | None
+    newest: datetime | None
+    last_read: datetime | None = Field(description="when a turn last read it")
+
+    @classmethod
+    def of(cls, seen: inspection.Glance) -> Self:
+        return cls(**vars(seen))
+
+
+class Link(BaseModel):
+    """A temporal link to another slot."""
+
+    slot: int
+    weight: float
+
+
+class Links(BaseModel):
+    """The slots before and after."""
+
+    before: list[Link]
+    after: list[Link]
+
+
+class Slot(BaseModel):
+    """A slot and the message that it holds, or a part of it."""
+
+    slot: int
+    message_id: str
+    external_id: str | None
+    session_id: str
+    role: str
+    speaker: str | None
+    text: str
+    occurred_at: datetime
+    part: int = Field(description="which part of a long message, from 0")
+    usage: float
+    strength: float = Field(description="write strength")
+    reads: int
+    links: Links
+
+    @classmethod
+    def of(cls, seen: inspection.SlotView) -> Self:
+        said = seen.message
+        return cls(
+            slot=seen.slot,
+            message_id=said.id,
+            external_id=said.external_id,
+            session_id=said.session_id,
+            role=said.role,
+            speaker=said.speaker,
+            text=said.content,
+            occurred_at=said.occurred_at,
+            part=seen.part,
+            usage=seen.usage,
+            strength=seen.strength,
+            reads=seen.reads,
+            links=Links(
+                before=[Link(slot=slot, weight=weight) for slot, weight in seen.before],
+                after=[Link(slot=slot, weight=weight) for slot, weight in seen.after],
+            ),
+        )
+
+
+class SlotPage(BaseModel):
+    """Slots."""
+
+    slots: list[Slot]
+    next_cursor: str | None
+
+
+class WholeSlot(Slot):
+    """A slot with its word."""
+
+    pieces: list[str] = Field(description="the word pieces, one a facet")
+    word: list[list[float]] = Field(description="the facets, unit vectors to int8 precision")
+
+    @classmethod
+    def of(cls, seen: inspection.SlotView) -> Self:
+        return cls(**Slot.of(seen).model_dump(), pieces=seen.pieces, word=seen.word)
+
+
+class TraceRead(BaseModel):
+    """One slot that a turn read."""
+
+    slot: int
+    message_id: str
+    weight: float
+    modes: Modes
+
+
+class TraceWritten(BaseModel):
+    """One slot that a message holds."""
+
+    slot: int
+    part: int
+    strength: float
+    usage: float
+
+
+class Trace(BaseModel):
+    """What a message's turn read and wrote."""
+
+    message_id: str
+    confidence: float | None = Field(description="how sure the memory was; null where the message was no cue")
+    read: list[TraceRead]
+    written: list[TraceWritten] = Field(description="the slots that it still holds")
+
+    @classmethod
+    def of(cls, seen: inspection.TraceView) -> Self:
+        return cls(
+            message_id=seen.message.id,
+            confidence=seen.message.confidence,
+            read=[
+                TraceRead(
+                    slot=one.slot,
+                    message_id=found.id,
+                    weight=one.weight,
+                    modes=Modes(content=one.content, forward=one.forward, backward=one.backward),
+                )
+                for one, found in seen.read
+            ],
+            written=[
+                TraceWritten(slot=one.slot, part=one.part, strength=one.strength, usage=one.usage)
+                for one in seen.written
+            ],
+        )

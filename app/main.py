@@ -1,0 +1,99 @@
+"""Wiring: `create_app` puts the parts together, its lifespan starts and stops them. Nothing else happens here."""
+
+import logging
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import torch
+from fastapi import FastAPI
+
+from app import __version__
+from app.api import chat, errors, health, memory, messages, sessions, users
+from app.api.middleware import Requests
+from app.assistant.embedded import EmbeddedModel
+from app.assistant.generator import Generator
+from app.assistant.turn import Assistant
+from app.memories.device import Device
+from app.memories.memories import Memories
+from app.settings import Settings
+from app.store import migration
+from app.store.database import Database
+from app.store.memories import heads
+from memory_core.encoder import Encoder
+from memory_core.episodic import EpisodicMemory
+
+logger = logging.getLogger(__name__)
+
+
+def create_app(settings: Settings, tell: Callable[[str], None] = logger.info) -> FastAPI:
+    """The service.
+
+    Args:
+        settings: see `app.settings.Settings`.
+        tell: gets a line for each step of starting.
+    """
+    app = FastAPI(
+        title="Mneme",
+        version=__version__,
+        summary="A conversational assistant with long-term neural memory",
+        lifespan=lambda app: _lifespan(app, settings, tell),
+        max_body_size=settings.max_body_bytes,
+        telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
+    )
+    for part in (chat, messages, memory, sessions, users, health):
+        app.include_router(part.router)
+    errors.install(app)
+    app.add_middleware(Requests)
+    return app
+
+
+def open_device(settings: Settings) -> Device:
+    """The encoder and the memory core, where the settings want them.
+
+    Raises:
+        EncoderError: the encoder cannot be used.
+    """
+    where = settings.device if settings.device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
+    encoder = Encoder(settings.encoder, device=where)
+    return Device(encoder, EpisodicMemory(encoder))
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI, settings: Settings, tell: Callable[[str], None]) -> AsyncIterator[None]:
+    database = Database(settings.database_url)
+    await migration.check(database)
+    tell("loading the encoder …")
+    device = open_device(settings)
+    async with database.reading() as connection:
+        every, foreign = await heads(connection, device.fingerprint)
+    tell(f"{every} memories stored, weights {device.fingerprint}, on {device.memory.device}")
+    if foreign:
+        tell(f"{foreign} of them were written by other weights and will not be used: run `mneme replay --all`")
+    embedded = None
+    if settings.generator_url is None:
+        tell("loading the language model …")
+        path = None if settings.generator == "packaged" else Path(settings.generator)
+        embedded = EmbeddedModel(path, context=settings.generator_context)
+    generator = _generator(settings, embedded)
+    memories = Memories(database, device, settings.slots, settings.cache_mb * 2**20)
+    app.state.settings, app.state.memories, app.state.generator = settings, memories, generator
+    app.state.assistant = Assistant(memories, generator, settings)
+    try:
+        yield
+    finally:
+        await app.state.assistant.close()
+        await generator.aclose()
+        if embedded is not None:
+            embedded.close()
+        device.close()
+        await database.close()
+
+
+def _generator(settings: Settings, embedded: EmbeddedModel | None) -> Generator:
+    if embedded is not None:
+        return Generator(embedded.url, embedded.api_key, "default", settings.generator_timeout)
+    key = settings.generator_api_key
+    assert settings.generator_url is not None
+    secret = key.get_secret_value() if key else None
+    return Generator(settings.generator_url, secret, settings.generator_model, settings.generator_timeout)

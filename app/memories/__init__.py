@@ -1,0 +1,1 @@
+"""Users' live memories: loaded, cached, read and written in order, committed, replayed."""

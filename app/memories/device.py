@@ -1,0 +1,92 @@
+"""The one place that computes: a thread that runs the encoder and the memory core, batching over users.
+
+Requests that arrive while a batch runs form the next one. Nothing else of the service calls torch, so that tensor work
+never blocks the event loop and never competes with itself for the cores.
+"""
+
+import asyncio
+from collections.abc import Callable, Coroutine, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, NamedTuple, TypeVar
+
+from torch import Tensor
+
+from memory_core.encoder import Encoder, Utterance
+from memory_core.episodic import EpisodicMemory, Reading
+from memory_core.state import EpisodicState
+
+_TEXTS_AT_ONCE = 64  # a long import goes in steps of so many texts, and others' messages go between
+In = TypeVar("In")
+Out = TypeVar("Out")
+
+
+class Cue(NamedTuple):
+    """What one read needs."""
+
+    state: EpisodicState
+    utterance: Utterance
+    among: Tensor | None
+
+
+class Device:
+    """The encoder and the memory core behind an asynchronous, batching front."""
+
+    def __init__(self, encoder: Encoder, memory: EpisodicMemory) -> None:
+        self.encoder, self.memory = encoder, memory
+        self.fingerprint = memory.fingerprint()
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="device")
+        self._encoding = Batched(self.run, encoder.encode)
+        self._reading = Batched(self.run, lambda cues: memory.read(*map(list, zip(*cues, strict=True))))
+
+    async def encode(self, texts: Sequence[str]) -> list[Utterance]:
+        """An utterance a text, in order."""
+        encoded: list[Utterance] = []
+        for start in range(0, len(texts), _TEXTS_AT_ONCE):
+            encoded += await self._encoding(texts[start : start + _TEXTS_AT_ONCE])
+        return encoded
+
+    async def read(self, state: EpisodicState, utterance: Utterance, among: Tensor | None = None) -> Reading:
+        """Reads one memory; the caller keeps others from changing it meanwhile."""
+        reading: Reading = (await self._reading([Cue(state, utterance, among)]))[0]
+        return reading
+
+    async def run(self, compute: Callable[..., Out], *args: Any) -> Out:
+        """Runs a computation where all others run."""
+        return await asyncio.get_running_loop().run_in_executor(self._thread, compute, *args)
+
+    def close(self) -> None:
+        """Waits for what runs, and takes no more."""
+        self._thread.shutdown()
+
+
+class Batched:
+    """Gathers what is asked while the last batch runs, and computes it at once."""
+
+    def __init__(
+        self, run: Callable[..., Coroutine[Any, Any, list[Any]]], compute: Callable[[list[Any]], list[Any]]
+    ) -> None:
+        self._run, self._compute = run, compute
+        self._waiting: list[tuple[Sequence[Any], asyncio.Future[list[Any]]]] = []
+        self._task: asyncio.Task[None] | None = None
+
+    async def __call__(self, items: Sequence[Any]) -> list[Any]:
+        result: asyncio.Future[list[Any]] = asyncio.get_running_loop().create_future()
+        self._waiting.append((items, result))
+        if self._task is None or self._task.done():
+            self._task = asyncio.create_task(self._work())
+        return await result
+
+    async def _work(self) -> None:
+        while self._waiting:
+            batch, self._waiting = self._waiting, []
+            try:
+                done = await self._run(self._compute, [item for items, _ in batch for item in items])
+            except Exception as error:
+                for _, result in batch:
+                    if not result.done():
+                        result.set_exception(error)
+                continue
+            for items, result in batch:
+                mine, done = done[: len(items)], done[len(items) :]
+                if not result.done():  # whoever asked may have gone
+                    result.set_result(mine)

@@ -1,0 +1,56 @@
+"""Forgetting a message: its text, its slots and links, the trace of its turn and its place in the traces of others.
+
+What its turn had read is undone too: the usage of those slots, and where a follow-up would start, become what they are
+without it. So a replay of the log that is left gives the memory that is left.
+"""
+
+import dataclasses
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.memories.trace import set_last_read_
+from app.store import log, memories
+from app.store.memories import Read
+from memory_core.episodic import EpisodicMemory
+from memory_core.state import EpisodicState
+
+
+@dataclasses.dataclass(frozen=True)
+class Effects:
+    """What a message's turn did beside writing.
+
+    Attributes:
+        read: the slots that it read.
+        others: all other readings of the messages that those slots held.
+        last: the last reading of the memory by another turn.
+    """
+
+    read: list[Read]
+    others: list[Read]
+    last: list[Read]
+
+
+async def effects(connection: AsyncConnection, user_id: str, seq: int) -> Effects:
+    """Gathers what forgetting message `seq` must undo."""
+    read = (await memories.reads_of(connection, user_id, [seq]))[seq]
+    others = [
+        other
+        for source in sorted({entry.source for entry in read})
+        for other in await memories.reads_from(connection, user_id, source)
+        if other.seq != seq
+    ]
+    before = await log.last_cue(connection, user_id, other_than=seq)
+    last = [] if before is None else (await memories.reads_of(connection, user_id, [before]))[before]
+    return Effects(read, others, last)
+
+
+def forget_(core: EpisodicMemory, state: EpisodicState, seq: int, undo: Effects) -> set[int]:
+    """Takes a message out of the memory, in place. Returns the slots whose rows changed."""
+    changed = set(core.forget_(state, seq).tolist())
+    for entry in undo.read:
+        if int(state.source[entry.slot]) == entry.source:
+            left = [(one.seq - 1, one.weight) for one in undo.others if one.slot == entry.slot]
+            core.restore_usage_(state, entry.slot, left)
+            changed.add(entry.slot)
+    set_last_read_(core, state, undo.last)
+    return changed

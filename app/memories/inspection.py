@@ -1,0 +1,237 @@
+"""Looking into a memory: what its slots hold, how they are linked, what a turn read. Nothing here changes anything."""
+
+import dataclasses
+import io
+from datetime import datetime
+from typing import Literal
+
+import numpy as np
+import torch
+from safetensors.torch import save
+from torch import Tensor
+
+from app.memories.cache import Live
+from app.memories.memories import Memories, NotFound
+from app.store import log, memories
+from app.store.log import Message, Session
+from app.store.memories import Read
+from memory_core.episodic import decode_word
+
+Order = Literal["slot", "usage", "reads", "strength", "written"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Glance:
+    """A memory's sizes and ages."""
+
+    version: int
+    slots: int
+    slots_used: int
+    word_shape: list[int]
+    dtype: str
+    bytes: int
+    fingerprint: str
+    usage_histogram: list[int]
+    oldest: datetime | None
+    newest: datetime | None
+    last_read: datetime | None
+
+
+@dataclasses.dataclass(frozen=True)
+class SlotView:
+    """A slot; `key` is what the list was ordered by, `pieces` and `word` only where asked for."""
+
+    slot: int
+    key: float
+    message: Message
+    part: int
+    usage: float
+    strength: float
+    reads: int
+    before: list[tuple[int, float]]
+    after: list[tuple[int, float]]
+    pieces: list[str] = dataclasses.field(default_factory=list)
+    word: list[list[float]] = dataclasses.field(default_factory=list)
+
+
+@dataclasses.dataclass(frozen=True)
+class TraceView:
+    """A message with what its turn read and the slots that it holds."""
+
+    message: Message
+    read: list[tuple[Read, Message]]
+    written: list[SlotView]
+
+
+async def glance(of: Memories, user_id: str) -> Glance:
+    """The memory at a glance."""
+
+    async def view(live: Live) -> Glance:
+        state, head = live.state, live.head
+        used = state.source > 0
+        usage = of.core.usage_now(state)[used].clamp(0, 1)
+        sources = state.source[used]
+        ends = {int(sources.min()), int(sources.max())} if len(sources) else set()
+        async with of.database.reading() as connection:
+            known = await log.by_seqs(connection, user_id, ends)
+        moments = [known[seq].occurred_at for seq in sorted(known)]
+        return Glance(
+            version=head.version,
+            slots=head.capacity,
+            slots_used=len(sources),
+            word_shape=list(state.words.shape[1:]),
+            dtype=str(state.words.dtype).removeprefix("torch."),
+            bytes=state.nbytes,
+            fingerprint=head.fingerprint,
+            usage_histogram=torch.histc(usage.cpu(), bins=10, min=0.0, max=1.0).long().tolist(),
+            oldest=min(moments, default=None),
+            newest=max(moments, default=None),
+            last_read=head.last_read_at,
+        )
+
+    return await of.look(user_id, view)
+
+
+async def slots(
+    of: Memories, user_id: str, order: Order, limit: int, after: tuple[float, int] | None = None
+) -> list[SlotView]:
+    """Used slots: by number ascending, or by another measure descending, those past the place `after`."""
+
+    async def view(live: Live) -> list[SlotView]:
+        used = (live.state.source > 0).nonzero().squeeze(1)
+        keys = _keys(of, live, order)[used].tolist()
+        sign = 1 if order == "slot" else -1
+        placed = sorted((sign * key, slot) for key, slot in zip(keys, used.tolist(), strict=True))
+        if after is not None:
+            placed = [place for place in placed if place > (sign * after[0], after[1])]
+        return await _views(of, user_id, live, [(slot, sign * key) for key, slot in placed[:limit]])
+
+    return await of.look(user_id, view)
+
+
+async def whole_slot(of: Memories, user_id: str, slot: int) -> SlotView:
+    """One used slot, with its word.
+
+    Raises:
+        NotFound: that slot holds nothing.
+    """
+
+    async def view(live: Live) -> SlotView:
+        state = live.state
+        if slot >= state.slots or int(state.source[slot]) == 0:
+            raise NotFound(f"slot {slot} of user {user_id} holds nothing")
+        seen = (await _views(of, user_id, live, [(slot, 0.0)]))[0]
+        held = int((state.pieces[slot] >= 0).sum())
+        return dataclasses.replace(
+            seen,
+            pieces=of.device.encoder.names(state.pieces[slot, :held]),
+            word=decode_word(state.words[slot, :held]).tolist(),
+        )
+
+    return await of.look(user_id, view)
+
+
+async def matrix(of: Memories, user_id: str, format: Literal["npz", "safetensors"]) -> bytes:
+    """All tensors of the state, by name."""
+
+    async def view(live: Live) -> bytes:
+        tensors = {name: tensor.cpu().contiguous() for name, tensor in live.state.tensors().items()}
+        if format == "safetensors":
+            head = live.head
+            return save(tensors, {"fingerprint": head.fingerprint, "version": str(head.version)})
+        buffer = io.BytesIO()
+        np.savez_compressed(buffer, **{name: tensor.numpy() for name, tensor in tensors.items()})  # type: ignore[arg-type]
+        return buffer.getvalue()
+
+    return await of.look(user_id, view)
+
+
+async def trace(of: Memories, user_id: str, message_id: str) -> TraceView:
+    """What a message's turn read, and the slots that the message holds.
+
+    Raises:
+        NotFound: no such message.
+    """
+
+    async def view(live: Live) -> TraceView:
+        async with of.database.reading() as connection:
+            message = await log.by_id(connection, user_id, message_id)
+            if message is None:
+                raise NotFound(f"user {user_id} has no message {message_id}")
+            read = (await memories.reads_of(connection, user_id, [message.seq]))[message.seq]
+            found = await log.by_seqs(connection, user_id, {one.source for one in read})
+        held = (live.state.source == message.seq).nonzero().squeeze(1).tolist()
+        written = await _views(of, user_id, live, [(slot, float(live.state.part[slot])) for slot in held])
+        return TraceView(
+            message,
+            [(one, found[one.source]) for one in read if one.source in found],
+            sorted(written, key=lambda one: one.part),
+        )
+
+    return await of.look(user_id, view)
+
+
+async def sessions(of: Memories, user_id: str, before_seq: int | None, limit: int) -> list[Session]:
+    """The user's sessions, the last used first.
+
+    Raises:
+        NotFound: no such user.
+    """
+    async with of.database.reading() as connection:
+        if await memories.head(connection, user_id) is None:
+            raise NotFound(f"no user {user_id}")
+        return await log.list_sessions(connection, user_id, before_seq, limit)
+
+
+async def session_log(of: Memories, user_id: str, session_id: str, after_seq: int, limit: int) -> list[Message]:
+    """A session's messages, in order.
+
+    Raises:
+        NotFound: no such user or session.
+    """
+    async with of.database.reading() as connection:
+        if not await log.session_exists(connection, user_id, session_id):
+            raise NotFound(f"user {user_id} has no session {session_id}")
+        return await log.of_session(connection, user_id, session_id, after_seq, limit)
+
+
+def _keys(of: Memories, live: Live, order: Order) -> Tensor:
+    state = live.state
+    match order:
+        case "slot":
+            return torch.arange(state.slots, dtype=torch.float64)
+        case "usage":
+            return of.core.usage_now(state).double()
+        case "reads":
+            return state.reads.double()
+        case "strength":
+            return state.strength.double()
+        case "written":
+            return state.source.double()
+
+
+async def _views(of: Memories, user_id: str, live: Live, chosen: list[tuple[int, float]]) -> list[SlotView]:
+    state = live.state
+    sources = {slot: int(state.source[slot]) for slot, _ in chosen}
+    async with of.database.reading() as connection:
+        known = await log.by_seqs(connection, user_id, set(sources.values()))
+    usage = of.core.usage_now(state)
+    return [
+        SlotView(
+            slot=slot,
+            key=key,
+            message=known[sources[slot]],
+            part=int(state.part[slot]),
+            usage=float(usage[slot]),
+            strength=float(state.strength[slot]),
+            reads=int(state.reads[slot]),
+            before=_links(state.backward_slots[slot], state.backward_weights[slot]),
+            after=_links(state.forward_slots[slot], state.forward_weights[slot]),
+        )
+        for slot, key in chosen
+    ]
+
+
+def _links(slots: Tensor, weights: Tensor) -> list[tuple[int, float]]:
+    held = zip(slots.tolist(), weights.tolist(), strict=True)
+    return sorted(((slot, weight) for slot, weight in held if slot >= 0), key=lambda link: (-link[1], link[0]))

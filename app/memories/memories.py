@@ -1,0 +1,371 @@
+"""What the service does with users' memories: remember, hear, recall, forget, each ordered by user and committed whole.
+
+The shape is always the same: under the user's lock take the memory as the database has it, compute, commit under the
+condition that its version has not moved, and redo if it has. A state that was changed but not committed is dropped,
+never used again.
+"""
+
+import asyncio
+import dataclasses
+import random
+import time
+import uuid
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import UTC, datetime
+from typing import TypeVar
+
+import torch
+
+from app.memories import forgetting
+from app.memories.cache import Cache, Live, Locks
+from app.memories.device import Device
+from app.memories.rows import changed_rows, load_state, new_head, word_rows
+from app.memories.trace import Recollection, grouped, note_read_, recollected
+from app.store import log, memories
+from app.store.database import Conflict, Database
+from app.store.log import Forgotten, Message
+from app.store.memories import Head, Read
+from memory_core.encoder import Utterance
+
+_TRIES = 30
+Done = TypeVar("Done")
+
+
+class ForeignMemory(Exception):
+    """A memory that other weights wrote: it must be replayed before this process may use it."""
+
+
+class NotFound(Exception):
+    """The user has no such thing."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Draft:
+    """A message to remember."""
+
+    role: str
+    content: str
+    session_id: str
+    occurred_at: datetime
+    speaker: str | None = None
+    external_id: str | None = None
+    status: str = "complete"
+
+
+@dataclasses.dataclass(frozen=True)
+class Remembered:
+    """Messages now in the log, each with the slots it holds, and the memory as it stands."""
+
+    messages: list[tuple[Message, list[int]]]
+    head: Head
+    slots_used: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Recalled:
+    """What a reading found."""
+
+    recollections: list[Recollection]
+    confidence: float
+    timings_ms: dict[str, float]
+
+
+@dataclasses.dataclass(frozen=True)
+class Heard:
+    """A turn's first half: what its message recalled, and the message remembered."""
+
+    recalled: Recalled
+    remembered: Remembered
+    history: list[Message]
+    timings_ms: dict[str, float]
+
+
+def spoken(speaker: str | None, content: str) -> str:
+    """What the encoder is given: who said it, if a name is known, then what was said."""
+    return f"{speaker}: {content}" if speaker else content
+
+
+class Memories:
+    """All users' memories, over one database and one device.
+
+    Args:
+        slots: capacity of a new user's memory.
+        cache_bytes: bound of the live memories kept.
+    """
+
+    def __init__(self, database: Database, device: Device, slots: int, cache_bytes: int) -> None:
+        self.database, self.device, self.core = database, device, device.memory
+        self.cache, self._locks, self.slots = Cache(cache_bytes), Locks(), slots
+
+    async def remember(
+        self, user_id: str, drafts: Sequence[Draft], answers: tuple[str, int] | None = None
+    ) -> Remembered:
+        """Adds messages to the log and the memory, in one commit; one whose external id is known is not added again.
+
+        Args:
+            answers: (incarnation, number) of the message that these answer: they are dropped if it is gone.
+
+        Raises:
+            NotFound: the message answered was deleted meanwhile.
+        """
+        utterances = await self.device.encode([spoken(draft.speaker, draft.content) for draft in drafts])
+
+        async def once(live: Live) -> Remembered:
+            known = await self._known(user_id, drafts)
+            if answers and not await self._still_there(user_id, live, answers):
+                raise NotFound("the message was deleted before it was answered")
+            messages: list[Message] = []
+            fresh: list[tuple[Message, Utterance]] = []
+            seq = live.head.last_seq
+            for draft, utterance in zip(drafts, utterances, strict=True):
+                message = known.get(draft.external_id) if draft.external_id is not None else None
+                if message is None:
+                    seq += 1
+                    message = Message(seq, uuid.uuid4().hex, **dataclasses.asdict(draft))
+                    fresh.append((message, utterance))
+                    if draft.external_id is not None:
+                        known[draft.external_id] = message
+                messages.append(message)
+            if fresh:
+                await self._write(user_id, live, fresh)
+            return await self._remembered(user_id, live, messages)
+
+        return await self._in_order(user_id, once)
+
+    async def hear(self, user_id: str, draft: Draft, k: int, history: int) -> Heard:
+        """A turn's first half: reads with the message as cue, then commits the message, what it wrote and the trace.
+
+        Args:
+            k: messages to recall.
+            history: latest messages of the session to bring along.
+        """
+        began = time.perf_counter()
+        utterance = (await self.device.encode([spoken(draft.speaker, draft.content)]))[0]
+        encoded = time.perf_counter()
+
+        async def once(live: Live) -> Heard:
+            started = time.perf_counter()
+            reading = await self.device.read(live.state, utterance)
+            found = grouped(reading, live.state, k)
+            seq = live.head.last_seq + 1
+            async with self.database.reading() as connection:
+                known = await log.by_seqs(connection, user_id, {entry.source for entry in found})
+                said = await log.latest_of_session(connection, user_id, draft.session_id, seq, history)
+            read = time.perf_counter()
+            message = Message(seq, uuid.uuid4().hex, **dataclasses.asdict(draft), confidence=reading.confidence)
+            trace = [dataclasses.replace(entry, seq=seq) for entry in found]
+            wrote, committed = await self._write(user_id, live, [(message, utterance)], trace)
+            remembered = await self._remembered(user_id, live, [message])
+            timings = {"read": _ms(started, read), "write": wrote, "commit": committed}
+            recalled = Recalled(recollected(found, known), reading.confidence, timings)
+            return Heard(recalled, remembered, said, {"encode": _ms(began, encoded), **timings})
+
+        return await self._in_order(user_id, once)
+
+    async def recall(self, user_id: str, query: str, k: int, session_id: str | None = None) -> Recalled:
+        """Reads with a cue, changing nothing.
+
+        Args:
+            session_id: where given, only what was said in that session is addressed by content.
+
+        Raises:
+            NotFound: no such user or session.
+        """
+        began = time.perf_counter()
+        utterance = (await self.device.encode([query]))[0]
+        encoded = time.perf_counter()
+
+        async def once(live: Live) -> Recalled:
+            self._must_exist(user_id, live)
+            async with self.database.reading() as connection:
+                among = None
+                if session_id is not None:
+                    seqs = await log.session_seqs(connection, user_id, session_id)
+                    if not seqs:
+                        raise NotFound(f"user {user_id} has no session {session_id}")
+                    among = torch.isin(live.state.source, live.state.source.new_tensor(seqs))
+                reading = await self.device.read(live.state, utterance, among)
+                found = grouped(reading, live.state, k)
+                known = await log.by_seqs(connection, user_id, {entry.source for entry in found})
+            done = time.perf_counter()
+            timings = {"encode": _ms(began, encoded), "read": _ms(encoded, done), "total": _ms(began, done)}
+            return Recalled(recollected(found, known), reading.confidence, timings)
+
+        return await self._in_order(user_id, once)
+
+    async def forget(self, user_id: str, message_id: str) -> None:
+        """Deletes a message and all that it left (see `forgetting`).
+
+        Raises:
+            NotFound: no such message.
+        """
+
+        async def once(live: Live) -> None:
+            async with self.database.reading() as connection:
+                message = await log.by_id(connection, user_id, message_id)
+                if message is None:
+                    raise NotFound(f"user {user_id} has no message {message_id}")
+                effects = await forgetting.effects(connection, user_id, message.seq)
+            utterance = (await self.device.encode([spoken(message.speaker, message.content)]))[0]
+            parts = self.core.parts(len(utterance.pieces), live.head.capacity)
+            changed = await self.device.run(forgetting.forget_, self.core, live.state, message.seq, effects)
+            head = new_head(live.head, live.state, live.head.last_seq)
+            gate = write_gate(self.device, message)
+            place = Forgotten(message.seq, parts, gate, after_seq=live.head.last_seq, version=head.version)
+            rows, freed = changed_rows(live.state, changed)
+            async with self.database.writing() as connection:
+                await memories.advance(connection, user_id, live.head.version, head)
+                await memories.put_slots(connection, user_id, rows, [], freed)
+                await memories.remove_reads(connection, user_id, message.seq)
+                await log.remove(connection, user_id, message, place)
+            live.head = head
+
+        await self._in_order(user_id, once)
+
+    async def erase(self, user_id: str) -> None:
+        """Deletes every row of the user.
+
+        Raises:
+            NotFound: no such user.
+        """
+        async with self._locks.holding(user_id):
+            self.cache.drop(user_id)
+            async with self.database.writing() as connection:
+                if not await log.erase_user(connection, user_id):
+                    raise NotFound(f"no user {user_id}")
+
+    async def look(self, user_id: str, view: Callable[[Live], Awaitable[Done]]) -> Done:
+        """Shows the memory as it stands to `view`, which must not change it.
+
+        Raises:
+            NotFound: no such user.
+        """
+
+        async def once(live: Live) -> Done:
+            self._must_exist(user_id, live)
+            return await view(live)
+
+        return await self._in_order(user_id, once)
+
+    async def _in_order(self, user_id: str, once: Callable[[Live], Awaitable[Done]]) -> Done:
+        async with self._locks.holding(user_id):
+            for attempt in range(_TRIES):
+                live = await self._current(user_id)
+                version = live.head.version
+                try:
+                    return await once(live)
+                except Conflict:
+                    self.cache.drop(user_id)
+                    if attempt == _TRIES - 1:
+                        raise
+                    await asyncio.sleep(random.uniform(0, 0.02 * (attempt + 1)))
+                except NotFound:
+                    raise
+                except BaseException:
+                    self.cache.drop(user_id)
+                    raise
+                finally:
+                    if live.head.version != version:
+                        self.cache.put(user_id, live)
+        raise AssertionError("unreachable")
+
+    async def _current(self, user_id: str) -> Live:
+        async with self.database.reading() as connection:
+            head = await memories.head(connection, user_id)
+            if head is None:
+                self.cache.drop(user_id)
+                return self._begin()
+            if head.fingerprint != self.device.fingerprint:
+                raise ForeignMemory(
+                    f"the memory of {user_id} was written by {head.fingerprint}, this is {self.device.fingerprint}:"
+                    " run `mneme replay --all`"
+                )
+            live = self.cache.get(user_id, head)
+            if live is None:
+                rows = await memories.slot_rows(connection, user_id)
+                live = Live(head, await self.device.run(load_state, self.core, head, rows))
+                self.cache.put(user_id, live)
+            return live
+
+    def _begin(self) -> Live:
+        state = self.core.empty(self.slots)
+        head = Head(uuid.uuid4().hex, 0, self.device.fingerprint, self.slots, state.slots, 0, b"", b"", None)
+        return Live(head, state)
+
+    async def _write(
+        self,
+        user_id: str,
+        live: Live,
+        said: Sequence[tuple[Message, Utterance]],
+        trace: Sequence[Read] | None = None,
+    ) -> tuple[float, float]:
+        """Writes messages to the memory and commits; with a trace, its reading too. Returns the two times, in ms."""
+        began = time.perf_counter()
+        now = datetime.now(UTC)
+
+        def compute() -> tuple[set[int], set[int]]:
+            changed, written = set(), set()
+            if trace is not None:
+                note_read_(self.core, live.state, trace)
+                changed |= {entry.slot for entry in trace}
+            for message, utterance in said:
+                live.state, wrote = self.core.write_(
+                    live.state, utterance, message.seq, write_gate(self.device, message)
+                )
+                changed |= set(wrote.changed.tolist())
+                written |= set(wrote.slots.tolist())
+            return changed, written
+
+        changed, written = await self.device.run(compute)
+        head = new_head(live.head, live.state, said[-1][0].seq)
+        if trace is not None:
+            head = dataclasses.replace(head, last_read_at=now)
+        rows, freed = changed_rows(live.state, changed)
+        new_words = word_rows(live.state, written)
+        computed = time.perf_counter()
+        async with self.database.writing() as connection:
+            if live.head.version == 0:
+                await log.add_user(connection, user_id, now)
+            await memories.advance(connection, user_id, live.head.version, head)
+            await log.append(connection, user_id, [message for message, _ in said])
+            await memories.put_slots(connection, user_id, rows, new_words, freed)
+            await memories.add_reads(connection, user_id, trace or [])
+        live.head = head
+        return _ms(began, computed), _ms(computed, time.perf_counter())
+
+    def _must_exist(self, user_id: str, live: Live) -> None:
+        if live.head.version == 0:
+            raise NotFound(f"no user {user_id}")
+
+    async def _known(self, user_id: str, drafts: Sequence[Draft]) -> dict[str, Message]:
+        ids = {draft.external_id for draft in drafts if draft.external_id is not None}
+        if not ids:
+            return {}
+        async with self.database.reading() as connection:
+            return await log.by_external_ids(connection, user_id, ids)
+
+    async def _still_there(self, user_id: str, live: Live, message: tuple[str, int]) -> bool:
+        if live.head.incarnation != message[0]:
+            return False
+        async with self.database.reading() as connection:
+            return bool(await log.by_seqs(connection, user_id, [message[1]]))
+
+    async def _remembered(self, user_id: str, live: Live, messages: Sequence[Message]) -> Remembered:
+        held: dict[int, list[int]] = {message.seq: [] for message in messages}
+        sources = live.state.source
+        index = torch.isin(sources, sources.new_tensor(sorted(held))).nonzero().squeeze(1)
+        for slot, source in zip(index.tolist(), sources[index].tolist(), strict=True):
+            held[source].append(slot)
+        for slots in held.values():
+            slots.sort(key=lambda slot: int(live.state.part[slot]))
+        return Remembered([(message, held[message.seq]) for message in messages], live.head, live.state.slots_used)
+
+
+def write_gate(device: Device, message: Message) -> float:
+    """How strongly a message is written; a named speaker is never taken for the assistant."""
+    reply = message.role == "assistant" and message.speaker is None
+    return device.memory.write_gate(message.content, reply)
+
+
+def _ms(began: float, ended: float) -> float:
+    return round(1000 * (ended - began), 3)

@@ -1,0 +1,99 @@
+"""What a turn read: a reading grouped by message, kept as rows, and made part of the memory again from them."""
+
+import dataclasses
+from collections.abc import Sequence
+from datetime import datetime
+
+import torch
+from torch import Tensor
+
+from app.store.log import Message
+from app.store.memories import Read
+from memory_core.episodic import EpisodicMemory, Reading
+from memory_core.state import EpisodicState
+
+
+@dataclasses.dataclass(frozen=True)
+class Recollection:
+    """A message that a reading found, with its weight and each mode's part of it; `slot` is its strongest."""
+
+    message: Message
+    slot: int
+    weight: float
+    by_content: float
+    by_forward: float
+    by_backward: float
+
+    @property
+    def role(self) -> str:
+        """Who said it: user, assistant or system."""
+        return self.message.role
+
+    @property
+    def speaker(self) -> str | None:
+        """The name of who said it, where one was given."""
+        return self.message.speaker
+
+    @property
+    def content(self) -> str:
+        """What was said."""
+        return self.message.content
+
+    @property
+    def occurred_at(self) -> datetime:
+        """When it was said."""
+        return self.message.occurred_at
+
+
+def grouped(reading: Reading, state: EpisodicState, k: int) -> list[Read]:
+    """A reading by message, cut to its `k` strongest messages: one entry a slot, the strongest message first."""
+    sources = state.source[reading.slots].tolist()
+    totals: dict[int, float] = {}
+    for source, weight in zip(sources, reading.weights.tolist(), strict=True):
+        totals[source] = totals.get(source, 0.0) + weight
+    strongest = sorted(totals, key=lambda source: (-totals[source], -source))[:k]
+    rank = {source: place for place, source in enumerate(strongest)}
+    columns = [column.tolist() for column in reading[:5]]
+    entries = [
+        Read(0, slot, source, weight, content, forward, backward)
+        for source, slot, weight, content, forward, backward in zip(sources, *columns, strict=True)
+        if source in rank
+    ]
+    return sorted(entries, key=lambda entry: rank[entry.source])
+
+
+def recollected(found: Sequence[Read], known: dict[int, Message]) -> list[Recollection]:
+    """Readings summed by message, the heaviest first."""
+    merged: dict[int, Recollection] = {}
+    for entry in found:
+        message = known.get(entry.source)
+        if message is None:
+            continue
+        one = merged.get(entry.source)
+        if one is None:
+            one = Recollection(message, entry.slot, 0.0, 0.0, 0.0, 0.0)
+        merged[entry.source] = dataclasses.replace(
+            one,
+            weight=one.weight + entry.weight,
+            by_content=one.by_content + entry.content,
+            by_forward=one.by_forward + entry.forward,
+            by_backward=one.by_backward + entry.backward,
+        )
+    return sorted(merged.values(), key=lambda one: -one.weight)
+
+
+def note_read_(core: EpisodicMemory, state: EpisodicState, trace: Sequence[Read]) -> None:
+    """Makes a turn's reading part of the memory, as `EpisodicMemory.note_read_` does."""
+    core.note_read_(state, *_weighting(state, trace))
+
+
+def set_last_read_(core: EpisodicMemory, state: EpisodicState, trace: Sequence[Read]) -> None:
+    """Makes a turn's reading the one that a follow-up starts from, as far as its slots still hold what it read."""
+    held = [entry for entry in trace if int(state.source[entry.slot]) == entry.source]
+    core.set_last_read_(state, *_weighting(state, held))
+
+
+def _weighting(state: EpisodicState, trace: Sequence[Read]) -> tuple[Tensor, Tensor]:
+    ordered = sorted(trace, key=lambda entry: (-entry.weight, entry.slot))
+    slots = torch.tensor([entry.slot for entry in ordered], dtype=torch.int64, device=state.source.device)
+    return slots, state.usage.new_tensor([entry.weight for entry in ordered])

@@ -1,0 +1,169 @@
+"""Taking a user along as JSON lines, and bringing one back: the log is taken, the memory is made from it anew."""
+
+import dataclasses
+import json
+import uuid
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from typing import Any, Literal, TypeVar
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+
+from app.memories.memories import Memories, NotFound
+from app.memories.replay import Fold
+from app.memories.rows import changed_rows, new_head, word_rows
+from app.store import log, memories
+from app.store.log import Message
+from app.store.memories import Head
+
+Kind = TypeVar("Kind", bound=BaseModel)
+_FORMAT = 1
+_MESSAGES_AT_ONCE = 500
+_IDENTIFIER = r"^[A-Za-z0-9._:@-]{1,128}$"
+
+
+class BadImport(Exception):
+    """Lines that `export` did not write; `pointer` names the line and the field."""
+
+    def __init__(self, pointer: str, detail: str) -> None:
+        super().__init__(detail)
+        self.pointer = pointer
+
+
+class UserExists(Exception):
+    """A user is brought back only where none of that name is."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Imported:
+    """A user brought back."""
+
+    messages: int
+    head: Head
+    slots_used: int
+
+
+class _Heading(BaseModel):
+    model_config = ConfigDict(extra="ignore")
+    kind: Literal["mneme-export"]
+    format: Literal[1]
+
+
+class _Read(BaseModel):
+    message_id: str = Field(pattern=r"^[0-9a-f]{32}$")
+    weight: float
+
+
+class _Line(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    id: str = Field(pattern=r"^[0-9a-f]{32}$")
+    external_id: str | None = Field(max_length=256)
+    session_id: str = Field(pattern=_IDENTIFIER)
+    role: Literal["user", "assistant", "system"]
+    speaker: str | None = Field(max_length=128)
+    content: str = Field(min_length=1, max_length=32_000, pattern=r"^[^\x00]*$")
+    occurred_at: AwareDatetime
+    status: Literal["complete", "interrupted"]
+    confidence: float | None
+    read: list[_Read]
+
+
+async def export(of: Memories, user_id: str) -> AsyncIterator[str]:
+    """The user's messages in order, one JSON object a line, after a heading; each with what its turn read.
+
+    Raises:
+        NotFound: no such user (before the first line).
+    """
+    async with of.database.reading() as connection:
+        head = await memories.head(connection, user_id)
+    if head is None:
+        raise NotFound(f"no user {user_id}")
+
+    async def lines() -> AsyncIterator[str]:
+        heading = {"kind": "mneme-export", "format": _FORMAT, "user_id": user_id, "fingerprint": head.fingerprint}
+        yield json.dumps({**heading, "exported_at": datetime.now(UTC).isoformat()}) + "\n"
+        seq, more = 0, True
+        while more:
+            async with of.database.reading() as connection:
+                said = await log.after(connection, user_id, seq, _MESSAGES_AT_ONCE)
+                read = await memories.reads_of(connection, user_id, [message.seq for message in said])
+                found = await log.by_seqs(connection, user_id, {one.source for reads in read.values() for one in reads})
+            for message in said:
+                trace = [
+                    {"message_id": found[one.source].id, "weight": one.weight}
+                    for one in read[message.seq]
+                    if one.source in found
+                ]
+                yield json.dumps({**_plain(message), "read": trace}, ensure_ascii=False) + "\n"
+            more = len(said) == _MESSAGES_AT_ONCE
+            seq = said[-1].seq if said else seq
+
+    return lines()
+
+
+async def bring_back(of: Memories, user_id: str, body: bytes) -> Imported:
+    """Makes a user of exported lines: all of them or none.
+
+    Raises:
+        BadImport: a line that is not of an export.
+        UserExists: there is a user of that name.
+    """
+    said, found = _parse(body)
+    async with of.database.reading() as connection:
+        if await memories.head(connection, user_id) is not None:
+            raise UserExists(f"user {user_id} exists: erase it first, or import under another name")
+    fold = Fold(of.device, of.core.empty(of.slots), [])
+    for start in range(0, len(said), _MESSAGES_AT_ONCE):
+        await fold.take(said[start : start + _MESSAGES_AT_ONCE], found)
+    now, state = datetime.now(UTC), fold.state
+    begun = Head(uuid.uuid4().hex, 0, of.device.fingerprint, of.slots, 0, 0, b"", b"", now if fold.reads else None)
+    head = new_head(begun, state, len(said))
+    used = (state.source > 0).nonzero().squeeze(1).tolist()
+    rows, _ = changed_rows(state, used)
+    async with of.database.writing() as connection:
+        if await memories.head(connection, user_id) is not None:
+            raise UserExists(f"user {user_id} exists: erase it first, or import under another name")
+        await log.add_user(connection, user_id, now)
+        await memories.advance(connection, user_id, 0, head)
+        if said:
+            await log.append(connection, user_id, [fold.as_read(message) for message in said])
+        await memories.put_slots(connection, user_id, rows, word_rows(state, used), [])
+        await memories.add_reads(connection, user_id, fold.reads)
+    return Imported(len(said), head, len(used))
+
+
+def _plain(message: Message) -> dict[str, Any]:
+    plain = {**dataclasses.asdict(message), "occurred_at": message.occurred_at.isoformat()}
+    del plain["seq"]
+    return plain
+
+
+def _parse(body: bytes) -> tuple[list[Message], dict[int, int]]:
+    """The messages, and how many messages each turn had read."""
+    try:
+        lines = [line for line in body.decode().split("\n") if line.strip()]
+    except UnicodeDecodeError as error:
+        raise BadImport("#", f"not UTF-8 at byte {error.start}") from None
+    if not lines:
+        raise BadImport("#/0", "empty: the first line must be the heading of an export")
+    _line(_Heading, lines[0], 0)
+    said, found, ids, external = [], {}, set[str](), set[str]()
+    for seq, text in enumerate(lines[1:], 1):
+        line = _line(_Line, text, seq)
+        if line.id in ids or line.external_id in external:
+            raise BadImport(f"#/{seq}/id", "the same message stands twice")
+        ids.add(line.id)
+        if line.external_id is not None:
+            external.add(line.external_id)
+        said.append(Message(seq=seq, **line.model_dump(exclude={"read"})))
+        found[seq] = len({one.message_id for one in line.read})
+    return said, found
+
+
+def _line(kind: type[Kind], text: str, number: int) -> Kind:
+    try:
+        return kind.model_validate_json(text)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        pointer = "/".join(["#", str(number), *(str(part) for part in first["loc"])])
+        raise BadImport(pointer, first["msg"]) from None

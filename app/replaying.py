@@ -1,0 +1,68 @@
+"""`mneme replay`: the fold over one user's log, or everybody's, reported a line each."""
+
+from collections.abc import Callable
+
+from app.main import open_device
+from app.memories.device import Device
+from app.memories.replay import Replayed, replay
+from app.settings import Settings
+from app.store import log, migration
+from app.store.database import Conflict, Database
+
+_TRIES = 5
+
+
+async def replay_users(settings: Settings, user: str | None, check: bool, tell: Callable[[str], None]) -> bool:
+    """Replays and reports.
+
+    Args:
+        user: whose memory; None for everybody's.
+        check: compare only.
+
+    Returns:
+        Whether every memory now is what its log makes of it.
+
+    Raises:
+        LookupError: no such user.
+    """
+    database = Database(settings.database_url)
+    try:
+        await migration.check(database)
+        device = open_device(settings)
+        try:
+            async with database.reading() as connection:
+                users = await log.all_users(connection) if user is None else [user]
+            good = True
+            for place, one in enumerate(users, 1):
+                done = await _patiently(database, device, one, not check)
+                if done is None:
+                    if user is not None:
+                        raise LookupError(f"no user {user}")
+                    continue
+                tell(f"[{place}/{len(users)}] {_report(done)}")
+                good &= done.written or not (done.foreign or done.differences)
+            return good
+        finally:
+            device.close()
+    finally:
+        await database.close()
+
+
+async def _patiently(database: Database, device: Device, user: str, write: bool) -> Replayed | None:
+    for attempt in range(_TRIES):
+        try:
+            return await replay(database, device, user, write)
+        except Conflict:  # the user went on talking; take the log as it is now
+            if attempt == _TRIES - 1:
+                raise
+    raise AssertionError("unreachable")
+
+
+def _report(done: Replayed) -> str:
+    if done.foreign:
+        found = "was written by other weights"
+    elif done.differences:
+        found = "DIFFERS from its log: " + "; ".join(done.differences)
+    else:
+        found = "agrees with its log"
+    return f"{done.user_id}: {done.messages} messages, the memory {found}{', now replayed' if done.written else ''}"

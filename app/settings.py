@@ -1,0 +1,91 @@
+"""Every setting of the service, read once from the environment or `.env`.
+
+A wrong value stops the start with one line that names the setting (see `load`); nothing else in the project reads
+the environment.
+"""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class SettingsError(Exception):
+    """A setting that cannot be used; the message is one line that names it and says what to do."""
+
+
+class Settings(BaseSettings):
+    """The settings and their defaults; `.env.example` lists the same ones for people."""
+
+    model_config = SettingsConfigDict(env_file=".env", env_file_encoding="utf-8", extra="ignore", env_ignore_empty=True)
+
+    host: str = Field("127.0.0.1", description="address to listen on")
+    port: int = Field(8000, ge=0, le=65535, description="port to listen on; 0 picks a free one")
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="how much is logged")
+
+    database_url: str = Field(
+        "sqlite:///data/mneme.db", description="sqlite:///PATH or postgresql://USER:PASSWORD@HOST:PORT/NAME"
+    )
+
+    encoder: str = Field("packaged", description="'packaged' (all-MiniLM-L6-v2), or a transformers name or folder")
+    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="where the memories live and are read")
+    slots: int = Field(4096, ge=16, le=100_000, description="slots of a new user's memory")
+    cache_mb: int = Field(256, ge=1, description="memory states kept on the device, in MiB, least recently used out")
+
+    generator: str = Field("packaged", description="'packaged' (SmolLM2-135M-Instruct), or the path of a GGUF file")
+    generator_url: str | None = Field(
+        None, description="an OpenAI-compatible server, such as http://127.0.0.1:11434/v1; replaces GENERATOR"
+    )
+    generator_api_key: SecretStr | None = Field(None, description="its key, if it wants one")
+    generator_model: str = Field("default", description="the model's name there")
+    generator_context: int = Field(4096, ge=512, description="tokens that prompt and reply may take together")
+    generator_timeout: float = Field(120.0, gt=0, description="seconds without a token before a reply counts as failed")
+
+    max_tokens: int = Field(256, ge=1, le=4096, description="longest reply, where the request names none")
+    temperature: float = Field(0.0, ge=0, le=2, description="sampling temperature, where the request names none")
+    recalled: int = Field(8, ge=1, le=100, description="recollections a turn gets, where the request names no k")
+    history: int = Field(6, ge=0, le=50, description="latest messages of the session that the prompt repeats")
+
+    max_body_bytes: int = Field(64 * 1024 * 1024, ge=1024, description="largest request body")
+
+    @property
+    def small_model(self) -> bool:
+        """Whether the packaged model replies, which needs worked examples in its prompt."""
+        return self.generator_url is None and self.generator == "packaged"
+
+    @field_validator("database_url")
+    @classmethod
+    def _a_known_database(cls, url: str) -> str:
+        if not url.startswith(("sqlite:///", "postgresql://")):
+            raise ValueError("must start with sqlite:/// or postgresql://")
+        return url
+
+    @field_validator("generator")
+    @classmethod
+    def _a_readable_model(cls, generator: str) -> str:
+        if generator != "packaged" and not Path(generator).is_file():
+            raise ValueError(f"no such file: {generator}")
+        return generator
+
+    @field_validator("generator_url")
+    @classmethod
+    def _an_http_url(cls, url: str | None) -> str | None:
+        if url is not None and not url.startswith(("http://", "https://")):
+            raise ValueError("must start with http:// or https://")
+        return url
+
+
+def load() -> Settings:
+    """Reads the settings.
+
+    Raises:
+        SettingsError: one line naming the first setting that cannot be used, and why; never its value when secret.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        name = str(first["loc"][0]).upper() if first["loc"] else "settings"
+        message = first["msg"].removeprefix("Value error, ")
+        raise SettingsError(f"{name}: {message} (see .env.example)") from None

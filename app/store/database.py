@@ -1,0 +1,140 @@
+"""The connection to the database, and what it means that there is none."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
+
+Row = dict[str, Any]
+_BUSY_SECONDS = 30
+
+
+class StoreUnavailable(Exception):
+    """The database does not answer; nothing was changed, and the same call may succeed later."""
+
+
+class Conflict(Exception):
+    """Somebody else changed the same user's memory meanwhile; nothing was changed: reload and redo."""
+
+
+class Database:
+    """An engine for the URL of the settings; `sqlite:///…` or `postgresql://…`."""
+
+    def __init__(self, url: str) -> None:
+        self.url = driver_url(url)
+        if self.sqlite:
+            if self.url.database:
+                Path(self.url.database).parent.mkdir(parents=True, exist_ok=True)
+            self.engine = create_async_engine(self.url, connect_args={"timeout": _BUSY_SECONDS})
+            sa.event.listen(self.engine.sync_engine, "connect", _prepare_sqlite)
+            sa.event.listen(self.engine.sync_engine, "begin", _begin_sqlite)
+        else:
+            self.engine = create_async_engine(
+                self.url,
+                isolation_level="REPEATABLE READ",  # a memory is loaded as it was at one moment
+                pool_pre_ping=True,
+                pool_size=10,
+                max_overflow=20,
+                pool_timeout=10,
+                connect_args={"timeout": 5},
+            )
+
+    @property
+    def sqlite(self) -> bool:
+        """Whether this is the embedded database."""
+        return self.url.get_backend_name() == "sqlite"
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator[AsyncConnection]:
+        """A connection for queries that belong together.
+
+        Raises:
+            StoreUnavailable: the database went away.
+        """
+        async with _telling(), self.engine.connect() as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def writing(self) -> AsyncIterator[AsyncConnection]:
+        """One transaction: all of it or nothing.
+
+        Raises:
+            StoreUnavailable: the database went away.
+            Conflict: a row that this transaction adds is already there.
+        """
+        async with _telling(), self.engine.connect() as connection:
+            await connection.execution_options(writing=True)
+            async with connection.begin():
+                yield connection
+
+    async def close(self) -> None:
+        """Closes the connections."""
+        await self.engine.dispose()
+
+
+def driver_url(url: str) -> sa.URL:
+    """The URL with the asynchronous driver that the service uses."""
+    parsed = sa.make_url(url)
+    return parsed.set(drivername="sqlite+aiosqlite" if parsed.get_backend_name() == "sqlite" else "postgresql+asyncpg")
+
+
+async def upsert(connection: AsyncConnection, table: sa.Table, rows: Sequence[Row]) -> None:
+    """Inserts rows, or updates those whose primary key is there."""
+    if not rows:
+        return
+    dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
+    statement = dialect.insert(table)
+    keys = [column.name for column in table.primary_key]
+    changed = {name: statement.excluded[name] for name in rows[0] if name not in keys}
+    await connection.execute(statement.on_conflict_do_update(index_elements=keys, set_=changed), rows)
+
+
+async def insert_missing(connection: AsyncConnection, table: sa.Table, row: Row) -> None:
+    """Inserts a row unless its primary key is there."""
+    dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
+    await connection.execute(dialect.insert(table).values(row).on_conflict_do_nothing())
+
+
+@asynccontextmanager
+async def _telling() -> AsyncIterator[None]:
+    try:
+        yield
+    except IntegrityError as error:
+        raise Conflict(str(error.orig)) from error
+    except (TimeoutError, OSError, PoolTimeout) as error:
+        raise StoreUnavailable(f"{type(error).__name__}: the database does not answer") from error
+    except DBAPIError as error:
+        if _state(error) in ("40001", "40P01"):  # serialization failure, deadlock
+            raise Conflict(str(error.orig)) from error
+        if isinstance(error, OperationalError) or error.connection_invalidated or _gone(error):
+            raise StoreUnavailable(str(error.orig).splitlines()[0]) from error
+        raise
+
+
+def _gone(error: DBAPIError) -> bool:
+    # SQLSTATE classes of a server that refuses or ends connections (08, 57P), or is out of means (53).
+    return _state(error).startswith(("08", "57P", "53"))
+
+
+def _state(error: DBAPIError) -> str:
+    return str(getattr(error.orig, "sqlstate", None) or "")
+
+
+def _prepare_sqlite(connection: Any, _: Any) -> None:
+    connection.isolation_level = None  # so that transactions begin where `_begin_sqlite` says
+    cursor = connection.cursor()
+    for pragma in ("journal_mode=WAL", f"busy_timeout={_BUSY_SECONDS * 1000}", "synchronous=FULL", "foreign_keys=ON"):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _begin_sqlite(connection: sa.Connection) -> None:
+    # A transaction that means to write takes the write lock at once: upgrading later can fail, waiting cannot.
+    writing = connection.get_execution_options().get("writing", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")

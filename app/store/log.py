@@ -1,0 +1,230 @@
+"""The log: what was said, verbatim and in order. It is only ever added to, until its owner asks to forget."""
+
+import dataclasses
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.store.database import insert_missing, upsert
+from app.store.tables import forgotten, messages, sessions, users
+
+_AT_ONCE = 500  # values in one IN (...), well under what both databases take
+
+
+@dataclasses.dataclass(frozen=True)
+class Message:
+    """One message of the log; `seq` numbers a user's messages from 1, in the order in which they were remembered."""
+
+    seq: int
+    id: str
+    session_id: str
+    role: str
+    content: str
+    occurred_at: datetime
+    speaker: str | None = None
+    external_id: str | None = None
+    status: str = "complete"
+    confidence: float | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Forgotten:
+    """The place of a deleted message: it took `parts` slots, freed after message `after_seq`, at `version`."""
+
+    seq: int
+    parts: int
+    gate: float
+    after_seq: int
+    version: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Session:
+    """A conversation of a user."""
+
+    id: str
+    started_at: datetime
+    last_at: datetime
+    last_seq: int
+    messages: int
+
+
+_COLUMNS = [messages.c[field.name] for field in dataclasses.fields(Message)]
+
+
+async def add_user(connection: AsyncConnection, user_id: str, now: datetime) -> None:
+    """Makes the user known, if not yet."""
+    await insert_missing(connection, users, {"id": user_id, "created_at": now})
+
+
+async def erase_user(connection: AsyncConnection, user_id: str) -> bool:
+    """Deletes the user with every row that belongs to it. Returns whether there was one."""
+    return (await connection.execute(users.delete().where(users.c.id == user_id))).rowcount > 0
+
+
+async def all_users(connection: AsyncConnection) -> list[str]:
+    """Every user's id; for the operator's commands, never for a request."""
+    return list((await connection.scalars(sa.select(users.c.id).order_by(users.c.id))).all())
+
+
+async def append(connection: AsyncConnection, user_id: str, said: Sequence[Message]) -> None:
+    """Adds messages to the log and counts them in their sessions."""
+    rows = [{"user_id": user_id, **dataclasses.asdict(message)} for message in said]
+    await connection.execute(messages.insert(), rows)
+    by_session: dict[str, list[Message]] = {}
+    for message in said:
+        by_session.setdefault(message.session_id, []).append(message)
+    known = {session.id: session for session in await _sessions(connection, user_id, by_session)}
+    await upsert(connection, sessions, [
+        {
+            "user_id": user_id,
+            "id": session_id,
+            "started_at": min([new.occurred_at for new in news] + ([old.started_at] if old else [])),
+            "last_at": max([new.occurred_at for new in news] + ([old.last_at] if old else [])),
+            "last_seq": max(new.seq for new in news),
+            "messages": len(news) + (old.messages if old else 0),
+        }
+        for session_id, news in by_session.items()
+        for old in [known.get(session_id)]
+    ])  # fmt: skip
+
+
+async def remove(connection: AsyncConnection, user_id: str, message: Message, place: Forgotten) -> None:
+    """Deletes a message; its session goes with its last one. What stays is the place it took."""
+    await connection.execute(messages.delete().where(messages.c.user_id == user_id, messages.c.seq == message.seq))
+    await connection.execute(forgotten.insert().values(user_id=user_id, **dataclasses.asdict(place)))
+    here = (sessions.c.user_id == user_id, sessions.c.id == message.session_id)
+    left = sa.select(
+        sa.func.count(), sa.func.min(messages.c.occurred_at), sa.func.max(messages.c.occurred_at),
+        sa.func.max(messages.c.seq),
+    ).where(messages.c.user_id == user_id, messages.c.session_id == message.session_id)  # fmt: skip
+    count, started_at, last_at, last_seq = (await connection.execute(left)).one()
+    if count:
+        values = {"messages": count, "started_at": started_at, "last_at": last_at, "last_seq": last_seq}
+        await connection.execute(sessions.update().where(*here).values(values))
+    else:
+        await connection.execute(sessions.delete().where(*here))
+
+
+async def by_id(connection: AsyncConnection, user_id: str, message_id: str) -> Message | None:
+    """The user's message of that id."""
+    return await _first(connection, user_id, messages.c.id == message_id)
+
+
+async def by_seqs(connection: AsyncConnection, user_id: str, seqs: Iterable[int]) -> dict[int, Message]:
+    """The user's messages of those numbers, as far as they are there."""
+    return {message.seq: message for message in await _among(connection, user_id, messages.c.seq, list(seqs))}
+
+
+async def by_external_ids(connection: AsyncConnection, user_id: str, ids: Iterable[str]) -> dict[str, Message]:
+    """The user's messages that came with those ids of the caller's."""
+    found = await _among(connection, user_id, messages.c.external_id, list(ids))
+    return {message.external_id: message for message in found if message.external_id is not None}
+
+
+async def after(connection: AsyncConnection, user_id: str, seq: int, limit: int) -> list[Message]:
+    """The user's messages after number `seq`, in order."""
+    return await _all(connection, user_id, messages.c.seq > seq, limit=limit)
+
+
+async def of_session(
+    connection: AsyncConnection, user_id: str, session_id: str, after_seq: int, limit: int
+) -> list[Message]:
+    """A session's messages after number `after_seq`, in order."""
+    here = (messages.c.session_id == session_id, messages.c.seq > after_seq)
+    return await _all(connection, user_id, *here, limit=limit)
+
+
+async def latest_of_session(
+    connection: AsyncConnection, user_id: str, session_id: str, before_seq: int, limit: int
+) -> list[Message]:
+    """The last messages of a session before number `before_seq`, in order."""
+    chosen = sa.select(*_COLUMNS).where(
+        messages.c.user_id == user_id, messages.c.session_id == session_id, messages.c.seq < before_seq
+    )
+    rows = await connection.execute(chosen.order_by(messages.c.seq.desc()).limit(limit))
+    return [_message(row) for row in reversed(rows.all())]
+
+
+async def session_seqs(connection: AsyncConnection, user_id: str, session_id: str) -> list[int]:
+    """The numbers of a session's messages."""
+    chosen = sa.select(messages.c.seq).where(messages.c.user_id == user_id, messages.c.session_id == session_id)
+    return list((await connection.scalars(chosen)).all())
+
+
+async def list_sessions(connection: AsyncConnection, user_id: str, before_seq: int | None, limit: int) -> list[Session]:
+    """The user's sessions, the last used first, from those last used before message `before_seq`."""
+    chosen = sa.select(sessions).where(sessions.c.user_id == user_id)
+    if before_seq is not None:
+        chosen = chosen.where(sessions.c.last_seq < before_seq)
+    rows = await connection.execute(chosen.order_by(sessions.c.last_seq.desc()).limit(limit))
+    return [_session(row) for row in rows]
+
+
+async def session_exists(connection: AsyncConnection, user_id: str, session_id: str) -> bool:
+    """Whether the user has that session."""
+    return bool(await _sessions(connection, user_id, [session_id]))
+
+
+async def last_cue(connection: AsyncConnection, user_id: str, other_than: int) -> int | None:
+    """The number of the user's last message that read the memory, leaving one message out of account."""
+    chosen = sa.select(sa.func.max(messages.c.seq)).where(
+        messages.c.user_id == user_id, messages.c.confidence.is_not(None), messages.c.seq != other_than
+    )
+    seq: int | None = await connection.scalar(chosen)
+    return seq
+
+
+async def forgotten_places(connection: AsyncConnection, user_id: str) -> list[Forgotten]:
+    """The places of the user's deleted messages, in the order of deletion."""
+    columns = [forgotten.c[field.name] for field in dataclasses.fields(Forgotten)]
+    chosen = sa.select(*columns).where(forgotten.c.user_id == user_id).order_by(forgotten.c.version)
+    return [Forgotten(**row._mapping) for row in await connection.execute(chosen)]
+
+
+async def set_confidence(connection: AsyncConnection, user_id: str, seq: int, confidence: float) -> None:
+    """Notes anew how sure the memory was when this message was the cue."""
+    here = (messages.c.user_id == user_id, messages.c.seq == seq)
+    await connection.execute(messages.update().where(*here).values(confidence=confidence))
+
+
+async def _sessions(connection: AsyncConnection, user_id: str, ids: Iterable[str]) -> list[Session]:
+    found = []
+    ids = list(ids)
+    for start in range(0, len(ids), _AT_ONCE):
+        here = sessions.c.id.in_(ids[start : start + _AT_ONCE])
+        rows = await connection.execute(sa.select(sessions).where(sessions.c.user_id == user_id, here))
+        found += [_session(row) for row in rows]
+    return found
+
+
+async def _among(
+    connection: AsyncConnection, user_id: str, column: "sa.Column[Any]", values: list[Any]
+) -> list[Message]:
+    found = []
+    for start in range(0, len(values), _AT_ONCE):
+        found += await _all(connection, user_id, column.in_(values[start : start + _AT_ONCE]))
+    return found
+
+
+async def _all(
+    connection: AsyncConnection, user_id: str, *where: sa.ColumnElement[bool], limit: int | None = None
+) -> list[Message]:
+    chosen = sa.select(*_COLUMNS).where(messages.c.user_id == user_id, *where).order_by(messages.c.seq).limit(limit)
+    return [_message(row) for row in await connection.execute(chosen)]
+
+
+async def _first(connection: AsyncConnection, user_id: str, *where: sa.ColumnElement[bool]) -> Message | None:
+    found = await _all(connection, user_id, *where, limit=1)
+    return found[0] if found else None
+
+
+def _message(row: sa.Row[Any]) -> Message:
+    return Message(**row._mapping)
+
+
+def _session(row: sa.Row[Any]) -> Session:
+    return Session(row.id, row.started_at, row.last_at, row.last_seq, row.messages)

@@ -1,0 +1,152 @@
+"""Stored memories: a row for the memory, two a slot, and the traces of what turns read."""
+
+import dataclasses
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.store.database import Conflict, Row, insert_missing, upsert
+from app.store.tables import memories, reads, slots, words
+
+_AT_ONCE = 500
+
+
+@dataclasses.dataclass(frozen=True)
+class Head:
+    """The row of a memory. A memory erased and begun anew has another incarnation; each commit raises the version."""
+
+    incarnation: str
+    version: int
+    fingerprint: str
+    capacity: int
+    rows: int
+    last_seq: int
+    precedence: bytes
+    last_read: bytes
+    last_read_at: datetime | None
+
+
+@dataclasses.dataclass(frozen=True)
+class Read:
+    """One slot's share in what a turn read; `source` is the number of the message that the slot held."""
+
+    seq: int
+    slot: int
+    source: int
+    weight: float
+    content: float
+    forward: float
+    backward: float
+
+
+async def head(connection: AsyncConnection, user_id: str) -> Head | None:
+    """The user's memory, without its slots."""
+    columns = [memories.c[field.name] for field in dataclasses.fields(Head)]
+    row = (await connection.execute(sa.select(*columns).where(memories.c.user_id == user_id))).one_or_none()
+    return None if row is None else Head(**row._mapping)
+
+
+async def heads(connection: AsyncConnection, fingerprint: str) -> tuple[int, int]:
+    """How many memories there are, and how many were written under another fingerprint; tells of no user."""
+    other = sa.func.count(sa.case((memories.c.fingerprint != fingerprint, 1)))
+    every, differing = (await connection.execute(sa.select(sa.func.count(), other).select_from(memories))).one()
+    return every, differing
+
+
+async def advance(connection: AsyncConnection, user_id: str, expected: int, new: Head) -> None:
+    """Moves the memory from version `expected` to `new`; version 0 is a memory that is not stored yet.
+
+    Raises:
+        Conflict: it is not, or no longer, at that version.
+    """
+    if expected == 0:
+        await insert_missing(connection, memories, {"user_id": user_id, **dataclasses.asdict(new), "version": 0})
+    here = (
+        memories.c.user_id == user_id,
+        memories.c.incarnation == new.incarnation,
+        memories.c.version == expected,
+    )
+    moved = await connection.execute(memories.update().where(*here).values(dataclasses.asdict(new)))
+    if moved.rowcount != 1:
+        raise Conflict(f"the memory of {user_id} moved on from version {expected}")
+
+
+async def slot_rows(connection: AsyncConnection, user_id: str) -> list[Row]:
+    """All used slots with their words, in order."""
+    chosen = (
+        sa.select(slots, words.c.word, words.c.pieces)
+        .join(words, sa.and_(words.c.user_id == slots.c.user_id, words.c.slot == slots.c.slot))
+        .where(slots.c.user_id == user_id, words.c.user_id == user_id)
+        .order_by(slots.c.slot)
+    )
+    return [dict(row._mapping) for row in await connection.execute(chosen)]
+
+
+async def slots_of(connection: AsyncConnection, user_id: str, sources: Sequence[int]) -> dict[int, list[int]]:
+    """The slots that messages hold, by their numbers, in order of their parts."""
+    found: dict[int, list[int]] = {source: [] for source in sources}
+    for start in range(0, len(sources), _AT_ONCE):
+        here = slots.c.source.in_(sources[start : start + _AT_ONCE])
+        chosen = sa.select(slots.c.source, slots.c.slot).where(slots.c.user_id == user_id, here)
+        for source, slot in await connection.execute(chosen.order_by(slots.c.part)):
+            found[source].append(slot)
+    return found
+
+
+async def put_slots(
+    connection: AsyncConnection, user_id: str, changed: Sequence[Row], written: Sequence[Row], freed: Sequence[int]
+) -> None:
+    """Writes the counters and links of changed slots, the words of written ones, and nothing for those now free."""
+    await upsert(connection, slots, [{"user_id": user_id, **row} for row in changed])
+    await upsert(connection, words, [{"user_id": user_id, **row} for row in written])
+    for table in (slots, words) if freed else ():
+        for start in range(0, len(freed), _AT_ONCE):
+            here = table.c.slot.in_(freed[start : start + _AT_ONCE])
+            await connection.execute(table.delete().where(table.c.user_id == user_id, here))
+
+
+async def clear_slots(connection: AsyncConnection, user_id: str) -> None:
+    """Deletes the memory's slots, for a replay that makes them anew in the same transaction."""
+    for table in (slots, words):
+        await connection.execute(table.delete().where(table.c.user_id == user_id))
+
+
+async def clear_reads(connection: AsyncConnection, user_id: str) -> None:
+    """Deletes the user's traces, for a replay that makes them anew in the same transaction."""
+    await connection.execute(reads.delete().where(reads.c.user_id == user_id))
+
+
+async def add_reads(connection: AsyncConnection, user_id: str, read: Sequence[Read]) -> None:
+    """Keeps the trace of a turn."""
+    if read:
+        await connection.execute(reads.insert(), [{"user_id": user_id, **dataclasses.asdict(one)} for one in read])
+
+
+async def reads_of(connection: AsyncConnection, user_id: str, seqs: Sequence[int]) -> dict[int, list[Read]]:
+    """What the turns of those messages read, the strongest first."""
+    found: dict[int, list[Read]] = {seq: [] for seq in seqs}
+    for start in range(0, len(seqs), _AT_ONCE):
+        for read in await _reads(connection, user_id, reads.c.seq.in_(seqs[start : start + _AT_ONCE])):
+            found[read.seq].append(read)
+    return found
+
+
+async def reads_from(connection: AsyncConnection, user_id: str, source: int) -> list[Read]:
+    """Every reading that found a message, in the order of the turns."""
+    return await _reads(connection, user_id, reads.c.source == source)
+
+
+async def remove_reads(connection: AsyncConnection, user_id: str, seq: int) -> None:
+    """Deletes the trace of a message's turn, and the message from the traces of others."""
+    gone = sa.or_(reads.c.seq == seq, reads.c.source == seq)
+    await connection.execute(reads.delete().where(reads.c.user_id == user_id, gone))
+
+
+async def _reads(connection: AsyncConnection, user_id: str, where: sa.ColumnElement[bool]) -> list[Read]:
+    columns = [reads.c[field.name] for field in dataclasses.fields(Read)]
+    chosen = sa.select(*columns).where(reads.c.user_id == user_id, where)
+    rows: Any = await connection.execute(chosen.order_by(reads.c.seq, reads.c.weight.desc(), reads.c.slot))
+    return [Read(**row._mapping) for row in rows]

