@@ -330,17 +330,17 @@ class EpisodicMemory(nn.Module):
         """Late interaction plus exact matches, over all readings in one padded batch."""
         if not stages:
             return []
-        pad = nn.utils.rnn.pad_sequence
-        words = pad([state.words[stage.candidates] for state, stage in zip(states, stages, strict=True)], True)
-        pieces = pad([state.pieces[stage.candidates] for state, stage in zip(states, stages, strict=True)], True, -1)
-        cue = pad([stage.facets for stage in stages], True)
-        cue_pieces = pad([stage.pieces for stage in stages], True, -2)
-        shares = pad([stage.shares for stage in stages], True)
-        longest = int((pieces >= 0).sum(-1).max()) if pieces.numel() else 0
-        words, pieces = words[:, :, : max(1, longest)], pieces[:, :, : max(1, longest)]
+        pairs = list(zip(states, stages, strict=True))
+        pieces = _padded([state.pieces[stage.candidates] for state, stage in pairs], -1)
+        longest = max(1, int((pieces >= 0).sum(-1).max())) if pieces.numel() else 1
+        pieces = pieces[:, :, :longest]
+        words = _padded([state.words[stage.candidates, :longest] for state, stage in pairs], 0)
+        cue = _padded([stage.facets / _SCALE for stage in stages], 0)
+        cue_pieces = _padded([stage.pieces for stage in stages], -2)
+        shares = _padded([stage.shares for stage in stages], 0)
         if not words.shape[1] or not cue.shape[1]:
             return [torch.zeros(len(stage.candidates), device=self.device) for stage in stages]
-        cosines = addressing.late_interaction(cue, words.float() / _SCALE, pieces >= 0)
+        cosines = addressing.late_interaction(cue, words.float(), pieces >= 0)
         exact = (pieces.unsqueeze(1) == cue_pieces[:, :, None, None]).any(3).transpose(1, 2)
         similarity = ((cosines + self.lexical * exact) * shares.unsqueeze(1)).sum(-1)
         return [row[: len(stage.candidates)] for row, stage in zip(similarity, stages, strict=True)]
@@ -484,6 +484,12 @@ def _pooled(facets: Float[Tensor, "pieces word"]) -> Float[Tensor, " word"]:
 
 def _faded(usage: Tensor, age: Tensor, capacity: Tensor) -> Tensor:
     return usage * torch.exp2(-age.float() / capacity)
+
+
+def _padded(rows: list[Tensor], fill: int) -> Tensor:
+    if len(rows) == 1:
+        return rows[0].unsqueeze(0)
+    return nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=fill)
 
 
 def _distinct(values: Tensor) -> Tensor:

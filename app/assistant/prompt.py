@@ -26,6 +26,7 @@ _TURN_TOKENS: Final = 8
 _NOTE_SHARE: Final = 0.7
 _RIVALS: Final = 3
 _SAME_SUBJECT: Final = 2
+_CONTROL: Final = re.compile(r"<(?=\||/?s>|(?:start|end)_of_turn>|[be]os>)|\[(?=/?INST\])")
 _QUESTION: Final = re.compile(
     r"^(who|whose|whom|what|which|when|where|why|how|do|does|did|is|are|am|was|were|can|could|will|would|should|has|have"
     r"|remind me|tell me)\b.*[^.!]$",
@@ -177,7 +178,7 @@ _EXAMPLES: Final = [
 
 def _inert(text: str) -> str:
     """The text without what chat templates use to open and close turns; servers do not all escape it."""
-    return text.replace("<|", "< |").replace("|>", "| >").strip()
+    return _CONTROL.sub(r"\g<0> ", text).strip()
 
 
 def _shorten(text: str, characters: int) -> str:

@@ -199,7 +199,7 @@ def _keys(of: Memories, live: Live, order: Order) -> Tensor:
     state = live.state
     match order:
         case "slot":
-            return torch.arange(state.slots, dtype=torch.float64)
+            return torch.arange(state.slots, dtype=torch.float64, device=state.source.device)
         case "usage":
             return of.core.usage_now(state).double()
         case "reads":
