@@ -85,7 +85,8 @@ class Encoder(nn.Module):
         self._frame = framed[:start], framed[start + len(bare) :]
         positions = min(int(self.tokenizer.model_max_length), int(self.transformer.config.max_position_embeddings))
         self._window = positions - len(self._frame[0]) - len(self._frame[1])
-        self._weights = fingerprint or _digest(self.transformer)
+        spelling = hashlib.sha256(self.tokenizer.backend_tokenizer.to_str().encode()).hexdigest()
+        self._weights = spelling + (fingerprint or _digest(self.transformer))
 
     @property
     def device(self) -> torch.device:
@@ -117,7 +118,9 @@ class Encoder(nn.Module):
         if not texts:
             return []
         valid = [text.encode(errors="replace").decode() for text in texts]  # tokenizers refuse unpaired surrogates
-        numbers = self.tokenizer(valid, add_special_tokens=False, return_attention_mask=False)["input_ids"]
+        numbers = self.tokenizer(
+            valid, add_special_tokens=False, split_special_tokens=True, return_attention_mask=False
+        )["input_ids"]
         windows = [
             (text, start, pieces[start : start + self._window])
             for text, pieces in enumerate(numbers)

@@ -36,6 +36,10 @@ FOLLOW_UPS = (
     "What did I do next?",
     "What did I do after that?",
     "What came next?",
+    "What next?",
+    "Then what?",
+    "And what did I do then?",
+    "What did I say after that?",
 )
 LOOK_BACKS = (
     "And before that?",
@@ -46,6 +50,8 @@ LOOK_BACKS = (
     "What did I do just before?",
     "What did I do before that?",
     "What came before?",
+    "What happened earlier?",
+    "What did I say before that?",
 )
 
 

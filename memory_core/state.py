@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import ClassVar, TypeVar
 
 import torch
-from jaxtyping import Float, Int, Int8
+from jaxtyping import Float, Int, Int8, jaxtyped
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
@@ -89,9 +89,17 @@ class TensorState:
                     raise StateError(f"{path}: not a {cls.__name__} of schema {cls.schema}: {found}")
                 if set(file.keys()) != set(names):
                     raise StateError(f"{path}: its tensors are not those of a {cls.__name__}")
-                return cls(**{name: file.get_tensor(name) for name in names})
+                return cls(**_fitting(cls, {name: file.get_tensor(name) for name in names}, path))
         except SafetensorError as error:
             raise StateError(f"{path}: not a safetensors file ({error})") from None
+
+
+def _fitting(kind: type[TensorState], tensors: dict[str, Tensor], path: Path | str) -> dict[str, Tensor]:
+    with jaxtyped("context"):
+        for field in dataclasses.fields(kind):
+            if not isinstance(tensors[field.name], field.type):  # type: ignore[arg-type]
+                raise StateError(f"{path}: {field.name} has a shape or type that does not fit the other tensors")
+    return tensors
 
 
 @dataclasses.dataclass(frozen=True)

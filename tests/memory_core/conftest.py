@@ -1,6 +1,5 @@
 """The encoders and memories that these tests share; each is loaded once a session and changed by none."""
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,8 +9,6 @@ from transformers import BertConfig, BertModel
 
 from memory_core.encoder import Encoder
 from memory_core.episodic import EpisodicConfig, EpisodicMemory
-
-os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 SMALL = EpisodicConfig(facets=4, word=16, links=16, candidates=16, read=16)  # links, candidates and read cut nothing
 TIGHT = EpisodicConfig(facets=4, word=16, links=3, candidates=16, read=8)  # links and read cut

@@ -266,6 +266,17 @@ def test_an_empty_cue_reads_by_strength_alone(small: EpisodicMemory) -> None:
     torch.testing.assert_close(by_slot / by_slot.sum(), torch.tensor([0.5, 0.25, 0.25]))
 
 
+def test_a_reading_cut_to_its_strongest_slots_keeps_the_contents_share(tight: EpisodicMemory) -> None:
+    state = filled(tight, 16)
+    cue = follow_up(tight, 2, backward=False)  # similar to nothing in particular, so that all slots share its weight
+    content = tight.read_modes(torch.nn.functional.normalize(cue.facets.sum(0), dim=0))[2]
+    without_links = dataclasses.replace(state, forward_slots=-torch.ones_like(state.forward_slots))
+    without_links = dataclasses.replace(without_links, backward_slots=-torch.ones_like(state.backward_slots))
+    reading = read(tight, without_links, cue)
+    assert len(reading.slots) == tight.config.read < state.slots_used
+    assert float(reading.weights.sum()) == pytest.approx(float(content), abs=1e-6)
+
+
 # What a reading leaves
 
 
@@ -281,6 +292,14 @@ def test_a_noted_reading_is_kept_and_uses_its_slots(small: EpisodicMemory) -> No
     assert (noted.touched[slots] == noted.clock).all()
     expected = oracle.usage_after_write(before[slots].double().numpy(), 0.5 * weights.double().numpy(), np.ones(3))
     np.testing.assert_allclose(noted.usage[slots], expected, atol=1e-6)
+
+
+def test_setting_the_last_reading_changes_nothing_else(small: EpisodicMemory) -> None:
+    state = filled(small, 6)
+    after = state.clone()
+    small.set_last_read_(after, torch.tensor([2, 1]), torch.tensor([0.5, 0.25]))
+    assert differing(state, after) == ["read_slots", "read_weights"]
+    assert (after.read_slots[:2].tolist(), after.read_weights[:2].tolist()) == ([2, 1], [0.5, 0.25])
 
 
 def test_a_reading_longer_than_the_memory_keeps_is_cut(tight: EpisodicMemory) -> None:
