@@ -27,7 +27,8 @@ def serve() -> None:
     """Run the service."""
     chosen = _settings()
     logging.basicConfig(level=chosen.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    logging.getLogger("httpx").setLevel(logging.WARNING)
+    for chatty in ("httpx", "alembic"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
     _tell("starting …")
     from app.server import run
     from app.store.database import StoreUnavailable

@@ -10,7 +10,7 @@ from fastapi import FastAPI
 
 from app import __version__
 from app.api import chat, errors, health, memory, messages, sessions, users
-from app.api.middleware import Requests
+from app.api.middleware import Application, BodyLimit
 from app.assistant.embedded import EmbeddedModel
 from app.assistant.generator import Generator
 from app.assistant.turn import Assistant
@@ -33,18 +33,17 @@ def create_app(settings: Settings, tell: Callable[[str], None] = logger.info) ->
         settings: see `app.settings.Settings`.
         tell: gets a line for each step of starting.
     """
-    app = FastAPI(
+    app = Application(
         title="Mneme",
         version=__version__,
         summary="A conversational assistant with long-term neural memory",
         lifespan=lambda app: _lifespan(app, settings, tell),
-        max_body_size=settings.max_body_bytes,
         telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
     )
     for part in (chat, messages, memory, sessions, users, health):
         app.include_router(part.router)
     errors.install(app)
-    app.add_middleware(Requests)
+    app.add_middleware(BodyLimit, most=settings.max_body_bytes)
     return app
 
 
@@ -55,8 +54,12 @@ def open_device(settings: Settings) -> Device:
         EncoderError: the encoder cannot be used.
     """
     where = settings.device if settings.device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
-    encoder = Encoder(settings.encoder, device=where)
-    return Device(encoder, EpisodicMemory(encoder))
+
+    def load() -> tuple[Encoder, EpisodicMemory]:
+        encoder = Encoder(settings.encoder, device=where)
+        return encoder, EpisodicMemory(encoder)
+
+    return Device(load)
 
 
 @asynccontextmanager

@@ -1,14 +1,17 @@
 """Running the service under uvicorn, and saying when and where it is ready."""
 
+import asyncio
 import logging
 import sys
 from collections.abc import Callable
 
 import uvicorn
 
+from app.assistant.turn import Assistant
 from app.main import create_app
 from app.settings import Settings
 
+_STOPPING_SECONDS = 7  # Docker kills what has not ended 10 seconds after it was told to
 _READY = """
 Mneme is ready on {url} (documentation: {url}/docs)
 
@@ -36,10 +39,16 @@ def run(settings: Settings, tell: Callable[[str], None]) -> None:
 
     app.router.lifespan_context = lifespan  # type: ignore[assignment]
     config = uvicorn.Config(
-        app, settings.host, settings.port, log_level="warning", access_log=False, timeout_graceful_shutdown=10
+        app,
+        settings.host,
+        settings.port,
+        log_level="warning",
+        access_log=False,
+        timeout_graceful_shutdown=_STOPPING_SECONDS,
     )
     server = _Server(config)
-    logging.getLogger("uvicorn.error").addFilter(lambda record: not failures)
+    # What keeps it from starting is told once, by whoever called; uvicorn would tell it too.
+    logging.getLogger("uvicorn.error").addFilter(lambda record: not failures and not isinstance(record.msg, OSError))
     try:
         server.run()
     except SystemExit:
@@ -56,6 +65,11 @@ class _Server(uvicorn.Server):
         if self.started and self.servers:
             host, port = self.servers[0].sockets[0].getsockname()[:2]
             print(_READY.format(url=f"http://{host}:{port}"), file=sys.stderr, flush=True)
+
+    async def shutdown(self, sockets: object = None) -> None:
+        # Replies under way end with what they have: uvicorn would wait for them, and then drop them.
+        assistant: Assistant = self.config.app.state.assistant  # type: ignore[union-attr]
+        await asyncio.gather(assistant.close(), super().shutdown(sockets))  # type: ignore[arg-type]
 
 
 class _Recording:

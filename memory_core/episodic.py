@@ -11,6 +11,7 @@ and names what it writes by numbers of its own ("sources").
 import dataclasses
 import hashlib
 import math
+import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -24,6 +25,7 @@ from memory_core.encoder import Encoder, Utterance
 from memory_core.links import clear_links_, write_links_
 from memory_core.state import EpisodicState
 
+_SENTENCE_END = re.compile(r"(?<=[.!?])\s+")
 _SCALE = 254.0  # int8 steps a unit: facets are unit vectors whose parts hardly pass 1/2
 
 # The read modes' initial prototypes: cues that ask for a neighbour in time, whatever it was about.
@@ -69,6 +71,7 @@ class EpisodicConfig:
         free_gate: how much of a read weighting frees its slot; 0 reads without forgetting.
         reply_gate: write gate of an unnamed assistant's message.
         question_gate: write gate of a message that only asks.
+        asking_gate: write gate of a message that says something and ends by asking.
     """
 
     facets: int = 64
@@ -78,8 +81,9 @@ class EpisodicConfig:
     read: int = 64
     read_gain: float = 0.5
     free_gate: float = 0.0
-    reply_gate: float = 0.3
-    question_gate: float = 0.5
+    reply_gate: float = 0.1
+    question_gate: float = 0.05
+    asking_gate: float = 0.5
 
 
 class Reading(NamedTuple):
@@ -204,7 +208,11 @@ class EpisodicMemory(nn.Module):
         """
         if reply:
             return self.config.reply_gate
-        return self.config.question_gate if text.rstrip().endswith("?") else 1.0
+        sentences = _SENTENCE_END.split(text.strip())
+        if not sentences[-1].endswith("?"):
+            return 1.0
+        asks_only = all(sentence.endswith("?") for sentence in sentences)
+        return self.config.question_gate if asks_only else self.config.asking_gate
 
     def parts(self, pieces: int, capacity: int) -> int:
         """Slots that an utterance of so many word pieces takes: at least one, at most a quarter of the memory."""

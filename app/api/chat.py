@@ -20,6 +20,8 @@ from app.memories.memories import Heard
 
 router = APIRouter(tags=["chat"], responses=RESPONSES)
 
+# A proxy must hand each token on as it comes.
+_UNBUFFERED = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
 _FAILED = {"description": "the reply could not be generated; the message is kept (`user_message_id`)"}
 
 
@@ -42,7 +44,7 @@ async def chat(body: ChatRequest, request: Request, assistant: AssistantDep, set
     events = assistant.turn(ask)
     if body.stream:
         first = await anext(events)  # an error before anything was kept is an ordinary error reply
-        return EventSourceResponse(_stream(first, events, request.url.path))
+        return EventSourceResponse(_stream(first, events, request.url.path), headers=_UNBUFFERED)
     async for event in events:
         if isinstance(event, Broken):
             raise _failed(event)

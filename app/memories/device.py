@@ -29,12 +29,17 @@ class Cue(NamedTuple):
 
 
 class Device:
-    """The encoder and the memory core behind an asynchronous, batching front."""
+    """The encoder and the memory core behind an asynchronous, batching front.
 
-    def __init__(self, encoder: Encoder, memory: EpisodicMemory) -> None:
-        self.encoder, self.memory = encoder, memory
-        self.fingerprint = memory.fingerprint()
+    Args:
+        load: makes them; it runs in the thread that will use them. A second thread that had ever computed would make
+            OpenMP count more threads than cores, and let them sleep between any two operations: a third slower.
+    """
+
+    def __init__(self, load: Callable[[], tuple[Encoder, EpisodicMemory]]) -> None:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="device")
+        self.encoder, self.memory = encoder, memory = self._thread.submit(load).result()
+        self.fingerprint = self._thread.submit(memory.fingerprint).result()
         self._encoding = Batched(self.run, encoder.encode)
         self._reading = Batched(self.run, lambda cues: memory.read(*map(list, zip(*cues, strict=True))))
 

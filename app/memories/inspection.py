@@ -13,6 +13,7 @@ from torch import Tensor
 from app.memories.cache import Live
 from app.memories.memories import Memories, NotFound
 from app.store import log, memories
+from app.store.database import Conflict
 from app.store.log import Message, Session
 from app.store.memories import Read
 from memory_core.episodic import decode_word
@@ -215,6 +216,8 @@ async def _views(of: Memories, user_id: str, live: Live, chosen: list[tuple[int,
     sources = {slot: int(state.source[slot]) for slot, _ in chosen}
     async with of.database.reading() as connection:
         known = await log.by_seqs(connection, user_id, set(sources.values()))
+    if len(known) < len(set(sources.values())):
+        raise Conflict(f"a message of {user_id} was forgotten while its slot was looked at")
     usage = of.core.usage_now(state)
     return [
         SlotView(

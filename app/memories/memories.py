@@ -228,11 +228,15 @@ class Memories:
         Raises:
             NotFound: no such user.
         """
-        async with self._locks.holding(user_id):
-            self.cache.drop(user_id)
+
+        async def once() -> None:
             async with self.database.writing() as connection:
                 if not await log.erase_user(connection, user_id):
                     raise NotFound(f"no user {user_id}")
+
+        async with self._locks.holding(user_id):
+            self.cache.drop(user_id)
+            await _redoing(once)
 
     async def look(self, user_id: str, view: Callable[[Live], Awaitable[Done]]) -> Done:
         """Shows the memory as it stands to `view`, which must not change it.
@@ -248,33 +252,29 @@ class Memories:
         return await self._in_order(user_id, once)
 
     async def _in_order(self, user_id: str, once: Callable[[Live], Awaitable[Done]]) -> Done:
+        async def on_the_current() -> Done:
+            live = await self._current(user_id)
+            version = live.head.version
+            try:
+                return await once(live)
+            except NotFound:
+                raise
+            except BaseException:
+                self.cache.drop(user_id)
+                raise
+            finally:
+                if live.head.version != version:
+                    self.cache.put(user_id, live)
+
         async with self._locks.holding(user_id):
-            for attempt in range(_TRIES):
-                live = await self._current(user_id)
-                version = live.head.version
-                try:
-                    return await once(live)
-                except Conflict:
-                    self.cache.drop(user_id)
-                    if attempt == _TRIES - 1:
-                        raise
-                    await asyncio.sleep(random.uniform(0, 0.02 * (attempt + 1)))
-                except NotFound:
-                    raise
-                except BaseException:
-                    self.cache.drop(user_id)
-                    raise
-                finally:
-                    if live.head.version != version:
-                        self.cache.put(user_id, live)
-        raise AssertionError("unreachable")
+            return await _redoing(on_the_current)
 
     async def _current(self, user_id: str) -> Live:
         async with self.database.reading() as connection:
             head = await memories.head(connection, user_id)
             if head is None:
                 self.cache.drop(user_id)
-                return self._begin()
+                return await self._begin()
             if head.fingerprint != self.device.fingerprint:
                 raise ForeignMemory(
                     f"the memory of {user_id} was written by {head.fingerprint}, this is {self.device.fingerprint}:"
@@ -287,8 +287,8 @@ class Memories:
                 self.cache.put(user_id, live)
             return live
 
-    def _begin(self) -> Live:
-        state = self.core.empty(self.slots)
+    async def _begin(self) -> Live:
+        state = await self.device.run(self.core.empty, self.slots)
         head = Head(uuid.uuid4().hex, 0, self.device.fingerprint, self.slots, state.slots, 0, b"", b"", None)
         return Live(head, state)
 
@@ -365,6 +365,17 @@ def write_gate(device: Device, message: Message) -> float:
     """How strongly a message is written; a named speaker is never taken for the assistant."""
     reply = message.role == "assistant" and message.speaker is None
     return device.memory.write_gate(message.content, reply)
+
+
+async def _redoing(once: Callable[[], Awaitable[Done]]) -> Done:
+    for attempt in range(_TRIES):
+        try:
+            return await once()
+        except Conflict:
+            if attempt == _TRIES - 1:
+                raise
+            await asyncio.sleep(random.uniform(0, 0.02 * (attempt + 1)))
+    raise AssertionError("unreachable")
 
 
 def _ms(began: float, ended: float) -> float:

@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.memories.device import Device
 from app.memories.memories import spoken, write_gate
-from app.memories.rows import changed_rows, load_state, new_head, word_rows
+from app.memories.rows import DamagedMemory, changed_rows, load_state, new_head, word_rows
 from app.memories.trace import grouped, note_read_
 from app.store import log, memories
 from app.store.database import Database
@@ -60,7 +60,7 @@ async def replay(
             return None
         foreign = head.fingerprint != device.fingerprint
         places = await log.forgotten_places(connection, user_id)
-        fold = Fold(device, device.memory.empty(head.capacity), places)
+        fold = Fold(device, await device.run(device.memory.empty, head.capacity), places)
         async for said in _said(connection, user_id):
             traces = await memories.reads_of(connection, user_id, [message.seq for message in said])
             if foreign:
@@ -72,8 +72,11 @@ async def replay(
         await fold.finish(head.last_seq)
         differences: list[str] = []
         if not foreign:
-            stored = await device.run(load_state, device.memory, head, await memories.slot_rows(connection, user_id))
-            differences = compare(stored, fold.state)
+            rows = await memories.slot_rows(connection, user_id)
+            try:
+                differences = compare(await device.run(load_state, device.memory, head, rows), fold.state)
+            except DamagedMemory as error:
+                differences = [str(error)]
     written = write and (foreign or bool(differences))
     if written:
         await _store(database, device, user_id, head, fold)
@@ -92,6 +95,7 @@ class Fold:
         self.messages = 0
         self.reads: list[Read] = []
         self.confidences: dict[int, float] = {}
+        self._forgotten = {place.seq for place in places}
         self._blanks = sorted(places, key=lambda place: place.seq)
         self._freed = sorted(places, key=lambda place: place.version)
 
@@ -104,17 +108,22 @@ class Fold:
         utterances = await self.device.encode([spoken(message.speaker, message.content) for message in said])
         for message, utterance in zip(said, utterances, strict=True):
             await self.finish(message.seq - 1)
+            trace = None
             if message.confidence is not None:
                 found = traces[message.seq]
                 trace = await self._read(message.seq, utterance, found) if isinstance(found, int) else found
-                note_read_(self.core, self.state, trace)
-            gate = write_gate(self.device, message)
-            self.state, _ = self.core.write_(self.state, utterance, message.seq, gate)
+            await self.device.run(self._write, message, utterance, trace)
             self.messages += 1
+
+    def _write(self, message: Message, utterance: Utterance, trace: list[Read] | None) -> None:
+        if trace is not None:
+            note_read_(self.core, self.state, trace)
+        gate = write_gate(self.device, message)
+        self.state, _ = self.core.write_(self.state, utterance, message.seq, gate)
 
     async def _read(self, seq: int, cue: Utterance, k: int) -> list[Read]:
         reading = await self.device.read(self.state, cue)
-        trace = [dataclasses.replace(one, seq=seq) for one in grouped(reading, self.state, k)]
+        trace = [dataclasses.replace(one, seq=seq) for one in grouped(reading, self.state, k, self._forgotten)]
         self.reads += trace
         self.confidences[seq] = reading.confidence
         return trace

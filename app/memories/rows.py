@@ -16,6 +16,10 @@ _COUNTERS = ("source", "part", "touched", "usage", "strength", "reads")
 _LINKS = ("forward_slots", "forward_weights", "backward_slots", "backward_weights")
 
 
+class DamagedMemory(Exception):
+    """Stored rows that are of no state; a replay of the log makes the memory anew."""
+
+
 def changed_rows(state: EpisodicState, changed: Iterable[int]) -> tuple[list[Row], list[int]]:
     """The rows of changed slots, and which of them are free now."""
     every = sorted(changed)
@@ -52,7 +56,18 @@ def new_head(old: Head, state: EpisodicState, last_seq: int) -> Head:
 
 
 def load_state(memory: EpisodicMemory, head: Head, rows: Sequence[Row]) -> EpisodicState:
-    """The state that was stored."""
+    """The state that was stored.
+
+    Raises:
+        DamagedMemory: these rows are of no state.
+    """
+    try:
+        return _loaded(memory, head, rows)
+    except (ValueError, IndexError) as error:
+        raise DamagedMemory(f"the stored memory cannot be read, run `mneme replay`: {error}") from error
+
+
+def _loaded(memory: EpisodicMemory, head: Head, rows: Sequence[Row]) -> EpisodicState:
     state = memory.empty(head.capacity, head.rows)
     device = memory.device
     state.clock.fill_(head.last_seq)
@@ -60,6 +75,8 @@ def load_state(memory: EpisodicMemory, head: Head, rows: Sequence[Row]) -> Episo
     _fill_(head.last_read, state.read_slots, state.read_weights)
     if not rows:
         return state
+    if max(row["slot"] for row in rows) >= state.slots:
+        raise ValueError(f"slots beyond the {state.slots} held")
     index = torch.tensor([row["slot"] for row in rows], device=device)
     for name in _COUNTERS:
         column = getattr(state, name)
@@ -97,6 +114,6 @@ def _bytes(*tensors: Tensor) -> bytes:
 
 
 def _fill_(stored: bytes, slots: Tensor, weights: Tensor) -> None:
-    halves = np.frombuffer(stored, "<i4").reshape(2, -1)
+    halves = np.frombuffer(stored, "<i4").reshape(2, len(slots))
     slots.copy_(torch.from_numpy(halves[0].copy()))
     weights.copy_(torch.from_numpy(halves[1].view("<f4").copy()))

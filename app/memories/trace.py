@@ -1,7 +1,7 @@
 """What a turn read: a reading grouped by message, kept as rows, and made part of the memory again from them."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 
 import torch
@@ -45,13 +45,18 @@ class Recollection:
         return self.message.occurred_at
 
 
-def grouped(reading: Reading, state: EpisodicState, k: int) -> list[Read]:
-    """A reading by message, cut to its `k` strongest messages: one entry a slot, the strongest message first."""
+def grouped(reading: Reading, state: EpisodicState, k: int, without: Collection[int] = ()) -> list[Read]:
+    """A reading by message, cut to its `k` strongest messages: one entry a slot, the strongest message first.
+
+    Args:
+        without: numbers of messages to leave out of account.
+    """
     sources = state.source[reading.slots].tolist()
     totals: dict[int, float] = {}
     for source, weight in zip(sources, reading.weights.tolist(), strict=True):
         totals[source] = totals.get(source, 0.0) + weight
-    strongest = sorted(totals, key=lambda source: (-totals[source], -source))[:k]
+    kept = [source for source in totals if source not in without]
+    strongest = sorted(kept, key=lambda source: (-totals[source], -source))[:k]
     rank = {source: place for place, source in enumerate(strongest)}
     columns = [column.tolist() for column in reading[:5]]
     entries = [

@@ -5,14 +5,15 @@ import json
 import uuid
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
 from app.memories.memories import Memories, NotFound
 from app.memories.replay import Fold
 from app.memories.rows import changed_rows, new_head, word_rows
 from app.store import log, memories
+from app.store.database import Conflict
 from app.store.log import Message
 from app.store.memories import Head
 
@@ -43,6 +44,16 @@ class Imported:
     slots_used: int
 
 
+def _utc(moment: datetime) -> datetime:
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("lies outside the years 1 to 9999 in UTC") from None
+
+
+_Text = Annotated[str, Field(pattern=r"^[^\x00]*$")]  # PostgreSQL keeps no zero
+
+
 class _Heading(BaseModel):
     model_config = ConfigDict(extra="ignore")
     kind: Literal["mneme-export"]
@@ -57,12 +68,12 @@ class _Read(BaseModel):
 class _Line(BaseModel):
     model_config = ConfigDict(extra="forbid")
     id: str = Field(pattern=r"^[0-9a-f]{32}$")
-    external_id: str | None = Field(max_length=256)
+    external_id: _Text | None = Field(max_length=256)
     session_id: str = Field(pattern=_IDENTIFIER)
     role: Literal["user", "assistant", "system"]
-    speaker: str | None = Field(max_length=128)
-    content: str = Field(min_length=1, max_length=32_000, pattern=r"^[^\x00]*$")
-    occurred_at: AwareDatetime
+    speaker: _Text | None = Field(max_length=128)
+    content: _Text = Field(min_length=1, max_length=32_000)
+    occurred_at: Annotated[AwareDatetime, AfterValidator(_utc)]
     status: Literal["complete", "interrupted"]
     confidence: float | None
     read: list[_Read]
@@ -111,8 +122,8 @@ async def bring_back(of: Memories, user_id: str, body: bytes) -> Imported:
     said, found = _parse(body)
     async with of.database.reading() as connection:
         if await memories.head(connection, user_id) is not None:
-            raise UserExists(f"user {user_id} exists: erase it first, or import under another name")
-    fold = Fold(of.device, of.core.empty(of.slots), [])
+            raise _exists(user_id)
+    fold = Fold(of.device, await of.device.run(of.core.empty, of.slots), [])
     for start in range(0, len(said), _MESSAGES_AT_ONCE):
         await fold.take(said[start : start + _MESSAGES_AT_ONCE], found)
     now, state = datetime.now(UTC), fold.state
@@ -120,16 +131,21 @@ async def bring_back(of: Memories, user_id: str, body: bytes) -> Imported:
     head = new_head(begun, state, len(said))
     used = (state.source > 0).nonzero().squeeze(1).tolist()
     rows, _ = changed_rows(state, used)
-    async with of.database.writing() as connection:
-        if await memories.head(connection, user_id) is not None:
-            raise UserExists(f"user {user_id} exists: erase it first, or import under another name")
-        await log.add_user(connection, user_id, now)
-        await memories.advance(connection, user_id, 0, head)
-        if said:
-            await log.append(connection, user_id, [fold.as_read(message) for message in said])
-        await memories.put_slots(connection, user_id, rows, word_rows(state, used), [])
-        await memories.add_reads(connection, user_id, fold.reads)
+    try:
+        async with of.database.writing() as connection:
+            await log.add_user(connection, user_id, now)
+            await memories.advance(connection, user_id, 0, head)
+            if said:
+                await log.append(connection, user_id, [fold.as_read(message) for message in said])
+            await memories.put_slots(connection, user_id, rows, word_rows(state, used), [])
+            await memories.add_reads(connection, user_id, fold.reads)
+    except Conflict:  # begun while we computed
+        raise _exists(user_id) from None
     return Imported(len(said), head, len(used))
+
+
+def _exists(user_id: str) -> UserExists:
+    return UserExists(f"user {user_id} exists: erase it first, or import under another name")
 
 
 def _plain(message: Message) -> dict[str, Any]:
@@ -150,8 +166,9 @@ def _parse(body: bytes) -> tuple[list[Message], dict[int, int]]:
     said, found, ids, external = [], {}, set[str](), set[str]()
     for seq, text in enumerate(lines[1:], 1):
         line = _line(_Line, text, seq)
-        if line.id in ids or line.external_id in external:
-            raise BadImport(f"#/{seq}/id", "the same message stands twice")
+        for name, value, known in (("id", line.id, ids), ("external_id", line.external_id, external)):
+            if value in known:
+                raise BadImport(f"#/{seq}/{name}", "the same message stands twice")
         ids.add(line.id)
         if line.external_id is not None:
             external.add(line.external_id)

@@ -78,6 +78,8 @@ async def _upgrade(database: Database) -> str:
 
     async with database.writing() as connection:
         if not database.sqlite:
+            # Whoever waited for the lock must see what its holder committed, which one moment's snapshot would hide.
+            await connection.execute(sa.text("SET TRANSACTION ISOLATION LEVEL READ COMMITTED"))
             await connection.execute(sa.text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
         await connection.run_sync(upgrade)
     return newest

@@ -149,6 +149,27 @@ async def test_a_closed_model_cannot_be_reached() -> None:
         assert "cannot be reached" in await failure_of(generator)
 
 
+async def test_closing_the_model_ends_the_replies_under_way() -> None:
+    model = EmbeddedModel(context=1024, parallel=1, threads=1)
+    async with client_of(model) as generator:
+        stream = generator.stream([ChatMessage("user", "Tell me a very long story.")], max_tokens=900, temperature=0)
+        assert await anext(stream)
+        begin = time.perf_counter()
+        await asyncio.to_thread(model.close)
+        assert time.perf_counter() - begin < 3
+        with pytest.raises(GeneratorError):
+            async for _ in stream:
+                pass
+
+
+def test_a_model_may_be_closed_as_soon_as_it_runs() -> None:
+    """xllamacpp's server, left to stop itself, hangs for ever when its loop has not begun."""
+    for _ in range(3):
+        begin = time.perf_counter()
+        EmbeddedModel(context=256, parallel=1, threads=1).close()
+        assert time.perf_counter() - begin < 15
+
+
 def test_loading_a_model_prints_nothing() -> None:
     code = "from app.assistant.embedded import EmbeddedModel; EmbeddedModel(context=256, parallel=1, threads=1).close()"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True)

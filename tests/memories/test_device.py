@@ -1,0 +1,139 @@
+"""The batching front: what is asked meanwhile is computed at once, and nobody suffers for another's fate."""
+
+import asyncio
+import threading
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import pytest
+import torch
+
+from app.memories.device import Batched, Device
+
+
+class Slow:
+    """A computation that waits to be let go, and notes what it was given."""
+
+    def __init__(self) -> None:
+        self.batches: list[list[int]] = []
+        self.go = asyncio.Event()
+        self.go.set()
+
+    async def run(self, compute: Callable[[list[int]], list[int]], items: list[int]) -> list[int]:
+        await self.go.wait()
+        return compute(items)
+
+    def compute(self, items: list[int]) -> list[int]:
+        self.batches.append(items)
+        if any(item < 0 for item in items):
+            raise ValueError("negative")
+        return [item * item for item in items]
+
+
+@pytest.fixture
+async def slow() -> Slow:
+    return Slow()
+
+
+@pytest.fixture
+async def batched(slow: Slow) -> Batched:
+    return Batched(slow.run, slow.compute)
+
+
+async def together(slow: Slow, *calls: Coroutine[Any, Any, list[int]]) -> list[asyncio.Task[list[int]]]:
+    """Starts the first call alone; the others arrive while it runs."""
+    slow.go.clear()
+    tasks = []
+    for call in calls:
+        tasks.append(asyncio.create_task(call))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+    return tasks
+
+
+async def test_what_is_asked_while_one_runs_is_one_batch_and_each_gets_its_own(slow: Slow, batched: Batched) -> None:
+    tasks = await together(slow, batched([1]), batched([2, 3]), batched([]), batched([4]))
+    slow.go.set()
+    assert await asyncio.gather(*tasks) == [[1], [4, 9], [], [16]]
+    assert slow.batches == [[1], [2, 3, 4]]
+
+
+async def test_a_failure_reaches_every_caller_of_its_batch_and_no_other(slow: Slow, batched: Batched) -> None:
+    tasks = await together(slow, batched([1]), batched([2]), batched([-3]))
+    slow.go.set()
+    first, *others = await asyncio.gather(*tasks, return_exceptions=True)
+    assert first == [1]
+    assert [str(one) for one in others] == ["negative", "negative"]
+    assert await batched([5]) == [25]
+
+
+async def test_a_caller_that_leaves_harms_nobody(slow: Slow, batched: Batched) -> None:
+    tasks = await together(slow, batched([1]), batched([2]), batched([3]))
+    tasks[0].cancel()
+    tasks[1].cancel()
+    await asyncio.sleep(0)
+    slow.go.set()
+    ended = await asyncio.gather(*tasks, return_exceptions=True)
+    assert [type(one) for one in ended[:2]] == [asyncio.CancelledError] * 2
+    assert ended[2] == [9]
+    assert await batched([4]) == [16]
+
+
+async def test_callers_that_all_leave_a_failing_batch_are_not_missed(slow: Slow, batched: Batched) -> None:
+    tasks = await together(slow, batched([-1]))
+    tasks[0].cancel()
+    slow.go.set()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    assert await batched([2]) == [4]
+
+
+async def test_all_computing_is_done_by_one_thread_that_is_not_the_event_loops(small_device: Device) -> None:
+    names = await asyncio.gather(*(small_device.run(lambda: threading.current_thread().name) for _ in range(20)))
+    assert len(set(names)) == 1
+    assert names[0] != threading.current_thread().name
+
+
+async def test_texts_encoded_together_come_back_in_order_each_to_its_caller(small_device: Device) -> None:
+    texts = [[f"caller {caller} said {number} things" for number in range(1 + 3 * caller)] for caller in range(8)]
+    done = await asyncio.gather(*(small_device.encode(mine) for mine in texts))
+    for mine, utterances in zip(texts, done, strict=True):
+        alone = small_device.encoder.encode(mine)
+        assert len(utterances) == len(alone)
+        for got, expected in zip(utterances, alone, strict=True):
+            assert torch.equal(got.pieces, expected.pieces)
+            torch.testing.assert_close(got.facets, expected.facets, atol=1e-4, rtol=0)
+    assert await small_device.encode([]) == []
+
+
+async def test_a_long_import_lets_others_in_between(small_device: Device) -> None:
+    finished = list[str]()
+
+    async def encode(name: str, count: int) -> None:
+        assert len(await small_device.encode([f"text {number}" for number in range(count)])) == count
+        finished.append(name)
+
+    long = asyncio.create_task(encode("long", 1000))
+    await asyncio.sleep(0)
+    await encode("short", 1)
+    await long
+    assert finished == ["short", "long"]
+
+
+async def test_memories_read_together_are_read_as_if_alone(small_device: Device) -> None:
+    memory, encoder = small_device.memory, small_device.encoder
+    cues = encoder.encode(["which river?", "And after that?", "a b c", "the valley by the lake in the north"])
+    states = []
+    for number in range(4):
+        state = memory.empty(64)
+        for source in range(1, 3 + 5 * number):
+            (said,) = encoder.encode([f"in year {source} we saw river {number * source}"])
+            state, _ = memory.write_(state, said, source)
+        states.append(state)
+    before = [state.clone() for state in states]
+    together = await asyncio.gather(*(small_device.read(*each) for each in zip(states, cues, strict=True)))
+    for state, copy, cue, got in zip(states, before, cues, together, strict=True):
+        (alone,) = memory.read([state], [cue])
+        assert torch.equal(got.slots, alone.slots)
+        torch.testing.assert_close(got.weights, alone.weights, atol=1e-5, rtol=0)
+        assert all(torch.equal(one, other) for one, other in zip(
+            state.tensors().values(), copy.tensors().values(), strict=True))  # fmt: skip

@@ -1,0 +1,181 @@
+"""Forgetting and erasing leave nothing: not in a table, not in the memory, not in the file."""
+
+import random
+from pathlib import Path
+
+import pytest
+
+from app.memories import inspection
+from app.memories.memories import Memories, NotFound
+from app.memories.transfer import export
+from app.store import memories as stored
+from memory_core.episodic import count_pieces
+from tests.conftest import ON_SQLITE
+from tests.memories.conftest import Another
+from tests.memories.histories import History, assert_whole, live_state, logged, said, text
+from tests.store.contents import holding, of_user, tables
+
+SECRET = "Ludmilla keeps the quicksilver xylophone in Zanzibar, under the blue staircase of her grandmother's house"
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    """The database's files."""
+    return {path.name: path.read_bytes() for path in folder.glob("mneme_*.db*")}
+
+
+async def words_of(of: Memories, seq: int) -> list[bytes]:
+    """The stored words of a message: the bytes of its facets, and of its word pieces."""
+    async with of.database.reading() as connection:
+        rows = await stored.slot_rows(connection, "ada")
+    return [row[name] for row in rows if row["source"] == seq for name in ("word", "pieces")]
+
+
+async def test_nothing_of_a_forgotten_message_is_left_in_any_table(memories: Memories) -> None:
+    history = History(memories, "ada", seed=61, forgets=False)
+    await history.go_on(5)
+    heard = await memories.hear("ada", said(SECRET, "secrets", external_id="x-secret"), 5, 5)
+    message, slots = heard.remembered.messages[0]
+    await memories.hear("ada", said("what is under the blue staircase?"), 8, 5)
+    before = await tables(memories.database)
+    words = await words_of(memories, message.seq)
+    needles: list[str | bytes] = [SECRET, "quicksilver", message.id, "x-secret", "secrets", *words]
+    assert len(slots) > 2 and len(words) == 2 * len(slots)
+    assert all(holding(before, needle) for needle in needles)
+    assert any(row["source"] == message.seq for row in before["reads"])
+
+    await memories.forget("ada", message.id)
+
+    now = await tables(memories.database)
+    assert {needle: holding(now, needle) for needle in needles} == {needle: [] for needle in needles}
+    for table in ("messages", "slots", "reads"):
+        assert not any(message.seq in (row.get("seq"), row.get("source")) for row in now[table])
+    assert {row["slot"] for row in now["words"]} == {row["slot"] for row in now["slots"]}
+    assert set(slots).isdisjoint(row["slot"] for row in now["slots"])
+    # All that stays is that something was there.
+    (place,) = now["forgotten"]
+    assert place == {
+        "user_id": "ada", "seq": message.seq, "parts": len(slots), "gate": 1.0,
+        "after_seq": message.seq + 1, "version": place["version"],
+    }  # fmt: skip
+    await assert_whole(memories, "ada")
+
+
+async def test_nothing_of_a_forgotten_message_is_left_in_the_live_memory(memories: Memories) -> None:
+    await memories.remember("ada", [said("a river"), said("a valley")])
+    done = await memories.remember("ada", [said(SECRET)])
+    await memories.hear("ada", said("what is in Zanzibar?"), 3, 3)
+    message, slots = done.messages[0]
+    await memories.forget("ada", message.id)
+    state = await live_state(memories, "ada")
+    assert not (state.source == message.seq).any()
+    for tensor in (state.words, state.keys, state.usage, state.strength, state.reads, state.touched, state.part):
+        assert not tensor[slots].any()
+    assert (state.pieces[slots] == -1).all()
+    every = (state.forward_slots, state.backward_slots, state.precedence_slots, state.read_slots)
+    assert not any(slot in tensor for tensor in every for slot in slots)
+    assert (state.piece_counts == count_pieces(state.pieces, len(state.piece_counts))).all()
+
+
+@ON_SQLITE
+async def test_nothing_of_a_forgotten_message_is_left_in_the_file(memories: Memories, tmp_path: Path) -> None:
+    await memories.remember("ada", [said(text(random.Random(1))) for _ in range(20)])
+    done = await memories.remember("ada", [said(SECRET)])
+    words = [word for word in await words_of(memories, done.messages[0][0].seq) if len(word) >= 64]
+    await memories.forget("ada", done.messages[0][0].id)
+    await memories.database.close()  # the last connection takes the write-ahead log with it
+    (content,) = files(tmp_path).values()
+    assert b"Ludmilla" not in content and b"quicksilver" not in content
+    assert words and not any(word in content for word in words)
+
+
+async def test_a_forgotten_message_is_recalled_traced_and_exported_no_more(speaking: Memories) -> None:
+    await speaking.remember("ada", [said("My dog is called Biscuit.")])
+    told = await speaking.remember("ada", [said("My dog's vet is Doctor Ludmilla.")])
+    heard = await speaking.hear("ada", said("Who is my dog's vet?"), 3, 3)
+    secret, asked = told.messages[0][0], heard.remembered.messages[0][0]
+    assert heard.recalled.recollections[0].message == secret
+    await speaking.forget("ada", secret.id)
+    for query in ("Who is my dog's vet?", secret.content, "Ludmilla", "And then?"):
+        found = await speaking.recall("ada", query, 100)
+        assert secret.id not in {one.message.id for one in found.recollections}
+    trace = await inspection.trace(speaking, "ada", asked.id)
+    assert secret.id not in {message.id for _, message in trace.read}
+    lines = [line async for line in await export(speaking, "ada")]
+    assert len(lines) == 3
+    assert not any(secret.id in line or "Ludmilla" in line for line in lines)
+    with pytest.raises(NotFound):
+        await inspection.trace(speaking, "ada", secret.id)
+    with pytest.raises(NotFound):
+        await speaking.forget("ada", secret.id)
+
+
+@pytest.mark.parametrize("between", ["a valley", SECRET])
+async def test_the_links_around_a_forgotten_message_are_joined(memories: Memories, between: str) -> None:
+    done = await memories.remember("ada", [said("a river"), said(between), said("a forest")])
+    before, gone, after = (slots for _, slots in done.messages)
+    first = await inspection.whole_slot(memories, "ada", before[-1])
+    assert [slot for slot, _ in first.after][:1] == gone[:1]
+    assert after[0] not in [slot for slot, _ in first.after]
+    await memories.forget("ada", done.messages[1][0].id)
+    first = await inspection.whole_slot(memories, "ada", before[-1])
+    last = await inspection.whole_slot(memories, "ada", after[0])
+    assert after[0] in [slot for slot, _ in first.after]
+    assert before[-1] in [slot for slot, _ in last.before]
+    assert not {slot for slot, _ in first.after + last.before} & set(gone)
+
+
+async def test_a_follow_up_starts_from_the_turn_before_the_forgotten_one(speaking: Memories) -> None:
+    day = ["We took the ferry to the island.", "Then we climbed the lighthouse.", "In the evening we ate mussels."]
+    await speaking.remember("ada", [said(content) for content in day])
+    await speaking.hear("ada", said("When did we take the ferry?"), 1, 0)
+    last = await speaking.hear("ada", said("Which mussels did we eat in the evening?"), 1, 0)
+    await speaking.forget("ada", last.remembered.messages[0][0].id)
+    found = await speaking.recall("ada", "What happened after that?", 1)
+    assert found.recollections[0].content == day[1]
+
+
+async def test_a_freed_slot_is_taken_again(another: Another) -> None:
+    of = another(slots=16)
+    done = await of.remember("ada", [said(f"river {number}") for number in range(16)])
+    message, slots = done.messages[5]
+    await of.forget("ada", message.id)
+    again = await of.remember("ada", [said("a valley")])
+    assert again.messages[0][1] == slots
+    assert again.slots_used == 16
+    await assert_whole(of, "ada")
+
+
+async def test_a_session_goes_with_its_last_message(memories: Memories) -> None:
+    done = await memories.remember("ada", [said("a river", "one"), said("a valley", "two"), said("a forest", "one")])
+    for message, _ in done.messages[:2]:
+        await memories.forget("ada", message.id)
+    shown = await inspection.sessions(memories, "ada", None, 10)
+    assert [(one.id, one.messages) for one in shown] == [("one", 1)]
+    with pytest.raises(NotFound):
+        await memories.recall("ada", "valley", 3, "two")
+    with pytest.raises(NotFound):
+        await inspection.session_log(memories, "ada", "two", 0, 10)
+
+
+async def test_erasing_leaves_no_row_of_the_user_in_any_table(memories: Memories) -> None:
+    for user, seed in (("ada", 62), ("bob", 63)):
+        await History(memories, user, seed).go_on(15)
+    before = await tables(memories.database)
+    assert set(of_user(before, "ada")) >= {"users", "sessions", "messages", "memories", "slots", "words", "forgotten"}
+    await memories.erase("ada")
+    now = await tables(memories.database)
+    assert of_user(now, "ada") == {} and holding(now, "ada") == []
+    assert of_user(now, "bob") == of_user(before, "bob")
+    assert sum(map(len, now.values())) == 1 + sum(map(len, of_user(now, "bob").values()))  # and alembic's own
+    for call in (memories.recall("ada", "river", 3), memories.erase("ada"), inspection.glance(memories, "ada")):
+        with pytest.raises(NotFound):
+            await call
+
+
+async def test_a_user_may_come_back_after_erasing(memories: Memories) -> None:
+    first = await memories.remember("ada", [said("a river", external_id="x")])
+    await memories.erase("ada")
+    again = await memories.remember("ada", [said("a valley", external_id="x")])
+    assert again.head.incarnation != first.head.incarnation
+    assert [message.content for message in await logged(memories, "ada")] == ["a valley"]
+    await assert_whole(memories, "ada")

@@ -1,0 +1,380 @@
+"""The log is the truth: folding it again gives the memory that is stored, whatever happened, on whatever weights.
+
+One limit is known. A slot's usage decides which slots a full memory gives up. Forgetting a message undoes what its turn
+had read, so a replay no longer sees the usage by which a slot had escaped; the slots given up since then may be others.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from app.memories import inspection
+from app.memories.device import Device
+from app.memories.memories import ForeignMemory, Memories
+from app.memories.replay import Replayed, compare, replay
+from app.memories.transfer import export
+from app.store import log
+from app.store import memories as stored
+from app.store.database import Conflict
+from app.store.log import Message
+from app.store.tables import forgotten, memories, messages, reads, slots, words
+from memory_core.encoder import Encoder
+from memory_core.episodic import EpisodicConfig, EpisodicMemory
+from tests.memories.conftest import Another
+from tests.memories.histories import (
+    History,
+    assert_whole,
+    differences,
+    differing,
+    live_state,
+    logged,
+    said,
+)
+from tests.store.contents import tables
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_a_replayed_log_gives_the_stored_memory(another: Another, seed: int) -> None:
+    of = another(slots=4096)
+    history = History(of, "ada", seed)
+    for _ in range(2):
+        await history.go_on(22)
+        await assert_whole(of, "ada")
+
+
+@pytest.mark.parametrize(("slots", "seed"), [(16, 11), (16, 12), (64, 13)])
+async def test_a_replayed_log_gives_up_the_same_slots_of_a_full_memory(another: Another, slots: int, seed: int) -> None:
+    of = another(slots=slots)
+    history = History(of, "ada", seed, forgets=False)
+    for _ in range(2):
+        await history.go_on(18)
+        await assert_whole(of, "ada")
+    assert len(history.messages) > slots or slots == 64
+    assert (await live_state(of, "ada")).slots == slots
+
+
+@pytest.mark.parametrize(("slots", "seed"), [(16, 21), (64, 22)])
+async def test_forgetting_what_no_reading_touched_is_replayed_in_a_full_memory(
+    another: Another, slots: int, seed: int
+) -> None:
+    of = another(slots=slots)
+    history = History(of, "ada", seed, forgets=False)
+    for _ in range(10):
+        await history.go_on(4)
+        async with of.database.reading() as connection:
+            untouched = [
+                message
+                for message in history.messages
+                if message.confidence is None and not await stored.reads_from(connection, "ada", message.seq)
+            ]
+        if untouched:
+            await history.forget(history.choose.choice(untouched))
+            await history.bring_again()
+    await assert_whole(of, "ada")
+    assert len(await log_places(of, "ada")) > 2
+
+
+@pytest.mark.xfail(strict=True, reason="known limit: the slot that the forgotten reading had protected; see above")
+async def test_forgetting_a_reading_that_protected_a_slot_is_replayed_in_a_full_memory(another: Another) -> None:
+    of = another(slots=16)
+    done = await of.remember("ada", [said(f"river {number}") for number in range(14)])
+    heard = await of.hear("ada", said("river 0"), 1, 0)
+    assert heard.recalled.recollections[0].message == done.messages[0][0]
+    await of.remember("ada", [said(f"valley {number}") for number in range(3)])
+    await of.forget("ada", heard.remembered.messages[0][0].id)
+    await assert_whole(of, "ada")
+
+
+async def log_places(of: Memories, user_id: str) -> list[log.Forgotten]:
+    async with of.database.reading() as connection:
+        return await log.forgotten_places(connection, user_id)
+
+
+# Each way of forgetting by itself
+
+
+@pytest.fixture
+async def talked(memories: Memories) -> list[Message]:
+    """A history in which messages read others and were read: statements, cues, replies, some of several slots."""
+    history = History(memories, "ada", seed=31, forgets=False)
+    await history.go_on(14)
+    assert len(history.heard) > 3
+    return history.messages
+
+
+def cues(talked: list[Message]) -> list[Message]:
+    return [message for message in talked if message.confidence is not None]
+
+
+Choice = Callable[[list[Message]], list[Message]]
+
+
+@pytest.mark.parametrize(
+    "chosen",
+    [
+        pytest.param(lambda talked: cues(talked)[1:2], id="one that had read"),
+        pytest.param(lambda talked: cues(talked)[-1:], id="the last that had read"),
+        pytest.param(lambda talked: cues(talked)[:-4:-1], id="the last three that had read, the last first"),
+        pytest.param(lambda talked: talked[-1:], id="the last"),
+        pytest.param(lambda talked: talked[:1], id="the first"),
+        pytest.param(lambda talked: talked[::-1], id="all, from the last"),
+        pytest.param(lambda talked: talked, id="all, from the first"),
+        pytest.param(lambda talked: sorted(talked, key=lambda one: -len(one.content))[:1], id="of several slots"),
+    ],
+)
+async def test_a_memory_is_the_fold_of_what_is_left(memories: Memories, talked: list[Message], chosen: Choice) -> None:
+    for message in chosen(talked):
+        await memories.forget("ada", message.id)
+    assert await differences(memories, "ada") == []
+    heard = await memories.hear("ada", said("which river was it, and when did we walk there?"), 5, 5)
+    assert heard.remembered.messages[0][0].seq == talked[-1].seq + 1
+    await memories.remember("ada", [said(message.content) for message in chosen(talked)[:3]])
+    await assert_whole(memories, "ada")
+
+
+async def test_forgetting_what_was_read_most_is_replayed(memories: Memories, talked: list[Message]) -> None:
+    async with memories.database.reading() as connection:
+        read = {message.seq: await stored.reads_from(connection, "ada", message.seq) for message in talked}
+    for message in sorted(talked, key=lambda one: -len(read[one.seq]))[:3]:
+        assert read[message.seq]
+        await memories.forget("ada", message.id)
+        await assert_whole(memories, "ada")
+
+
+# Damage
+
+Rows = list[dict[str, Any]]
+
+
+async def alter(of: Memories, table: sa.Table, change: Callable[[dict[str, Any]], dict[str, Any] | None]) -> None:
+    """Rewrites one row of the user's, the third; None deletes it."""
+    async with of.database.writing() as connection:
+        found = (await connection.execute(sa.select(table).order_by(*table.primary_key))).mappings().all()
+        row = dict(found[2 if len(found) > 2 else 0])
+        here = sa.and_(*(column == row[column.name] for column in table.primary_key))
+        changed = change(dict(row))
+        await connection.execute(table.delete().where(here))
+        if changed is not None:
+            await connection.execute(table.insert().values(changed))
+
+
+def flipped(blob: bytes) -> bytes:
+    """Another value of the same length; every byte is its own opposite."""
+    return bytes(byte ^ 0x55 for byte in blob)
+
+
+DAMAGES = {
+    "usage": (slots, lambda row: {**row, "usage": row["usage"] + 0.25}),
+    "strength": (slots, lambda row: {**row, "strength": 0.125}),
+    "reads": (slots, lambda row: {**row, "reads": row["reads"] + 7}),
+    "touched": (slots, lambda row: {**row, "touched": row["touched"] + 1}),
+    "part": (slots, lambda row: {**row, "part": row["part"] + 1}),
+    "source": (slots, lambda row: {**row, "source": row["source"] + 1}),
+    "links": (slots, lambda row: {**row, "links": bytes(len(row["links"]))}),
+    "slot gone": (slots, lambda row: None),
+    "slot moved": (slots, lambda row: {**row, "slot": 100_000}),
+    "slots beyond": (memories, lambda row: {**row, "rows": 16}),
+    "links cut short": (slots, lambda row: {**row, "links": row["links"][:-3]}),
+    "word": (words, lambda row: {**row, "word": flipped(row["word"])}),
+    "word gone": (words, lambda row: None),
+    "word cut short": (words, lambda row: {**row, "word": row["word"][:-3]}),
+    "pieces": (words, lambda row: {**row, "pieces": b"\x07\0\0\0" * (len(row["pieces"]) // 4)}),
+    "pieces unknown": (words, lambda row: {**row, "pieces": b"\0\0\0\x70" * (len(row["pieces"]) // 4)}),
+    "precedence": (memories, lambda row: {**row, "precedence": bytes(len(row["precedence"]))}),
+    "last read": (memories, lambda row: {**row, "last_read": bytes(len(row["last_read"]))}),
+    "last read cut short": (memories, lambda row: {**row, "last_read": row["last_read"][:-1]}),
+    "precedence cut short": (memories, lambda row: {**row, "precedence": row["precedence"][:-8]}),
+    "rows": (memories, lambda row: {**row, "rows": 256}),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+async def test_a_damaged_memory_is_found_and_mended(memories: Memories, damage: str) -> None:
+    history = History(memories, "ada", seed=41, forgets=False)
+    await history.go_on(6)
+    before = await live_state(memories, "ada")
+    assert before.slots > 16 and len(history.heard) > 1
+    await alter(memories, *DAMAGES[damage])
+
+    async def replayed(write: bool) -> Replayed:
+        done = await replay(memories.database, memories.device, "ada", write=write)
+        assert done is not None
+        return done
+
+    looked = await replayed(write=False)
+    assert looked.differences and not looked.foreign and not looked.written
+    mended = await replayed(write=True)
+    assert mended.differences == looked.differences and mended.written
+    assert (await replayed(write=True)) == Replayed("ada", len(history.messages), [], foreign=False, written=False)
+    assert compare(before, await live_state(memories, "ada")) == []
+    await history.go_on(4)
+    await assert_whole(memories, "ada")
+
+
+async def test_comparing_and_a_replay_that_agrees_write_nothing(memories: Memories) -> None:
+    await History(memories, "ada", seed=42).go_on(8)
+    before = await tables(memories.database)
+    for write in (False, True):
+        done = await replay(memories.database, memories.device, "ada", write)
+        assert done is not None and not done.written
+    assert await tables(memories.database) == before
+    assert await replay(memories.database, memories.device, "nobody", write=True) is None
+
+
+async def test_a_user_who_talks_during_a_replay_keeps_what_was_said(memories: Memories, another: Another) -> None:
+    history = History(memories, "ada", seed=43, forgets=False)
+    await history.go_on(4)
+    await alter(memories, slots, lambda row: {**row, "usage": 0.0})
+    other = another()
+    real = other.device.encode
+
+    async def encode(texts: list[str]) -> Any:
+        done = await real(texts)
+        if len(texts) > 1:
+            await memories.remember("ada", [said("meanwhile")])
+        return done
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(other.device, "encode", encode)
+        with pytest.raises(Conflict):
+            await replay(other.database, other.device, "ada", write=True)
+    assert (await logged(memories, "ada"))[-1].content == "meanwhile"
+    done = await replay(other.database, other.device, "ada", write=True)
+    assert done is not None and done.written
+    await assert_whole(memories, "ada")
+
+
+async def test_progress_is_told_and_long_logs_are_taken_in_pieces(
+    memories: Memories, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.memories.replay._MESSAGES_AT_ONCE", 5)
+    history = History(memories, "ada", seed=44)
+    await history.go_on(12)
+    told = list[int]()
+    done = await replay(memories.database, memories.device, "ada", False, told.append)
+    assert done is not None and done.differences == [] and done.messages == len(history.messages)
+    seqs = [message.seq for message in history.messages]
+    assert told == seqs[4::5] + ([seqs[-1]] if len(seqs) % 5 else [])
+
+
+# Other weights
+
+
+async def test_a_memory_of_other_weights_is_not_used_nor_changed(another: Another, other_device: Device) -> None:
+    of, foreign = another(), another(device=other_device)
+    history = History(of, "ada", seed=45, forgets=False)
+    await history.go_on(6)
+    before = await tables(of.database)
+    for call in (
+        lambda: foreign.remember("ada", [said("a river")]),
+        lambda: foreign.hear("ada", said("a river"), 3, 3),
+        lambda: foreign.recall("ada", "a river", 3),
+        lambda: foreign.forget("ada", history.messages[0].id),
+        lambda: inspection.glance(foreign, "ada"),
+    ):
+        with pytest.raises(ForeignMemory, match="mneme replay"):
+            await call()
+    done = await replay(foreign.database, foreign.device, "ada", write=False)
+    assert done == Replayed("ada", len(history.messages), [], foreign=True, written=False)
+    assert await tables(of.database) == before
+    assert len([line async for line in await export(foreign, "ada")]) == len(history.messages) + 1
+    await foreign.erase("ada")
+    assert not any(rows for name, rows in (await tables(of.database)).items() if name != "alembic_version")
+
+
+@pytest.mark.parametrize("seed", [46, 47])
+async def test_a_memory_is_carried_over_to_other_weights_with_its_traces(
+    another: Another, other_device: Device, seed: int
+) -> None:
+    of, carried = another(), another(device=other_device)
+    history = History(of, "ada", seed)
+    await history.go_on(20)
+    before, log_before = await tables(of.database), await logged(of, "ada")
+    done = await replay(carried.database, carried.device, "ada", write=True)
+    assert done == Replayed("ada", len(history.messages), [], foreign=True, written=True)
+    await assert_whole(carried, "ada")
+    with pytest.raises(ForeignMemory):
+        await of.recall("ada", "a river", 3)
+    unsure = [{**vars(message), "confidence": None} for message in log_before]
+    assert [{**vars(message), "confidence": None} for message in await logged(carried, "ada")] == unsure
+    assert (await tables(of.database))["forgotten"] == before["forgotten"]
+    # Every turn that had read has read again, as many messages, and nothing that its owner had forgotten.
+    there = {message.seq for message in log_before}
+    old, new = (_found(content["reads"]) for content in (before, await tables(of.database)))
+    assert {seq for seq, _ in new} <= {message.seq for message in log_before if message.confidence is not None}
+    assert {source for _, source in new} <= there
+    for seq in {seq for seq, _ in old}:
+        assert sum(one == seq for one, _ in new) <= sum(one == seq for one, _ in old)
+    history.of = carried
+    await history.go_on(12)
+    await assert_whole(carried, "ada")
+    again = await replay(of.database, of.device, "ada", write=True)
+    assert again is not None and again.written
+    await assert_whole(of, "ada")
+
+
+def _found(rows: Rows) -> set[tuple[int, int]]:
+    return {(row["seq"], row["source"]) for row in rows}
+
+
+async def test_a_carried_over_memory_reads_what_the_new_weights_would_have_read(
+    another: Another, other_device: Device
+) -> None:
+    of, carried, fresh = another(), another(device=other_device), another(device=other_device)
+    for user, one in (("ada", of), ("bob", fresh)):
+        for turn in range(6):
+            await one.remember(user, [said(f"river {turn} runs to the sea by village {turn}")])
+            await one.hear(user, said(f"where does river {turn // 2} run?"), 3, 3)
+    await replay(carried.database, carried.device, "ada", write=True)
+    assert compare(await live_state(carried, "ada"), await live_state(fresh, "bob")) == []
+    for ada, bob in zip(await logged(carried, "ada"), await logged(fresh, "bob"), strict=True):
+        assert ada.confidence == pytest.approx(bob.confidence, abs=1e-5)
+        mine = await inspection.trace(carried, "ada", ada.id)
+        theirs = await inspection.trace(fresh, "bob", bob.id)
+        assert [read.source for read, _ in mine.read] == [read.source for read, _ in theirs.read]
+
+
+async def test_a_carried_over_turn_reads_nothing_that_was_forgotten_since(
+    speaking: Memories, another: Another, encoder: Encoder
+) -> None:
+    day = ["We took the ferry to the island.", "Then we climbed the lighthouse.", "In the evening we ate mussels."]
+    told = await speaking.remember("ada", [said(content) for content in day])
+    await speaking.hear("ada", said("When did we take the ferry?"), 1, 0)
+    heard = await speaking.hear("ada", said("What happened after that?"), 2, 0)
+    assert heard.recalled.recollections[0].content == day[1]
+    await speaking.forget("ada", told.messages[1][0].id)
+    device = Device(lambda: (encoder, EpisodicMemory(encoder, EpisodicConfig(read=32))))
+    carried = another(device=device)
+    await replay(carried.database, device, "ada", write=True)
+    await assert_whole(carried, "ada")
+    read = (await inspection.trace(carried, "ada", heard.remembered.messages[0][0].id)).read
+    assert [message.content for _, message in read] == [heard.recalled.recollections[1].content]
+    async with carried.database.reading() as connection:
+        assert await stored.reads_from(connection, "ada", told.messages[1][0].seq) == []
+    device.close()
+
+
+async def test_a_failed_carrying_over_leaves_the_memory_as_it_was(
+    another: Another, other_device: Device, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    of = another()
+    await History(of, "ada", seed=48).go_on(6)
+    before, live = await tables(of.database), await live_state(of, "ada")
+
+    async def fail(*_: object) -> None:
+        raise ZeroDivisionError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(stored, "add_reads", fail)
+        with pytest.raises(ZeroDivisionError):
+            await replay(of.database, other_device, "ada", write=True)
+    assert await tables(of.database) == before
+    assert differing(live, await live_state(of, "ada")) == []
+
+
+def test_every_table_that_a_replay_may_damage_is_damaged_above() -> None:
+    assert {table for table, _ in DAMAGES.values()} | {messages, reads, forgotten} == {
+        table for name, table in slots.metadata.tables.items() if name not in ("users", "sessions")
+    }
