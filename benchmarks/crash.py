@@ -124,14 +124,15 @@ async def crash(server: Server, kills: int, seed: int, users: int = 3) -> Result
 
 async def _write_until_killed(server: Server, sessions: list[Session], seconds: float, patient: bool) -> None:
     """Kills the server after so much writing; a patient one begins to count at the first acknowledgement."""
-    begun = _acknowledged(sessions)
+    answered = asyncio.Event()
     async with httpx.AsyncClient(base_url=server.url, timeout=60, trust_env=False) as client:
         writers = [
-            asyncio.create_task((_talk if session.name == "talk" else _import)(client, session)) for session in sessions
+            asyncio.create_task((_talk if session.name == "talk" else _import)(client, session, answered))
+            for session in sessions
         ]
-        latest = time.monotonic() + 60
-        while patient and _acknowledged(sessions) == begun and time.monotonic() < latest:
-            await asyncio.sleep(0.01)
+        if patient:
+            async with asyncio.timeout(60):
+                await answered.wait()
         done, _ = await asyncio.wait(writers, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
         server.kill()
         await asyncio.gather(*writers, return_exceptions=True)
@@ -144,7 +145,7 @@ def _acknowledged(sessions: list[Session]) -> int:
     return sum(len(session.acknowledged) for session in sessions)
 
 
-async def _talk(client: httpx.AsyncClient, session: Session) -> None:
+async def _talk(client: httpx.AsyncClient, session: Session, answered: asyncio.Event) -> None:
     """Turns, every other one streamed, until the server is gone."""
     for streamed in itertools.cycle((False, True)):
         text = session.text()
@@ -154,6 +155,7 @@ async def _talk(client: httpx.AsyncClient, session: Session) -> None:
                 reply = _expect(200, response, await response.aread())
                 session.acknowledged[reply["user_message_id"]] = text
                 session.acknowledged[reply["reply_message_id"]] = reply["reply"]
+                answered.set()
                 continue
             _expect(200, response)
             event = ""
@@ -170,7 +172,7 @@ async def _talk(client: httpx.AsyncClient, session: Session) -> None:
                     raise CrashFailed(f"a turn failed: {value}")
 
 
-async def _import(client: httpx.AsyncClient, session: Session) -> None:
+async def _import(client: httpx.AsyncClient, session: Session, answered: asyncio.Event) -> None:
     """Imports a few messages at a time and deletes one now and then, until the server is gone."""
     path = f"/v1/users/{session.user}/messages"
     for number in itertools.count(1):
@@ -181,6 +183,7 @@ async def _import(client: httpx.AsyncClient, session: Session) -> None:
         kept = _expect(201, response, response.content)["messages"]
         session.acknowledged |= {one["id"]: one["external_id"] for one in kept}
         session.unanswered = []
+        answered.set()
         if number % 5 == 0:
             gone = kept[0]["id"]
             session.doubtful.add(gone)

@@ -66,7 +66,7 @@ def backend(request: pytest.FixtureRequest) -> str:
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def migrated_url(backend: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str]:
-    """A database with the newest schema that is only ever copied."""
+    """A database with the newest schema and nothing in it."""
     url = await _create(backend, tmp_path_factory.mktemp("migrated"))
     await migrate(url)
     yield url
@@ -75,7 +75,7 @@ async def migrated_url(backend: str, tmp_path_factory: pytest.TempPathFactory) -
 
 @pytest.fixture
 async def empty_url(backend: str, tmp_path: Path) -> AsyncIterator[str]:
-    """A database without a schema."""
+    """A database of this test's own, without a schema."""
     url = await _create(backend, tmp_path)
     yield url
     await _drop(url)
@@ -83,10 +83,14 @@ async def empty_url(backend: str, tmp_path: Path) -> AsyncIterator[str]:
 
 @pytest.fixture
 async def database_url(backend: str, migrated_url: str, tmp_path: Path) -> AsyncIterator[str]:
-    """A database of this test's own, with the newest schema and nothing in it."""
-    url = await _create(backend, tmp_path, like=migrated_url)
-    yield url
-    await _drop(url)
+    """A database with the newest schema, empty when the test begins: a copy, or the one that is emptied afterwards."""
+    if backend == "sqlite":
+        path = tmp_path / "mneme.db"
+        shutil.copy(str(sa.make_url(migrated_url).database), path)
+        yield f"sqlite:///{path}"
+    else:
+        yield migrated_url
+        await _execute(migrated_url, "DELETE FROM users")
 
 
 @pytest.fixture
@@ -106,27 +110,22 @@ async def line(database_url: str, unused_tcp_port: int) -> AsyncIterator[Line]:
     await line.cut()
 
 
-async def _create(backend: str, folder: Path, like: str | None = None) -> str:
+async def _create(backend: str, folder: Path) -> str:
     name = f"mneme_{uuid.uuid4().hex}"
     if backend == "sqlite":
-        path = folder / f"{name}.db"
-        if like is not None:
-            shutil.copy(str(sa.make_url(like).database), path)
-        return f"sqlite:///{path}"
-    server = sa.make_url(os.environ[SERVER])
-    template = sa.make_url(like).database if like else "template1"
-    await _on_server(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
-    return server.set(database=name).render_as_string(hide_password=False)
+        return f"sqlite:///{folder}/{name}.db"
+    await _execute(os.environ[SERVER], f'CREATE DATABASE "{name}"')
+    return sa.make_url(os.environ[SERVER]).set(database=name).render_as_string(hide_password=False)
 
 
 async def _drop(url: str) -> None:
     parsed = sa.make_url(url)
     if parsed.get_backend_name() == "postgresql":
-        await _on_server(f'DROP DATABASE "{parsed.database}" WITH (FORCE)')
+        await _execute(os.environ[SERVER], f'DROP DATABASE "{parsed.database}" WITH (FORCE)')
 
 
-async def _on_server(statement: str) -> None:
-    connection = await asyncpg.connect(os.environ[SERVER])
+async def _execute(url: str, statement: str) -> None:
+    connection = await asyncpg.connect(url)
     try:
         await connection.execute(statement)
     finally:

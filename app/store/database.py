@@ -34,6 +34,7 @@ class Database:
             self.engine = create_async_engine(self.url, connect_args={"timeout": _BUSY_SECONDS})
             sa.event.listen(self.engine.sync_engine, "connect", _prepare_sqlite)
             sa.event.listen(self.engine.sync_engine, "begin", _begin_sqlite)
+            sa.event.listen(self.engine.sync_engine, "invalidate", _give_up_sqlite)
         else:
             self.engine = create_async_engine(
                 self.url,
@@ -144,3 +145,8 @@ def _begin_sqlite(connection: sa.Connection) -> None:
     # A transaction that means to write takes the write lock at once: upgrading later can fail, waiting cannot.
     writing = connection.get_execution_options().get("writing", False)
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")
+
+
+def _give_up_sqlite(connection: Any, *_: Any) -> None:
+    # A task cancelled within a statement: until that is collected, closing alone would leave the write lock held.
+    connection.rollback()

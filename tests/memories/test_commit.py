@@ -92,7 +92,7 @@ async def test_a_message_its_slots_and_what_it_read_are_in_the_database_when_the
 async def test_a_turn_whose_commit_fails_midway_never_was(
     memories: Memories, monkeypatch: Patch, where: Any, name: str
 ) -> None:
-    await History(memories, "ada", seed=1).go_on(8)
+    await History(memories, "ada", seed=1).go_on(4)
     before, live = await tables(memories.database), await live_state(memories, "ada")
 
     def fail() -> None:
@@ -121,7 +121,7 @@ async def test_forgetting_whose_commit_fails_midway_never_was(
     memories: Memories, monkeypatch: Patch, where: Any, name: str
 ) -> None:
     history = History(memories, "ada", seed=2, forgets=False)
-    await history.go_on(8)
+    await history.go_on(4)
     before, live = await tables(memories.database), await live_state(memories, "ada")
 
     def fail() -> None:
@@ -141,7 +141,7 @@ async def test_forgetting_whose_commit_fails_midway_never_was(
 async def test_a_turn_cancelled_while_it_commits_leaves_a_whole_memory(
     memories: Memories, monkeypatch: Patch, where: Any, name: str
 ) -> None:
-    await History(memories, "ada", seed=3).go_on(8)
+    await History(memories, "ada", seed=3).go_on(4)
     before = await tables(memories.database)
 
     def cancel() -> None:

@@ -20,7 +20,7 @@ SECRET = "Ludmilla keeps the quicksilver xylophone in Zanzibar, under the blue s
 
 def files(folder: Path) -> dict[str, bytes]:
     """The database's files."""
-    return {path.name: path.read_bytes() for path in folder.glob("mneme_*.db*")}
+    return {path.name: path.read_bytes() for path in folder.glob("mneme.db*")}
 
 
 async def words_of(of: Memories, seq: int) -> list[bytes]:

@@ -20,7 +20,7 @@ from tests.memories.histories import History, live_state, logged, said
 async def history(memories: Memories) -> History:
     """A history with everything in it, forgetting too."""
     history = History(memories, "ada", seed=74)
-    await history.go_on(20)
+    await history.go_on(12)
     assert len(history.heard) > 1
     return history
 

@@ -35,33 +35,30 @@ from tests.memories.histories import (
 from tests.store.contents import tables
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", [0, 1])
 async def test_a_replayed_log_gives_the_stored_memory(another: Another, seed: int) -> None:
     of = another(slots=4096)
     history = History(of, "ada", seed)
     for _ in range(2):
-        await history.go_on(22)
+        await history.go_on(20)
         await assert_whole(of, "ada")
 
 
-@pytest.mark.parametrize(("slots", "seed"), [(16, 11), (16, 12), (64, 13)])
+@pytest.mark.parametrize(("slots", "seed"), [(16, 11), (64, 13)])
 async def test_a_replayed_log_gives_up_the_same_slots_of_a_full_memory(another: Another, slots: int, seed: int) -> None:
     of = another(slots=slots)
     history = History(of, "ada", seed, forgets=False)
     for _ in range(2):
-        await history.go_on(18)
+        await history.go_on(14)
         await assert_whole(of, "ada")
     assert len(history.messages) > slots or slots == 64
     assert (await live_state(of, "ada")).slots == slots
 
 
-@pytest.mark.parametrize(("slots", "seed"), [(16, 21), (64, 22)])
-async def test_forgetting_what_no_reading_touched_is_replayed_in_a_full_memory(
-    another: Another, slots: int, seed: int
-) -> None:
-    of = another(slots=slots)
-    history = History(of, "ada", seed, forgets=False)
-    for _ in range(10):
+async def test_forgetting_what_no_reading_touched_is_replayed_in_a_full_memory(another: Another) -> None:
+    of = another(slots=24)
+    history = History(of, "ada", seed=21, forgets=False)
+    for _ in range(9):
         await history.go_on(4)
         async with of.database.reading() as connection:
             untouched = [
@@ -99,7 +96,7 @@ async def log_places(of: Memories, user_id: str) -> list[log.Forgotten]:
 async def talked(memories: Memories) -> list[Message]:
     """A history in which messages read others and were read: statements, cues, replies, some of several slots."""
     history = History(memories, "ada", seed=31, forgets=False)
-    await history.go_on(14)
+    await history.go_on(10)
     assert len(history.heard) > 3
     return history.messages
 
@@ -190,27 +187,37 @@ DAMAGES = {
 }
 
 
-@pytest.mark.parametrize("damage", DAMAGES)
-async def test_a_damaged_memory_is_found_and_mended(memories: Memories, damage: str) -> None:
+async def test_every_damage_to_a_memory_is_found_and_mended(memories: Memories) -> None:
     history = History(memories, "ada", seed=41, forgets=False)
     await history.go_on(6)
-    before = await live_state(memories, "ada")
+    before, told = await live_state(memories, "ada"), len(history.messages)
     assert before.slots > 16 and len(history.heard) > 1
-    await alter(memories, *DAMAGES[damage])
 
     async def replayed(write: bool) -> Replayed:
         done = await replay(memories.database, memories.device, "ada", write=write)
         assert done is not None
         return done
 
-    looked = await replayed(write=False)
-    assert looked.differences and not looked.foreign and not looked.written
-    mended = await replayed(write=True)
-    assert mended.differences == looked.differences and mended.written
-    assert (await replayed(write=True)) == Replayed("ada", len(history.messages), [], foreign=False, written=False)
-    assert compare(before, await live_state(memories, "ada")) == []
+    for damage, (table, change) in DAMAGES.items():
+        await alter(memories, table, change)
+        mended = await replayed(write=True)
+        assert (damage, bool(mended.differences), mended.written) == (damage, True, True)
+        state = await live_state(memories, "ada")
+        assert (damage, compare(before, state)) == (damage, [])
+    assert await replayed(write=True) == Replayed("ada", told, [], foreign=False, written=False)
     await history.go_on(4)
     await assert_whole(memories, "ada")
+
+
+async def test_damage_is_told_and_left_alone_where_nothing_may_be_written(memories: Memories) -> None:
+    await History(memories, "ada", seed=41, forgets=False).go_on(6)
+    await alter(memories, *DAMAGES["usage"])
+    before = await tables(memories.database)
+    assert await differences(memories, "ada") == ["usage: differs at 1 places, the first 2"]
+    await alter(memories, *DAMAGES["word cut short"])
+    (told,) = await differences(memories, "ada")
+    assert told.startswith("the stored memory cannot be read, run `mneme replay`: ")
+    assert {**await tables(memories.database), "words": []} == {**before, "words": []}
 
 
 async def test_comparing_and_a_replay_that_agrees_write_nothing(memories: Memories) -> None:
@@ -290,7 +297,7 @@ async def test_a_memory_is_carried_over_to_other_weights_with_its_traces(
 ) -> None:
     of, carried = another(), another(device=other_device)
     history = History(of, "ada", seed)
-    await history.go_on(20)
+    await history.go_on(16)
     before, log_before = await tables(of.database), await logged(of, "ada")
     done = await replay(carried.database, carried.device, "ada", write=True)
     assert done == Replayed("ada", len(history.messages), [], foreign=True, written=True)
@@ -308,7 +315,7 @@ async def test_a_memory_is_carried_over_to_other_weights_with_its_traces(
     for seq in {seq for seq, _ in old}:
         assert sum(one == seq for one, _ in new) <= sum(one == seq for one, _ in old)
     history.of = carried
-    await history.go_on(12)
+    await history.go_on(8)
     await assert_whole(carried, "ada")
     again = await replay(of.database, of.device, "ada", write=True)
     assert again is not None and again.written

@@ -127,8 +127,10 @@ def test_a_blank_write_takes_what_the_forgotten_write_took(small: EpisodicMemory
 
 def test_write_gates_tell_statements_questions_and_replies_apart(small: EpisodicMemory) -> None:
     assert small.write_gate("My dog is called Biscuit", reply=False) == 1.0
-    assert small.write_gate("What is my dog called? \n", reply=False) == 0.5
-    assert small.write_gate("It is called Biscuit.", reply=True) == 0.3
+    assert small.write_gate("What is my dog called? \n", reply=False) == small.config.question_gate
+    assert small.write_gate("Hello! Are you there? Who is it?", reply=False) == small.config.asking_gate
+    assert small.write_gate("It is called Biscuit.", reply=True) == small.config.reply_gate
+    assert small.config.question_gate < small.config.reply_gate < small.config.asking_gate < 1.0
     assert small.write_gate("", reply=False) == 1.0
 
 

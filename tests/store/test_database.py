@@ -79,6 +79,27 @@ async def test_a_transaction_that_fails_leaves_nothing(database: Database) -> No
         assert await log.all_users(connection) == []
 
 
+async def test_a_writer_cancelled_within_a_query_lets_the_next_one_write(database: Database) -> None:
+    slow = sa.text(
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 300000) SELECT i FROM n ORDER BY -i"
+    )
+
+    async def write() -> None:
+        async with database.writing() as connection:
+            await log.add_user(connection, "ada", NOW)
+            await connection.execute(slow)
+            await asyncio.sleep(60)  # in case that the query was too quick to be cut off
+
+    task = asyncio.create_task(write())
+    await asyncio.sleep(0.1)
+    task.cancel()
+    (ended,) = await asyncio.gather(task, return_exceptions=True)  # kept, with all that it refers to
+    assert isinstance(ended, asyncio.CancelledError)
+    async with asyncio.timeout(5), database.writing() as connection:
+        assert await log.all_users(connection) == []
+        await log.add_user(connection, "ada", NOW)
+
+
 async def test_a_row_that_is_there_already_is_a_conflict(database: Database) -> None:
     async with database.writing() as connection:
         await connection.execute(users.insert().values(id="ada", created_at=NOW))

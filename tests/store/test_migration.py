@@ -23,6 +23,13 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
+async def database_url(empty_url: str) -> str:
+    """A database whose schema a test may change."""
+    await migrate(empty_url)
+    return empty_url
+
+
+@pytest.fixture
 def config() -> Config:
     config = Config()
     config.set_main_option("script_location", str(ROOT / "migrations"))
