@@ -135,7 +135,7 @@ def test_after_that_with_a_single_slot_noted(memory: EpisodicMemory, encoder: En
     noted = memory.note_read(told, torch.tensor([0]), torch.tensor([1.0]))
     then = memory.read([noted], encoder.encode(["And after that?"]))[0]
     assert int(then.slots[0]) == 2
-    assert float(then.forward[0]) == pytest.approx(0.9 * 0.7, abs=0.02)
+    assert float(then.forward[0]) == pytest.approx(0.9 * (1 - memory.config.reply_gate), abs=0.02)
 
 
 def test_following_reaches_past_a_forgotten_message(
