@@ -37,6 +37,7 @@ from benchmarks.serving import PROJECT, Server
 _MNEME: Final = (sys.executable, "-c", "import sys; sys.argv[0] = 'mneme'; from app.cli import main; main()")
 _SLOTS: Final = 128
 _LATEST: Final = 2.5  # seconds of writing before a kill
+_DELETED: Final = 0.25  # share of imports of which a message is deleted again
 _UNANSWERED: Final = 0.2  # share of kills that come before the first acknowledgement
 
 
@@ -175,16 +176,16 @@ async def _talk(client: httpx.AsyncClient, session: Session, answered: asyncio.E
 async def _import(client: httpx.AsyncClient, session: Session, answered: asyncio.Event) -> None:
     """Imports a few messages at a time and deletes one now and then, until the server is gone."""
     path = f"/v1/users/{session.user}/messages"
-    for number in itertools.count(1):
+    while True:
         if not session.unanswered:
-            texts = [session.text() for _ in range(1 + number % 4)]
+            texts = [session.text() for _ in range(random.randint(1, 4))]
             session.unanswered = [{"role": "user", "content": text, "external_id": text} for text in texts]
         response = await client.post(path, json={"session_id": session.name, "messages": session.unanswered})
         kept = _expect(201, response, response.content)["messages"]
         session.acknowledged |= {one["id"]: one["external_id"] for one in kept}
         session.unanswered = []
         answered.set()
-        if number % 5 == 0:
+        if random.random() < _DELETED:
             gone = kept[0]["id"]
             session.doubtful.add(gone)
             _expect(204, await client.delete(f"{path}/{gone}"))
