@@ -13,6 +13,7 @@ from starlette.exceptions import HTTPException
 from app.api.schemas import BadCursor
 from app.assistant.generator import GeneratorError
 from app.memories.memories import ForeignMemory, NotFound
+from app.memories.rows import DamagedMemory
 from app.memories.transfer import BadImport, UserExists
 from app.store.database import Conflict, StoreUnavailable
 
@@ -49,6 +50,7 @@ _STATUS: dict[type[Exception], HTTPStatus] = {
     Conflict: HTTPStatus.CONFLICT,
     GeneratorError: HTTPStatus.BAD_GATEWAY,
     ForeignMemory: HTTPStatus.SERVICE_UNAVAILABLE,
+    DamagedMemory: HTTPStatus.SERVICE_UNAVAILABLE,
     StoreUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
 }
 
