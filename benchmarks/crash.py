@@ -252,7 +252,8 @@ async def server_to_kill(database_url: str | None, real_generator: bool) -> Asyn
     async with AsyncExitStack() as stack:
         model = await stack.enter_async_context(ScriptedModel())
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="mneme-crash-"))
-        settings: dict[str, str | int] = {"SLOTS": _SLOTS, "MAX_TOKENS": 16}
+        # One computing thread: the replay runs beside the server, and OpenMP's workers would spin against each other.
+        settings: dict[str, str | int] = {"SLOTS": _SLOTS, "MAX_TOKENS": 16, "OMP_NUM_THREADS": 1}
         settings |= {} if real_generator else {"GENERATOR_URL": model.url}
         settings |= {} if database_url is None else {"DATABASE_URL": database_url}
         server = Server(settings, Path(folder))
@@ -279,7 +280,10 @@ def main() -> int:
     parser.add_argument("--database-url", help="an empty database; default: SQLite in a temporary folder")
     parser.add_argument("--seed", type=int, default=1, help="of the moments of the kills (default: 1)")
     parser.add_argument("--real-generator", action="store_true", help="replies by the packaged model, not by a script")
-    return asyncio.run(_main(parser.parse_args()))
+    try:
+        return asyncio.run(_main(parser.parse_args()))
+    except asyncio.CancelledError:
+        return 128 + signal.SIGTERM
 
 
 if __name__ == "__main__":

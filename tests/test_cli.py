@@ -33,6 +33,7 @@ def mneme(folder: Path, *arguments: str, **settings: str) -> subprocess.Complete
         "PATH": os.environ["PATH"],
         "PYTHONPATH": str(PROJECT),
         "HF_HUB_OFFLINE": "1",
+        "OMP_NUM_THREADS": "1",
         "DATABASE_URL": f"sqlite:///{folder}/mneme.db",
         **settings,
     }

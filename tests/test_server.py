@@ -27,6 +27,7 @@ from benchmarks.serving import Server
 pytestmark = [pytest.mark.slow, pytest.mark.asyncio(loop_scope="module")]
 
 Json = dict[str, Any]
+ONE_THREAD = {"OMP_NUM_THREADS": "1"}  # servers that share cores would spin against each other
 PROJECT = Path(__file__).parent.parent
 MNEME = (sys.executable, "-c", "import sys; sys.argv[0] = 'mneme'; from app.cli import main; main()")
 
@@ -88,7 +89,7 @@ async def eventually(holds: Callable[[], Any], seconds: float = 10) -> None:
 async def running(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Running]:
     """A server on SQLite."""
     async with ScriptedModel(speaks_until_told) as model:
-        server = Server({"GENERATOR_URL": model.url, "MAX_TOKENS": 64}, tmp_path_factory.mktemp("server"))
+        server = Server({"GENERATOR_URL": model.url, **ONE_THREAD}, tmp_path_factory.mktemp("server"))
         await in_thread(server.start)
         yield Running(server, model)
         await in_thread(server.stop)
@@ -273,7 +274,7 @@ def postgres() -> Iterator[Postgres]:
 async def replicas(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[list[Running]]:
     """Two servers on one PostgreSQL."""
     async with ScriptedModel(speaks_until_told) as model:
-        settings = {"GENERATOR_URL": model.url, "DATABASE_URL": postgres.url}
+        settings = {"GENERATOR_URL": model.url, "DATABASE_URL": postgres.url, **ONE_THREAD}
         servers = [Server(settings, tmp_path_factory.mktemp("replica")) for _ in range(2)]
         await asyncio.gather(*(in_thread(server.start) for server in servers))
         yield [Running(server, model) for server in servers]
