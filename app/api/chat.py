@@ -9,7 +9,7 @@ from typing import Any
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 from fastapi.sse import EventSourceResponse, format_sse_event
-from pydantic import BaseModel, TypeAdapter
+from pydantic import BaseModel
 
 from app.api.dependencies import AssistantDep, SettingsDep
 from app.api.errors import RESPONSES, TurnFailed, describe
@@ -69,7 +69,7 @@ def _event(event: Any, instance: str) -> bytes:
             return _sse("recalled", {
                 "session_id": message.session_id,
                 "user_message_id": message.id,
-                "recalled": TypeAdapter(list[Recollection]).dump_python(_recalled(heard), mode="json"),
+                "recalled": [one.model_dump(mode="json") for one in _recalled(heard)],
             })  # fmt: skip
         case Token(text):
             return _sse("token", {"text": text})

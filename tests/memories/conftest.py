@@ -5,14 +5,13 @@ from pathlib import Path
 from typing import Protocol
 
 import pytest
-import torch
-from transformers import BertConfig, BertModel
 
 from app.memories.device import Device
 from app.memories.memories import Memories
 from app.store.database import Database
 from memory_core.encoder import Encoder
 from memory_core.episodic import EpisodicConfig, EpisodicMemory
+from tests.tiny_transformer import save_tiny_transformer
 
 SLOTS = 256
 CACHE_BYTES = 64 * 2**20
@@ -30,17 +29,7 @@ class Another(Protocol):
 def tiny_encoder(tmp_path_factory: pytest.TempPathFactory, encoder: Encoder) -> Encoder:
     """A random transformer of 32 dimensions with the packaged tokenizer: what it means is nothing, but it is quick."""
     folder: Path = tmp_path_factory.mktemp("tiny")
-    encoder.tokenizer.save_pretrained(folder)
-    torch.manual_seed(0)
-    sizes = BertConfig(
-        vocab_size=encoder.vocabulary,
-        max_position_embeddings=64,
-        hidden_size=32,
-        num_hidden_layers=1,
-        num_attention_heads=2,
-        intermediate_size=64,
-    )
-    BertModel(sizes).save_pretrained(folder)
+    save_tiny_transformer(folder, encoder, layers=1)
     return Encoder(str(folder), word=16)
 
 

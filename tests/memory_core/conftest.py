@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from transformers import BertConfig, BertModel
 
 from memory_core.encoder import Encoder
 from memory_core.episodic import EpisodicConfig, EpisodicMemory
+from tests.tiny_transformer import save_tiny_transformer
 
 SMALL = EpisodicConfig(facets=4, word=16, links=16, candidates=16, read=16)  # links, candidates and read cut nothing
 TIGHT = EpisodicConfig(facets=4, word=16, links=3, candidates=16, read=8)  # links and read cut
@@ -29,32 +29,10 @@ def device(request: pytest.FixtureRequest) -> torch.device:
 
 
 @pytest.fixture(scope="session")
-def encoder() -> Encoder:
-    """The packaged one."""
-    return Encoder()
-
-
-@pytest.fixture(scope="session")
-def memory(encoder: Encoder) -> EpisodicMemory:
-    """The assistant's memory as it ships: packaged encoder, default sizes."""
-    return EpisodicMemory(encoder)
-
-
-@pytest.fixture(scope="session")
 def tiny_folder(tmp_path_factory: pytest.TempPathFactory, encoder: Encoder) -> Path:
     """A random transformer of 32 dimensions with the packaged tokenizer, as `transformers` saves one."""
     folder = tmp_path_factory.mktemp("tiny")
-    encoder.tokenizer.save_pretrained(folder)
-    torch.manual_seed(0)
-    sizes = BertConfig(
-        vocab_size=encoder.vocabulary,
-        max_position_embeddings=64,
-        hidden_size=32,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        intermediate_size=64,
-    )
-    BertModel(sizes).save_pretrained(folder)
+    save_tiny_transformer(folder, encoder, layers=2)
     return folder
 
 
