@@ -144,6 +144,8 @@ class Encoder(nn.Module):
         before, after = self._frame
         framed = [before + pieces + after for pieces in batch]
         padded = self.tokenizer.pad({"input_ids": framed}, return_tensors="pt").to(self.device)
+        if all(len(pieces) == len(framed[0]) for pieces in framed):
+            del padded["attention_mask"]  # it would mask nothing, and costs a seventh of a short text's time
         states = self.transformer(**padded).last_hidden_state.float()
         facets = functional.normalize(states @ self.projection, dim=-1)
         for row, pieces in zip(facets, batch, strict=True):

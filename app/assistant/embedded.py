@@ -127,6 +127,8 @@ def _serve() -> None:
     params.endpoint_props = False
     # Otherwise it would keep up to 8 GiB of finished prompts; a prompt's common prefix is reused without this.
     params.cache_ram_mib = 0
+    # Otherwise its threads would spin for a while after each reply, against the encoder that writes it to memory.
+    params.cpuparams.poll = params.cpuparams_batch.poll = 0
     if order["threads"] is not None:
         params.cpuparams.n_threads = order["threads"]
         params.cpuparams_batch.n_threads = order["threads"]

@@ -1,6 +1,6 @@
 """The connection to the database, and what it means that there is none."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -85,14 +85,24 @@ def driver_url(url: str) -> sa.URL:
     return parsed.set(drivername="sqlite+aiosqlite" if parsed.get_backend_name() == "sqlite" else "postgresql+asyncpg")
 
 
-async def upsert(connection: AsyncConnection, table: sa.Table, rows: Sequence[Row]) -> None:
-    """Inserts rows, or updates those whose primary key is there."""
+async def upsert(
+    connection: AsyncConnection,
+    table: sa.Table,
+    rows: Sequence[Row],
+    merge: Callable[[sa.sql.ColumnCollection[str, Any]], dict[str, Any]] | None = None,
+) -> None:
+    """Inserts rows, or updates those whose primary key is there.
+
+    Args:
+        merge: what an update sets, from the columns of the row that came; without it, all that the row says.
+    """
     if not rows:
         return
     dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
     statement = dialect.insert(table)
     keys = [column.name for column in table.primary_key]
-    changed = {name: statement.excluded[name] for name in rows[0] if name not in keys}
+    came = statement.excluded
+    changed = merge(came) if merge else {name: came[name] for name in rows[0] if name not in keys}
     await connection.execute(statement.on_conflict_do_update(index_elements=keys, set_=changed), rows)
 
 

@@ -77,19 +77,27 @@ async def append(connection: AsyncConnection, user_id: str, said: Sequence[Messa
     by_session: dict[str, list[Message]] = {}
     for message in said:
         by_session.setdefault(message.session_id, []).append(message)
-    known = {session.id: session for session in await _sessions(connection, user_id, by_session)}
     await upsert(connection, sessions, [
         {
             "user_id": user_id,
             "id": session_id,
-            "started_at": min([new.occurred_at for new in news] + ([old.started_at] if old else [])),
-            "last_at": max([new.occurred_at for new in news] + ([old.last_at] if old else [])),
+            "started_at": min(new.occurred_at for new in news),
+            "last_at": max(new.occurred_at for new in news),
             "last_seq": max(new.seq for new in news),
-            "messages": len(news) + (old.messages if old else 0),
+            "messages": len(news),
         }
         for session_id, news in by_session.items()
-        for old in [known.get(session_id)]
-    ])  # fmt: skip
+    ], _with_the_known)  # fmt: skip
+
+
+def _with_the_known(came: sa.sql.ColumnCollection[str, Any]) -> dict[str, Any]:
+    known = sessions.c
+    return {
+        "started_at": sa.case((came.started_at < known.started_at, came.started_at), else_=known.started_at),
+        "last_at": sa.case((came.last_at > known.last_at, came.last_at), else_=known.last_at),
+        "last_seq": sa.case((came.last_seq > known.last_seq, came.last_seq), else_=known.last_seq),
+        "messages": known.messages + came.messages,
+    }
 
 
 async def remove(connection: AsyncConnection, user_id: str, message: Message, place: Forgotten) -> None:
