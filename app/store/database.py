@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
 Row = dict[str, Any]
 _BUSY_SECONDS = 30
+_STATEMENT_SECONDS = 30.0
 
 
 class StoreUnavailable(Exception):
@@ -24,9 +25,13 @@ class Conflict(Exception):
 
 
 class Database:
-    """An engine for the URL of the settings; `sqlite:///…` or `postgresql://…`."""
+    """An engine for the URL of the settings; `sqlite:///…` or `postgresql://…`.
 
-    def __init__(self, url: str) -> None:
+    Args:
+        bounded: whether a statement that takes longer than half a minute counts as a database that does not answer.
+    """
+
+    def __init__(self, url: str, bounded: bool = True) -> None:
         self.url = driver_url(url)
         if self.sqlite:
             if self.url.database:
@@ -43,7 +48,7 @@ class Database:
                 pool_size=10,
                 max_overflow=20,
                 pool_timeout=10,
-                connect_args={"timeout": 5},
+                connect_args={"timeout": 5, **(_bounds() if bounded else {})},
             )
 
     @property
@@ -118,9 +123,16 @@ async def _telling() -> AsyncIterator[None]:
         raise
 
 
+def _bounds() -> dict[str, Any]:
+    # The server ends a statement that waits for a lock or takes too long; a server that hangs cannot, so we give it up.
+    in_milliseconds = str(int(_STATEMENT_SECONDS * 1000))
+    return {"server_settings": {"statement_timeout": in_milliseconds}, "command_timeout": _STATEMENT_SECONDS + 2}
+
+
 def _gone(error: DBAPIError) -> bool:
-    # SQLSTATE classes of a server that refuses or ends connections (08, 57P), or is out of means (53).
-    return _state(error).startswith(("08", "57P", "53"))
+    # SQLSTATE classes of a server that refuses or ends connections (08, 57P), is out of means (53), or ran out of
+    # the time that a statement has (57014).
+    return _state(error).startswith(("08", "57P", "53", "57014"))
 
 
 def _state(error: DBAPIError) -> str:

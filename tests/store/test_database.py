@@ -247,6 +247,62 @@ async def test_a_server_that_ends_our_sessions_is_used_again(database: Database,
     await ping(database)
 
 
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A statement may take half a second."""
+    monkeypatch.setattr(store, "_STATEMENT_SECONDS", 0.5)
+
+
+@ON_POSTGRESQL
+async def test_a_row_that_another_holds_on_to_is_an_unavailable_store_before_long(
+    impatient: None, database: Database, database_url: str
+) -> None:
+    async with database.writing() as connection:
+        await log.add_user(connection, "ada", NOW)
+    other = await asyncpg.connect(database_url)
+    held = other.transaction()
+    await held.start()
+    await other.execute("SELECT * FROM users FOR UPDATE")
+    began = time.monotonic()
+    for _ in range(2):
+        with pytest.raises(StoreUnavailable, match="statement timeout"):
+            async with database.writing() as connection:
+                await log.erase_user(connection, "ada")
+    assert time.monotonic() - began < 4
+    await held.rollback()
+    await other.close()
+    async with database.writing() as connection:
+        assert await log.erase_user(connection, "ada")
+
+
+@ON_POSTGRESQL
+async def test_a_server_that_hangs_is_an_unavailable_store_and_is_used_again(
+    impatient: None, line: Line, database_behind: Database
+) -> None:
+    database = database_behind
+    began = time.monotonic()
+    with pytest.raises(StoreUnavailable):
+        async with database.writing() as connection:
+            await log.add_user(connection, "ada", NOW)
+            line.flowing.clear()
+            await log.add_user(connection, "bob", NOW)
+    assert time.monotonic() - began < 15
+    line.flowing.set()
+    async with database.reading() as connection:
+        assert await log.all_users(connection) == []
+
+
+@ON_POSTGRESQL
+async def test_a_migration_waits_for_another_for_as_long_as_that_takes(impatient: None, database_url: str) -> None:
+    other = await asyncpg.connect(database_url)
+    await other.execute("SELECT pg_advisory_lock(7204)")
+    migrating = asyncio.create_task(migrate(database_url))
+    await asyncio.sleep(1.5)
+    assert not migrating.done()
+    await other.close()
+    await migrating
+
+
 async def test_more_callers_than_connections_wait_their_turn(database: Database) -> None:
     await asyncio.gather(*(ping(database) for _ in range(100)))
 
