@@ -22,7 +22,7 @@ class Glance(BaseModel):
     usage_histogram: list[int] = Field(description="used slots by usage: [0, 0.1), [0.1, 0.2), … [0.9, 1]")
     oldest: datetime | None
     newest: datetime | None
-    last_read: datetime | None = Field(description="when a turn last read it")
+    last_read: datetime | None = Field(description="when the last turn that read it was said")
 
     @classmethod
     def of(cls, seen: inspection.Glance) -> Self:

@@ -289,7 +289,7 @@ class Memories:
 
     async def _begin(self) -> Live:
         state = await self.device.run(self.core.empty, self.slots)
-        head = Head(uuid.uuid4().hex, 0, self.device.fingerprint, self.slots, state.slots, 0, b"", b"", None)
+        head = Head(uuid.uuid4().hex, 0, self.device.fingerprint, self.slots, state.slots, 0, b"", b"")
         return Live(head, state)
 
     async def _write(
@@ -318,8 +318,6 @@ class Memories:
 
         changed, written = await self.device.run(compute)
         head = new_head(live.head, live.state, said[-1][0].seq)
-        if trace is not None:
-            head = dataclasses.replace(head, last_read_at=now)
         rows, freed = changed_rows(live.state, changed)
         new_words = word_rows(live.state, written)
         computed = time.perf_counter()

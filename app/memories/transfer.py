@@ -120,7 +120,7 @@ async def bring_back(of: Memories, user_id: str, body: bytes) -> Imported:
     for start in range(0, len(said), _MESSAGES_AT_ONCE):
         await fold.take(said[start : start + _MESSAGES_AT_ONCE], found)
     now, state = datetime.now(UTC), fold.state
-    begun = Head(uuid.uuid4().hex, 0, of.device.fingerprint, of.slots, 0, 0, b"", b"", now if fold.reads else None)
+    begun = Head(uuid.uuid4().hex, 0, of.device.fingerprint, of.slots, 0, 0, b"", b"")
     head = new_head(begun, state, len(said))
     used = (state.source > 0).nonzero().squeeze(1).tolist()
     rows, _ = changed_rows(state, used)

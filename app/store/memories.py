@@ -2,7 +2,6 @@
 
 import dataclasses
 from collections.abc import Sequence
-from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -26,7 +25,6 @@ class Head:
     last_seq: int
     precedence: bytes
     last_read: bytes
-    last_read_at: datetime | None
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,18 +1,21 @@
 """Forgetting and erasing leave nothing: not in a table, not in the memory, not in the file."""
 
+import dataclasses
 import random
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from app.memories import inspection
 from app.memories.memories import Memories, NotFound
+from app.memories.replay import replay
 from app.memories.transfer import export
 from app.store import memories as stored
 from memory_core.episodic import count_pieces
 from tests.conftest import ON_SQLITE
 from tests.memories.conftest import Another
-from tests.memories.histories import History, assert_whole, live_state, logged, said, text
+from tests.memories.histories import START, History, assert_whole, live_state, logged, said, text
 from tests.store.contents import holding, of_user, tables
 
 SECRET = "Ludmilla keeps the quicksilver xylophone in Zanzibar, under the blue staircase of her grandmother's house"
@@ -132,6 +135,27 @@ async def test_a_follow_up_starts_from_the_turn_before_the_forgotten_one(speakin
     await speaking.forget("ada", last.remembered.messages[0][0].id)
     found = await speaking.recall("ada", "What happened after that?", 1)
     assert found.recollections[0].content == day[1]
+
+
+async def test_the_memory_was_last_read_when_the_last_turn_that_is_left_was_said(memories: Memories) -> None:
+    async def last_read() -> datetime | None:
+        return (await inspection.glance(memories, "ada")).last_read
+
+    await memories.remember("ada", [said("a river")])
+    assert await last_read() is None
+    turns = [
+        dataclasses.replace(said(f"which river {hour}?"), occurred_at=START + timedelta(hours=hour))
+        for hour in (1, 2, 3)
+    ]
+    heard = [(await memories.hear("ada", turn, 3, 3)).remembered.messages[0][0] for turn in turns]
+    await memories.remember("ada", [said("a valley")])
+    left = [None, *(turn.occurred_at for turn in turns)]
+    assert await last_read() == left[3]
+    for gone, expected in ((heard[1], left[3]), (heard[2], left[1]), (heard[0], None)):
+        await memories.forget("ada", gone.id)
+        assert await last_read() == expected
+        await replay(memories.database, memories.device, "ada", write=True)
+        assert await last_read() == expected
 
 
 async def test_a_freed_slot_is_taken_again(another: Another) -> None:
