@@ -221,6 +221,7 @@ class Memories:
             live.head = head
 
         await self._in_order(user_id, once)
+        await self.database.scrub()
 
     async def erase(self, user_id: str) -> None:
         """Deletes every row of the user.
@@ -237,6 +238,7 @@ class Memories:
         async with self._locks.holding(user_id):
             self.cache.drop(user_id)
             await _redoing(once)
+        await self.database.scrub()
 
     async def look(self, user_id: str, view: Callable[[Live], Awaitable[Done]]) -> Done:
         """Shows the memory as it stands to `view`, which must not change it.

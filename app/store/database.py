@@ -1,5 +1,7 @@
 """The connection to the database, and what it means that there is none."""
 
+import logging
+import sqlite3
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -7,13 +9,15 @@ from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
+from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
 Row = dict[str, Any]
 _BUSY_SECONDS = 30
 _STATEMENT_SECONDS = 30.0
+_SCRUB_MILLISECONDS = 250
+logger = logging.getLogger(__name__)
 
 
 class StoreUnavailable(Exception):
@@ -78,6 +82,28 @@ class Database:
             await connection.execution_options(writing=True)
             async with connection.begin():
                 yield connection
+
+    async def scrub(self) -> None:
+        """Takes what was deleted out of SQLite's write-ahead log, where it would stay for a while after the commit.
+
+        It cannot while somebody goes on reading, and then says so in the log: the next call does it. PostgreSQL has
+        its VACUUM.
+        """
+        if not self.sqlite:
+            return
+        try:
+            async with self.engine.connect() as connection:
+                # Past SQLAlchemy, which would begin a transaction: a checkpoint must stand outside of any.
+                driver: Any = (await connection.get_raw_connection()).driver_connection
+                await driver.execute(f"PRAGMA busy_timeout={_SCRUB_MILLISECONDS}")  # writers wait as long as this does
+                try:
+                    ((busy, *_),) = await driver.execute_fetchall("PRAGMA wal_checkpoint(TRUNCATE)")
+                finally:
+                    await driver.execute(f"PRAGMA busy_timeout={_BUSY_SECONDS * 1000}")
+        except (SQLAlchemyError, sqlite3.Error) as error:
+            busy = error
+        if busy:
+            logger.warning("deleted text may still stand in the write-ahead log until the next deletion")
 
     async def close(self) -> None:
         """Closes the connections."""

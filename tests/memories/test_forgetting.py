@@ -26,10 +26,10 @@ def files(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.glob("mneme.db*")}
 
 
-async def words_of(of: Memories, seq: int) -> list[bytes]:
+async def words_of(of: Memories, seq: int, user_id: str = "ada") -> list[bytes]:
     """The stored words of a message: the bytes of its facets, and of its word pieces."""
     async with of.database.reading() as connection:
-        rows = await stored.slot_rows(connection, "ada")
+        rows = await stored.slot_rows(connection, user_id)
     return [row[name] for row in rows if row["source"] == seq for name in ("word", "pieces")]
 
 
@@ -84,11 +84,29 @@ async def test_nothing_of_a_forgotten_message_is_left_in_the_file(memories: Memo
     await memories.remember("ada", [said(text(random.Random(1))) for _ in range(20)])
     done = await memories.remember("ada", [said(SECRET)])
     words = [word for word in await words_of(memories, done.messages[0][0].seq) if len(word) >= 64]
+    assert any(b"quicksilver" in content for content in files(tmp_path).values())
     await memories.forget("ada", done.messages[0][0].id)
+    assert_gone([b"Ludmilla", b"quicksilver", *words], tmp_path)
     await memories.database.close()  # the last connection takes the write-ahead log with it
-    (content,) = files(tmp_path).values()
-    assert b"Ludmilla" not in content and b"quicksilver" not in content
-    assert words and not any(word in content for word in words)
+    assert_gone([b"Ludmilla", b"quicksilver", *words], tmp_path)
+
+
+@ON_SQLITE
+async def test_nothing_of_an_erased_user_is_left_in_the_files(memories: Memories, tmp_path: Path) -> None:
+    choose = random.Random(2)
+    for _ in range(5):
+        await memories.remember("ada", [said(text(choose)) for _ in range(4)])
+        await memories.remember("bob", [said(f"{SECRET} {number}" * 9, "secrets") for number in range(4)])
+    words = [word for word in await words_of(memories, 1, "bob") if len(word) >= 64]
+    assert any(b"quicksilver" in content for content in files(tmp_path).values())
+    await memories.erase("bob")
+    assert_gone([b"Ludmilla", b"quicksilver", b"secrets", b"bob", *words], tmp_path)
+    await assert_whole(memories, "ada")
+
+
+def assert_gone(needles: list[bytes], folder: Path) -> None:
+    """No file of the database holds any of them."""
+    assert [(name, one) for name, content in files(folder).items() for one in needles if one in content] == []
 
 
 async def test_a_forgotten_message_is_recalled_traced_and_exported_no_more(speaking: Memories) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import asyncpg
@@ -46,6 +47,29 @@ async def test_sqlite_runs_in_wal_with_patience_foreign_keys_and_full_durability
                 "synchronous": 2,
                 "secure_delete": 1,
             }
+
+
+@ON_SQLITE
+async def test_scrubbing_gives_way_to_a_reader_and_is_done_the_next_time(
+    database: Database, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    log_file = tmp_path / "mneme.db-wal"
+    async with database.writing() as connection:
+        await log.add_user(connection, "ada", NOW)
+    async with database.reading() as reader:
+        await log.all_users(reader)
+        async with database.writing() as connection:
+            await log.erase_user(connection, "ada")
+        began = time.monotonic()
+        await database.scrub()
+        assert time.monotonic() - began < 2
+        assert log_file.stat().st_size > 0
+        assert "write-ahead log" in caplog.text
+    caplog.clear()
+    await database.scrub()
+    assert log_file.stat().st_size == 0 and not caplog.text
+    async with database.reading() as connection:
+        assert await connection.scalar(sa.text("PRAGMA busy_timeout")) == 30_000
 
 
 async def test_a_reader_sees_one_moment_while_others_write(database: Database) -> None:
