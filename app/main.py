@@ -95,7 +95,7 @@ async def _lifespan(app: FastAPI, settings: Settings, tell: Callable[[str], None
 
 def _generator(settings: Settings, embedded: EmbeddedModel | None) -> Generator:
     if embedded is not None:
-        return Generator(embedded.url, embedded.api_key, "default", settings.generator_timeout)
+        return Generator(embedded.url, embedded.api_key, "default", settings.generator_timeout, embedded.revive)
     key = settings.generator_api_key
     assert settings.generator_url is not None
     secret = key.get_secret_value() if key else None

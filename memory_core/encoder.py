@@ -7,6 +7,7 @@ It returns token states, never one pooled vector: addressing by content is late 
 import hashlib
 import importlib.util
 from collections.abc import Iterator, Sequence
+from itertools import chain, islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -102,7 +103,6 @@ class Encoder(nn.Module):
         """The word pieces' spellings."""
         return list(self.tokenizer.convert_ids_to_tokens(pieces.tolist()))
 
-    @torch.no_grad()
     def encode(self, texts: Sequence[str], pieces_at_once: int = 2048) -> list[Utterance]:
         """Encodes texts, the similar in length together.
 
@@ -115,32 +115,30 @@ class Encoder(nn.Module):
         Returns:
             An utterance a text, in the order of `texts`.
         """
+        cut = self.windows(texts)
+        return joined(self.encode_windows(list(chain(*cut)), pieces_at_once), [len(windows) for windows in cut])
+
+    def windows(self, texts: Sequence[str]) -> list[list[list[int]]]:
+        """The first half of `encode`: the word pieces of each text, cut to what the transformer takes at once."""
         if not texts:
             return []
         valid = [text.encode(errors="replace").decode() for text in texts]  # tokenizers refuse unpaired surrogates
         numbers = self.tokenizer(
             valid, add_special_tokens=False, split_special_tokens=True, return_attention_mask=False
         )["input_ids"]
-        windows = [
-            (text, start, pieces[start : start + self._window])
-            for text, pieces in enumerate(numbers)
-            for start in range(0, len(pieces), self._window)
-        ]
-        windows.sort(key=lambda window: len(window[2]))
-        facets: list[list[tuple[int, Tensor]]] = [[] for _ in texts]
-        for batch in _batches(windows, pieces_at_once):
-            for (text, start, _), states in zip(batch, self._facets([window[2] for window in batch]), strict=True):
-                facets[text].append((start, states))
-        empty = torch.empty(0, self.projection.shape[1], device=self.device)
-        return [
-            Utterance(
-                torch.cat([states for _, states in sorted(parts, key=lambda part: part[0])]) if parts else empty,
-                torch.tensor(pieces, dtype=torch.int32, device=self.device),
-            )
-            for parts, pieces in zip(facets, numbers, strict=True)
-        ]
+        most = self._window
+        return [[pieces[start : start + most] for start in range(0, max(len(pieces), 1), most)] for pieces in numbers]
 
-    def _facets(self, batch: list[list[int]]) -> Iterator[Tensor]:
+    @torch.no_grad()
+    def encode_windows(self, windows: Sequence[list[int]], pieces_at_once: int = 2048) -> list[Utterance]:
+        """The second half of `encode`: an utterance a window, in their order; see `joined`."""
+        order = sorted(range(len(windows)), key=lambda place: len(windows[place]))
+        encoded: dict[int, Utterance] = {}
+        for places in _batches(order, windows, pieces_at_once):
+            encoded |= zip(places, self._encode([windows[place] for place in places]), strict=True)
+        return [encoded[place] for place in range(len(windows))]
+
+    def _encode(self, batch: list[list[int]]) -> Iterator[Utterance]:
         before, after = self._frame
         framed = [before + pieces + after for pieces in batch]
         padded = self.tokenizer.pad({"input_ids": framed}, return_tensors="pt").to(self.device)
@@ -149,16 +147,27 @@ class Encoder(nn.Module):
         states = self.transformer(**padded).last_hidden_state.float()
         facets = functional.normalize(states @ self.projection, dim=-1)
         for row, pieces in zip(facets, batch, strict=True):
-            yield row[len(before) : len(before) + len(pieces)]
+            mine = row[len(before) : len(before) + len(pieces)].clone()
+            yield Utterance(mine, torch.tensor(pieces, dtype=torch.int32, device=self.device))
 
 
-def _batches(windows: list[tuple[int, int, list[int]]], most: int) -> Iterator[list[tuple[int, int, list[int]]]]:
-    batch: list[tuple[int, int, list[int]]] = []
-    for window in windows:
-        if batch and (len(batch) + 1) * (len(window[2]) + 2) > most:
+def joined(parts: Sequence[Utterance], counts: Sequence[int]) -> list[Utterance]:
+    """Utterances that were encoded in parts, whole again.
+
+    Args:
+        counts: how many parts each has; all parts stand one after the other.
+    """
+    left = iter(parts)
+    return [Utterance(*map(torch.cat, zip(*islice(left, count), strict=True))) for count in counts]
+
+
+def _batches(order: list[int], windows: Sequence[list[int]], most: int) -> Iterator[list[int]]:
+    batch: list[int] = []
+    for place in order:
+        if batch and (len(batch) + 1) * (len(windows[place]) + 2) > most:
             yield batch
             batch = []
-        batch.append(window)
+        batch.append(place)
     if batch:
         yield batch
 

@@ -1,73 +1,31 @@
-"""What requests may say and what replies say; the only place that knows their limits."""
+"""What requests may say and what replies say; ids, names and texts obey `app.memories.rules`."""
 
 import base64
 import binascii
 import json
-import unicodedata
-from datetime import UTC, datetime
-from typing import Annotated, Any, Literal, Self
+from datetime import datetime
+from typing import Annotated, Any, Self
 
 from fastapi import Path, Query
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from app.memories.memories import Draft, Recalled, Remembered
+from app.memories.rules import IDENTIFIER, MESSAGE_ID, External, Identifier, Moment, Name, Role, Text, no_dots
 from app.memories.trace import Recollection as Found
 from app.store.log import Message as Logged
 
-MOST_CHARACTERS = 32_000
 MOST_MESSAGES = 1_000
 MOST_RECALLED = 100
-_IDENTIFIER = r"^[A-Za-z0-9._:@-]{1,128}$"
 
-
-def _readable(text: str) -> str:
-    odd = next((c for c in text if unicodedata.category(c) in ("Cc", "Cs") and c not in "\n\r\t"), None)
-    if odd is not None:
-        raise ValueError(f"must not contain the control character U+{ord(odd):04X}")
-    return text
-
-
-def _said(text: str) -> str:
-    if not text.strip():
-        raise ValueError("must not be blank")
-    return _readable(text)
-
-
-def _no_dots(name: str) -> str:
-    if name in (".", ".."):
-        raise ValueError("must not be . or ..: no client could write it into a path")
-    return name
-
-
-def _iso(value: Any) -> Any:
-    if not isinstance(value, str | datetime):
-        raise ValueError("must be a string, ISO 8601")
-    if isinstance(value, str) and "-" not in value[1:]:
-        raise ValueError("must begin with a date, YYYY-MM-DD")  # a number would be taken for seconds
-    return value
-
-
-def _utc(value: datetime) -> datetime:
-    try:
-        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
-    except OverflowError:
-        raise ValueError("lies outside the years 1 to 9999 in UTC") from None
-
-
-Identifier = Annotated[str, Field(strict=True, pattern=_IDENTIFIER), AfterValidator(_no_dots)]
-Text = Annotated[str, Field(strict=True, max_length=MOST_CHARACTERS), AfterValidator(_said)]
-Name = Annotated[str, Field(strict=True, min_length=1, max_length=128), AfterValidator(_said)]
-External = Annotated[str, Field(strict=True, min_length=1, max_length=256), AfterValidator(_said)]
-Moment = Annotated[datetime, BeforeValidator(_iso), AfterValidator(_utc)]
 Count = Annotated[int, Field(strict=True, ge=1, le=MOST_RECALLED)]
 
 UserId = Annotated[
     str,
-    Path(pattern=_IDENTIFIER, description="the caller's own name for the user", examples=["ada"]),
-    AfterValidator(_no_dots),
+    Path(pattern=IDENTIFIER, description="the caller's own name for the user", examples=["ada"]),
+    AfterValidator(no_dots),
 ]
-SessionId = Annotated[str, Path(pattern=_IDENTIFIER, examples=["monday"]), AfterValidator(_no_dots)]
-MessageId = Annotated[str, Path(pattern=r"^[0-9a-f]{32}$", description="as given when it was remembered")]
+SessionId = Annotated[str, Path(pattern=IDENTIFIER, examples=["monday"]), AfterValidator(no_dots)]
+MessageId = Annotated[str, Path(pattern=MESSAGE_ID, description="as given when it was remembered")]
 SlotNumber = Annotated[int, Path(ge=0, le=1_000_000)]
 Limit = Annotated[int, Query(ge=1, le=1_000, description="most entries of one page")]
 Cursor = Annotated[str | None, Query(max_length=256, description="`next_cursor` of the page before")]
@@ -93,7 +51,7 @@ class ChatRequest(Request):
 class NewMessage(Request):
     """A message to remember."""
 
-    role: Literal["user", "assistant", "system"] = Field(examples=["user"])
+    role: Role = Field(examples=["user"])
     content: Text = Field(examples=["We adopted a beagle and named him Biscuit."])
     speaker: Name | None = Field(None, description="who said it, where several people take part", examples=["Ada"])
     occurred_at: Moment | None = Field(None, description="when it was said, if not now; without an offset, UTC")

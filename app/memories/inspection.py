@@ -71,23 +71,21 @@ async def glance(of: Memories, user_id: str) -> Glance:
         state, head = live.state, live.head
         used = state.source > 0
         usage = of.core.usage_now(state)[used].clamp(0, 1)
-        sources = state.source[used]
-        ends = {int(sources.min()), int(sources.max())} if len(sources) else set()
         async with of.database.reading() as connection:
-            known = await log.by_seqs(connection, user_id, ends)
-        moments = [known[seq].occurred_at for seq in sorted(known)]
+            last_cue = await log.last_cue(connection, user_id)
+            oldest, newest = await memories.span(connection, user_id)
         return Glance(
             version=head.version,
             slots=head.capacity,
-            slots_used=len(sources),
+            slots_used=state.slots_used,
             word_shape=list(state.words.shape[1:]),
             dtype=str(state.words.dtype).removeprefix("torch."),
             bytes=state.nbytes,
             fingerprint=head.fingerprint,
             usage_histogram=torch.histc(usage.cpu(), bins=10, min=0.0, max=1.0).long().tolist(),
-            oldest=min(moments, default=None),
-            newest=max(moments, default=None),
-            last_read=head.last_read_at,
+            oldest=oldest,
+            newest=newest,
+            last_read=last_cue.occurred_at if last_cue else None,
         )
 
     return await of.look(user_id, view)

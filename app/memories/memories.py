@@ -224,6 +224,7 @@ class Memories:
             live.head = head
 
         await self._in_order(user_id, once)
+        await self.database.scrub()
 
     async def erase(self, user_id: str) -> None:
         """Deletes every row of the user.
@@ -240,6 +241,7 @@ class Memories:
         async with self._locks.holding(user_id):
             self.cache.drop(user_id)
             await _redoing(once)
+        await self.database.scrub()
 
     async def look(self, user_id: str, view: Callable[[Live], Awaitable[Done]]) -> Done:
         """Shows the memory as it stands to `view`, which must not change it.
@@ -306,7 +308,7 @@ class Memories:
 
     async def _begin(self) -> Live:
         state = await self.device.run(self.core.empty, self.slots)
-        head = Head(uuid.uuid4().hex, 0, self.device.fingerprint, self.slots, state.slots, 0, b"", b"", None)
+        head = Head(uuid.uuid4().hex, 0, self.device.fingerprint, self.slots, state.slots, 0, b"", b"")
         return Live(head, state)
 
     async def _write(
@@ -335,8 +337,6 @@ class Memories:
 
         changed, written = await self.device.run(compute)
         head = new_head(live.head, live.state, said[-1][0].seq)
-        if trace is not None:
-            head = dataclasses.replace(head, last_read_at=now)
         rows, freed = changed_rows(live.state, changed)
         new_words = word_rows(live.state, written)
         computed = time.perf_counter()

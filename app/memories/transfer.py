@@ -5,13 +5,14 @@ import json
 import uuid
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from app.memories.memories import Memories, NotFound
 from app.memories.replay import Fold
 from app.memories.rows import changed_rows, new_head, word_rows
+from app.memories.rules import MESSAGE_ID, External, Identifier, Moment, Name, Role, Text
 from app.store import log, memories
 from app.store.database import Conflict
 from app.store.log import Message
@@ -20,7 +21,6 @@ from app.store.memories import Head
 Kind = TypeVar("Kind", bound=BaseModel)
 _FORMAT = 1
 _MESSAGES_AT_ONCE = 500
-_IDENTIFIER = r"^[A-Za-z0-9._:@-]{1,128}$"
 
 
 class BadImport(Exception):
@@ -44,36 +44,29 @@ class Imported:
     slots_used: int
 
 
-def _utc(moment: datetime) -> datetime:
-    try:
-        return moment.astimezone(UTC)
-    except OverflowError:
-        raise ValueError("lies outside the years 1 to 9999 in UTC") from None
-
-
-_Text = Annotated[str, Field(pattern=r"^[^\x00]*$")]  # PostgreSQL keeps no zero
-
-
 class _Heading(BaseModel):
     model_config = ConfigDict(extra="ignore")
     kind: Literal["mneme-export"]
     format: Literal[1]
 
 
-class _Read(BaseModel):
-    message_id: str = Field(pattern=r"^[0-9a-f]{32}$")
+class _Exported(BaseModel):
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+
+class _Read(_Exported):
+    message_id: str = Field(pattern=MESSAGE_ID)
     weight: float
 
 
-class _Line(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-    id: str = Field(pattern=r"^[0-9a-f]{32}$")
-    external_id: _Text | None = Field(max_length=256)
-    session_id: str = Field(pattern=_IDENTIFIER)
-    role: Literal["user", "assistant", "system"]
-    speaker: _Text | None = Field(max_length=128)
-    content: _Text = Field(min_length=1, max_length=32_000)
-    occurred_at: Annotated[AwareDatetime, AfterValidator(_utc)]
+class _Line(_Exported):
+    id: str = Field(pattern=MESSAGE_ID)
+    external_id: External | None
+    session_id: Identifier
+    role: Role
+    speaker: Name | None
+    content: Text
+    occurred_at: Moment
     status: Literal["complete", "interrupted"]
     confidence: float | None
     read: list[_Read]
@@ -127,7 +120,7 @@ async def bring_back(of: Memories, user_id: str, body: bytes) -> Imported:
     for start in range(0, len(said), _MESSAGES_AT_ONCE):
         await fold.take(said[start : start + _MESSAGES_AT_ONCE], found)
     now, state = datetime.now(UTC), fold.state
-    begun = Head(uuid.uuid4().hex, 0, of.device.fingerprint, of.slots, 0, 0, b"", b"", now if fold.reads else None)
+    begun = Head(uuid.uuid4().hex, 0, of.device.fingerprint, of.slots, 0, 0, b"", b"")
     head = new_head(begun, state, len(said))
     used = (state.source > 0).nonzero().squeeze(1).tolist()
     rows, _ = changed_rows(state, used)
@@ -183,4 +176,4 @@ def _line(kind: type[Kind], text: str, number: int) -> Kind:
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         pointer = "/".join(["#", str(number), *(str(part) for part in first["loc"])])
-        raise BadImport(pointer, first["msg"]) from None
+        raise BadImport(pointer, first["msg"].removeprefix("Value error, ")) from None

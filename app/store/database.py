@@ -1,5 +1,7 @@
 """The connection to the database, and what it means that there is none."""
 
+import logging
+import sqlite3
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -7,12 +9,15 @@ from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
+from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
 Row = dict[str, Any]
 _BUSY_SECONDS = 30
+_STATEMENT_SECONDS = 30.0
+_SCRUB_MILLISECONDS = 250
+logger = logging.getLogger(__name__)
 
 
 class StoreUnavailable(Exception):
@@ -24,9 +29,13 @@ class Conflict(Exception):
 
 
 class Database:
-    """An engine for the URL of the settings; `sqlite:///…` or `postgresql://…`."""
+    """An engine for the URL of the settings; `sqlite:///…` or `postgresql://…`.
 
-    def __init__(self, url: str) -> None:
+    Args:
+        bounded: whether a statement that takes longer than half a minute counts as a database that does not answer.
+    """
+
+    def __init__(self, url: str, bounded: bool = True) -> None:
         self.url = driver_url(url)
         if self.sqlite:
             if self.url.database:
@@ -43,7 +52,7 @@ class Database:
                 pool_size=10,
                 max_overflow=20,
                 pool_timeout=10,
-                connect_args={"timeout": 5},
+                connect_args={"timeout": 5, **(_bounds() if bounded else {})},
             )
 
     @property
@@ -73,6 +82,28 @@ class Database:
             await connection.execution_options(writing=True)
             async with connection.begin():
                 yield connection
+
+    async def scrub(self) -> None:
+        """Takes what was deleted out of SQLite's write-ahead log, where it would stay for a while after the commit.
+
+        It cannot while somebody goes on reading, and then says so in the log: the next call does it. PostgreSQL has
+        its VACUUM.
+        """
+        if not self.sqlite:
+            return
+        try:
+            async with self.engine.connect() as connection:
+                # Past SQLAlchemy, which would begin a transaction: a checkpoint must stand outside of any.
+                driver: Any = (await connection.get_raw_connection()).driver_connection
+                await driver.execute(f"PRAGMA busy_timeout={_SCRUB_MILLISECONDS}")  # writers wait as long as this does
+                try:
+                    ((busy, *_),) = await driver.execute_fetchall("PRAGMA wal_checkpoint(TRUNCATE)")
+                finally:
+                    await driver.execute(f"PRAGMA busy_timeout={_BUSY_SECONDS * 1000}")
+        except (SQLAlchemyError, sqlite3.Error) as error:
+            busy = error
+        if busy:
+            logger.warning("deleted text may still stand in the write-ahead log until the next deletion")
 
     async def close(self) -> None:
         """Closes the connections."""
@@ -128,9 +159,16 @@ async def _telling() -> AsyncIterator[None]:
         raise
 
 
+def _bounds() -> dict[str, Any]:
+    # The server ends a statement that waits for a lock or takes too long; a server that hangs cannot, so we give it up.
+    in_milliseconds = str(int(_STATEMENT_SECONDS * 1000))
+    return {"server_settings": {"statement_timeout": in_milliseconds}, "command_timeout": _STATEMENT_SECONDS + 2}
+
+
 def _gone(error: DBAPIError) -> bool:
-    # SQLSTATE classes of a server that refuses or ends connections (08, 57P), or is out of means (53).
-    return _state(error).startswith(("08", "57P", "53"))
+    # SQLSTATE classes of a server that refuses or ends connections (08, 57P), is out of means (53), or ran out of
+    # the time that a statement has (57014).
+    return _state(error).startswith(("08", "57P", "53", "57014"))
 
 
 def _state(error: DBAPIError) -> str:

@@ -177,13 +177,13 @@ async def session_exists(connection: AsyncConnection, user_id: str, session_id: 
     return bool(await _sessions(connection, user_id, [session_id]))
 
 
-async def last_cue(connection: AsyncConnection, user_id: str, other_than: int) -> int | None:
-    """The number of the user's last message that read the memory, leaving one message out of account."""
-    chosen = sa.select(sa.func.max(messages.c.seq)).where(
+async def last_cue(connection: AsyncConnection, user_id: str, other_than: int = 0) -> Message | None:
+    """The user's last message that read the memory, leaving one message out of account."""
+    chosen = sa.select(*_COLUMNS).where(
         messages.c.user_id == user_id, messages.c.confidence.is_not(None), messages.c.seq != other_than
     )
-    seq: int | None = await connection.scalar(chosen)
-    return seq
+    row = (await connection.execute(chosen.order_by(messages.c.seq.desc()).limit(1))).one_or_none()
+    return None if row is None else _message(row)
 
 
 async def forgotten_places(connection: AsyncConnection, user_id: str) -> list[Forgotten]:

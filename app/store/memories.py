@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.store.database import Conflict, Row, insert_missing, upsert
-from app.store.tables import memories, reads, slots, words
+from app.store.tables import memories, messages, reads, slots, words
 
 _AT_ONCE = 500
 
@@ -26,7 +26,6 @@ class Head:
     last_seq: int
     precedence: bytes
     last_read: bytes
-    last_read_at: datetime | None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -94,6 +93,18 @@ async def slots_of(connection: AsyncConnection, user_id: str, sources: Sequence[
         for source, slot in await connection.execute(chosen.order_by(slots.c.part)):
             found[source].append(slot)
     return found
+
+
+async def span(connection: AsyncConnection, user_id: str) -> tuple[datetime | None, datetime | None]:
+    """When the first and the last of the messages that the memory holds were said."""
+    held = sa.and_(slots.c.user_id == messages.c.user_id, slots.c.source == messages.c.seq)
+    chosen = (
+        sa.select(sa.func.min(messages.c.occurred_at), sa.func.max(messages.c.occurred_at))
+        .join(slots, held)
+        .where(messages.c.user_id == user_id, slots.c.user_id == user_id)
+    )
+    first, last = (await connection.execute(chosen)).one()
+    return first, last
 
 
 async def put_slots(

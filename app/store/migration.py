@@ -36,7 +36,7 @@ async def migrate(url: str) -> str:
         StoreUnavailable: no database within half a minute.
         SchemaError: it is newer than this code.
     """
-    database = Database(url)
+    database = Database(url, bounded=False)  # others may hold the lock, and large tables take their time
     try:
         deadline = time.monotonic() + _PATIENCE
         while True:

@@ -94,7 +94,6 @@ memories = sa.Table(
     sa.Column("last_seq", sa.BigInteger, nullable=False),
     sa.Column("precedence", sa.LargeBinary, nullable=False),
     sa.Column("last_read", sa.LargeBinary, nullable=False),
-    sa.Column("last_read_at", Instant),
 )
 
 # A slot's counters and links change often and are small; its word is large and written once: hence two tables.

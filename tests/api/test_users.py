@@ -2,11 +2,13 @@
 
 import io
 import json
+from collections.abc import AsyncGenerator
 
 import numpy as np
 import pytest
 import safetensors.numpy
 
+from benchmarks.scripted_model import Prompt
 from tests.api.service import Service, problem
 from tests.api.test_chat import RECOLLECTION
 
@@ -218,6 +220,48 @@ async def test_an_import_never_overwrites_a_user(service: Service, user: str) ->
     lines = (await service.call("GET", f"/v1/users/{user}/export")).content
     problem(await service.call("POST", f"/v1/users/{user}/import", content=lines), 409)
     assert len(await service.log(user, "monday")) == 3
+
+
+@pytest.mark.parametrize(
+    ("field", "wrong", "detail"),
+    [
+        ("content", " ", "must not be blank"),
+        ("content", "a\x1bb", "must not contain the control character U+001B"),
+        ("speaker", "\x85", "must not be blank"),
+        ("session_id", "..", "must not be . or ..: no client could write it into a path"),
+    ],
+)
+async def test_an_import_refuses_what_the_other_routes_refuse_and_in_the_same_words(
+    service: Service, user: str, field: str, wrong: str, detail: str
+) -> None:
+    await service.remember(user, *SAID)
+    heading, first, second, third = (await service.call("GET", f"/v1/users/{user}/export")).text.strip().split("\n")
+    body = "\n".join([heading, first, json.dumps({**json.loads(second), field: wrong}), third])
+    reply = problem(await service.call("POST", f"/v1/users/{user}.2/import", content=body), 422)
+    assert reply["errors"] == [{"pointer": f"#/2/{field}", "in": "body", "detail": detail}]
+    messages = [{"role": "user", "content": "Hello there.", **({field: wrong} if field != "session_id" else {})}]
+    session = {"session_id": wrong} if field == "session_id" else {}
+    path = f"/v1/users/{user}.2/messages"
+    said = problem(await service.call("POST", path, json={"messages": messages, **session}), 422)
+    assert said["errors"][0]["detail"] == detail
+    problem(await service.call("GET", f"/v1/users/{user}.2/memory"), 404)
+
+
+async def test_a_reply_with_odd_characters_or_without_measure_is_kept_so_that_it_can_be_brought_back(
+    service: Service, user: str
+) -> None:
+    async def odd(_: Prompt) -> AsyncGenerator[str, None]:
+        yield "Bis\x00cuit"
+        yield "\x1b"
+        yield "\ud800!"
+        yield "a" * 40_000
+
+    service.model.script = odd
+    reply = await service.chat(user, "What is my dog called?")
+    assert reply["reply"] == "Biscuit!" + "a" * 31_992
+    lines = (await service.call("GET", f"/v1/users/{user}/export")).content
+    done = await service.call("POST", f"/v1/users/{user}.2/import", content=lines)
+    assert done.status_code == 201, done.text
 
 
 async def test_a_broken_import_names_its_line_and_leaves_no_user(service: Service, user: str) -> None:

@@ -10,6 +10,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -31,9 +32,29 @@ def model() -> Iterator[EmbeddedModel]:
     model.close()
 
 
+@pytest.fixture
+def restless() -> Iterator[EmbeddedModel]:
+    """A model whose process a test may end."""
+    model = EmbeddedModel(context=512, parallel=2, threads=1)
+    yield model
+    model.close()
+
+
+def die(model: EmbeddedModel) -> None:
+    model._process.kill()
+    model._process.wait()
+
+
+def dead_from_birth(pipes: dict[str, Any], popen: type = subprocess.Popen) -> Any:
+    """A process that has ended already."""
+    process = popen([sys.executable, "-c", ""], **pipes)
+    process.wait()
+    return process
+
+
 @asynccontextmanager
 async def client_of(model: EmbeddedModel, key: str | None = None) -> AsyncIterator[Generator]:
-    generator = Generator(model.url, key or model.api_key, "default", 60)
+    generator = Generator(model.url, key or model.api_key, "default", 60, model.revive)
     yield generator
     await generator.aclose()
 
@@ -168,6 +189,49 @@ def test_a_model_may_be_closed_as_soon_as_it_runs() -> None:
         begin = time.perf_counter()
         EmbeddedModel(context=256, parallel=1, threads=1).close()
         assert time.perf_counter() - begin < 15
+
+
+async def test_a_model_that_died_is_started_anew_by_the_next_reply_once(restless: EmbeddedModel) -> None:
+    async with client_of(restless) as generator:
+        stream = generator.stream([ChatMessage("user", "Tell me a very long story.")], max_tokens=400, temperature=0)
+        assert await anext(stream)
+        die(restless)
+        with pytest.raises(GeneratorError, match=r"^generator at 127\.0\.0\.1:\d+ (broke off|ended the stream)"):
+            async for _ in stream:
+                pass
+        assert not await generator.ready()
+        first, second = await asyncio.gather(reply_of(generator), reply_of(generator))
+        assert first == second != ""
+        process = restless._process
+        assert await generator.ready()
+        assert await reply_of(generator) == first
+        assert restless._process is process
+
+
+async def test_a_model_that_does_not_come_back_fails_each_reply_after_one_try_and_may_come_back_later(
+    restless: EmbeddedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried = list[Any]()
+
+    def fail(*_: Any, **pipes: Any) -> Any:
+        tried.append(dead_from_birth(pipes))
+        return tried[-1]
+
+    async with client_of(restless) as generator:
+        die(restless)
+        with monkeypatch.context() as patch:
+            patch.setattr(subprocess, "Popen", fail)
+            for tries in (1, 2):
+                assert "llama.cpp ended before it served this file" in await failure_of(generator)
+                assert len(tried) == tries
+                assert not await generator.ready()
+        assert await reply_of(generator)
+
+
+def test_a_process_that_dies_before_it_reads_its_order_is_told_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(subprocess, "Popen", lambda *_, **pipes: dead_from_birth(pipes))
+    with pytest.raises(ModelError, match=r"^[^\n]*llama.cpp ended before it served this file[^\n]*$"):
+        EmbeddedModel()
 
 
 def test_loading_a_model_prints_nothing() -> None:

@@ -11,7 +11,7 @@ from app.store.memories import Head
 from tests.memories.conftest import Another
 from tests.memories.histories import History, assert_whole, differing, live_state, said
 
-HEAD = Head("a" * 32, 1, "f" * 16, 64, 16, 3, b"", b"", None)
+HEAD = Head("a" * 32, 1, "f" * 16, 64, 16, 3, b"", b"")
 
 
 @pytest.fixture

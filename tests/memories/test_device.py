@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from app.memories.device import Batched, Device
+from memory_core.encoder import Utterance
 
 
 class Slow:
@@ -105,18 +106,34 @@ async def test_texts_encoded_together_come_back_in_order_each_to_its_caller(smal
     assert await small_device.encode([]) == []
 
 
-async def test_a_long_import_lets_others_in_between(small_device: Device) -> None:
-    finished = list[str]()
+@pytest.mark.parametrize("texts", [[f"text {number}" for number in range(1000)], ["猫" * 8000]], ids=["many", "one"])
+async def test_long_texts_and_imports_let_others_in_between(
+    small_device: Device, monkeypatch: pytest.MonkeyPatch, texts: list[str]
+) -> None:
+    steps, begun = list[int](), threading.Event()
+    real = small_device.encoder.encode_windows
 
-    async def encode(name: str, count: int) -> None:
-        assert len(await small_device.encode([f"text {number}" for number in range(count)])) == count
-        finished.append(name)
+    def encode_windows(windows: list[list[int]]) -> list[Utterance]:
+        steps.append(sum(map(len, windows)))
+        begun.set()
+        return real(windows)
 
-    long = asyncio.create_task(encode("long", 1000))
-    await asyncio.sleep(0)
-    await encode("short", 1)
-    await long
-    assert finished == ["short", "long"]
+    monkeypatch.setattr(small_device._encoding, "_compute", encode_windows)
+    long = asyncio.create_task(small_device.encode(texts))
+    await asyncio.to_thread(begun.wait, 10)
+    before = len(steps)
+    await small_device.encode(["text"])
+    assert len(steps) <= before + 2
+    assert not long.done()
+    assert sum(len(utterance.pieces) for utterance in await long) == sum(steps) - 1
+    assert len(steps) > 3 and max(steps) <= 512 + 1
+
+
+async def test_a_text_that_was_encoded_in_steps_is_whole(small_device: Device) -> None:
+    texts = ["a river", "", "猫" * 3000, " ".join(f"valley {number}" for number in range(700)), "\n"]
+    for got, alone in zip(await small_device.encode(texts), map(small_device.encoder.encode, zip(texts)), strict=True):
+        assert torch.equal(got.pieces, alone[0].pieces)
+        torch.testing.assert_close(got.facets, alone[0].facets, atol=1e-4, rtol=0)
 
 
 async def test_memories_read_together_are_read_as_if_alone(small_device: Device) -> None:

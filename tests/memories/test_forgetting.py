@@ -1,18 +1,21 @@
 """Forgetting and erasing leave nothing: not in a table, not in the memory, not in the file."""
 
+import dataclasses
 import random
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from app.memories import inspection
 from app.memories.memories import Memories, NotFound
+from app.memories.replay import replay
 from app.memories.transfer import export
 from app.store import memories as stored
 from memory_core.episodic import count_pieces
 from tests.conftest import ON_SQLITE
 from tests.memories.conftest import Another
-from tests.memories.histories import History, assert_whole, live_state, logged, said, text
+from tests.memories.histories import START, History, assert_whole, live_state, logged, said, text
 from tests.store.contents import holding, of_user, tables
 
 SECRET = "Ludmilla keeps the quicksilver xylophone in Zanzibar, under the blue staircase of her grandmother's house"
@@ -23,10 +26,10 @@ def files(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.glob("mneme.db*")}
 
 
-async def words_of(of: Memories, seq: int) -> list[bytes]:
+async def words_of(of: Memories, seq: int, user_id: str = "ada") -> list[bytes]:
     """The stored words of a message: the bytes of its facets, and of its word pieces."""
     async with of.database.reading() as connection:
-        rows = await stored.slot_rows(connection, "ada")
+        rows = await stored.slot_rows(connection, user_id)
     return [row[name] for row in rows if row["source"] == seq for name in ("word", "pieces")]
 
 
@@ -81,11 +84,29 @@ async def test_nothing_of_a_forgotten_message_is_left_in_the_file(memories: Memo
     await memories.remember("ada", [said(text(random.Random(1))) for _ in range(20)])
     done = await memories.remember("ada", [said(SECRET)])
     words = [word for word in await words_of(memories, done.messages[0][0].seq) if len(word) >= 64]
+    assert any(b"quicksilver" in content for content in files(tmp_path).values())
     await memories.forget("ada", done.messages[0][0].id)
+    assert_gone([b"Ludmilla", b"quicksilver", *words], tmp_path)
     await memories.database.close()  # the last connection takes the write-ahead log with it
-    (content,) = files(tmp_path).values()
-    assert b"Ludmilla" not in content and b"quicksilver" not in content
-    assert words and not any(word in content for word in words)
+    assert_gone([b"Ludmilla", b"quicksilver", *words], tmp_path)
+
+
+@ON_SQLITE
+async def test_nothing_of_an_erased_user_is_left_in_the_files(memories: Memories, tmp_path: Path) -> None:
+    choose = random.Random(2)
+    for _ in range(5):
+        await memories.remember("ada", [said(text(choose)) for _ in range(4)])
+        await memories.remember("bob", [said(f"{SECRET} {number}" * 9, "secrets") for number in range(4)])
+    words = [word for word in await words_of(memories, 1, "bob") if len(word) >= 64]
+    assert any(b"quicksilver" in content for content in files(tmp_path).values())
+    await memories.erase("bob")
+    assert_gone([b"Ludmilla", b"quicksilver", b"secrets", b"bob", *words], tmp_path)
+    await assert_whole(memories, "ada")
+
+
+def assert_gone(needles: list[bytes], folder: Path) -> None:
+    """No file of the database holds any of them."""
+    assert [(name, one) for name, content in files(folder).items() for one in needles if one in content] == []
 
 
 async def test_a_forgotten_message_is_recalled_traced_and_exported_no_more(speaking: Memories) -> None:
@@ -132,6 +153,27 @@ async def test_a_follow_up_starts_from_the_turn_before_the_forgotten_one(speakin
     await speaking.forget("ada", last.remembered.messages[0][0].id)
     found = await speaking.recall("ada", "What happened after that?", 1)
     assert found.recollections[0].content == day[1]
+
+
+async def test_the_memory_was_last_read_when_the_last_turn_that_is_left_was_said(memories: Memories) -> None:
+    async def last_read() -> datetime | None:
+        return (await inspection.glance(memories, "ada")).last_read
+
+    await memories.remember("ada", [said("a river")])
+    assert await last_read() is None
+    turns = [
+        dataclasses.replace(said(f"which river {hour}?"), occurred_at=START + timedelta(hours=hour))
+        for hour in (1, 2, 3)
+    ]
+    heard = [(await memories.hear("ada", turn, 3, 3)).remembered.messages[0][0] for turn in turns]
+    await memories.remember("ada", [said("a valley")])
+    left = [None, *(turn.occurred_at for turn in turns)]
+    assert await last_read() == left[3]
+    for gone, expected in ((heard[1], left[3]), (heard[2], left[1]), (heard[0], None)):
+        await memories.forget("ada", gone.id)
+        assert await last_read() == expected
+        await replay(memories.database, memories.device, "ada", write=True)
+        assert await last_read() == expected
 
 
 async def test_a_freed_slot_is_taken_again(another: Another) -> None:

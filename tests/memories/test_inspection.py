@@ -1,6 +1,8 @@
 """Looking into a memory shows what is in it: every slot once, every tensor as it is, every weight accounted for."""
 
+import dataclasses
 import io
+from datetime import timedelta
 from typing import get_args
 
 import numpy as np
@@ -13,7 +15,8 @@ from app.memories.inspection import Order, SlotView
 from app.memories.memories import Memories, NotFound
 from app.memories.transfer import bring_back
 from memory_core.episodic import decode_word
-from tests.memories.histories import History, live_state, logged, said
+from tests.memories.conftest import Another
+from tests.memories.histories import START, History, live_state, logged, said
 
 
 @pytest.fixture
@@ -117,9 +120,23 @@ async def test_a_glance_counts_what_is_there(memories: Memories, history: Histor
     assert (seen.slots, seen.slots_used, sum(seen.usage_histogram)) == (256, used, used)
     assert (seen.word_shape, seen.dtype, seen.bytes) == ([8, 16], "int8", state.nbytes)
     assert seen.fingerprint == memories.device.fingerprint
-    assert seen.oldest is not None and seen.newest is not None and seen.oldest <= seen.newest
-    assert {seen.oldest, seen.newest} <= {message.occurred_at for message in messages}
+    held = [message.occurred_at for message in messages if (state.source == message.seq).any()]
+    assert (seen.oldest, seen.newest) == (min(held), max(held))
     assert seen.last_read is not None
+
+
+async def test_a_glance_goes_by_when_things_were_said_not_by_when_they_were_written(another: Another) -> None:
+    of = another(slots=16)
+    days = [5, 9, 1, 12, *[7] * 14]  # the two first are given up by a memory of 16 slots
+    drafts = [dataclasses.replace(said("a river"), occurred_at=START + timedelta(days=day)) for day in days]
+    done = await of.remember("ada", drafts)
+    assert [bool(slots) for _, slots in done.messages] == [False] * 2 + [True] * 16
+    seen = await inspection.glance(of, "ada")
+    assert (seen.oldest, seen.newest) == (START + timedelta(days=1), START + timedelta(days=12))
+    await of.forget("ada", done.messages[2][0].id)
+    await of.forget("ada", done.messages[3][0].id)
+    seen = await inspection.glance(of, "ada")
+    assert seen.oldest == seen.newest == START + timedelta(days=7)
 
 
 async def test_a_glance_at_an_empty_memory_works(memories: Memories) -> None:

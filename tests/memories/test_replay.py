@@ -4,6 +4,7 @@ One limit is known. A slot's usage decides which slots a full memory gives up. F
 had read, so a replay no longer sees the usage by which a slot had escaped; the slots given up since then may be others.
 """
 
+import random
 from collections.abc import Callable
 from typing import Any
 
@@ -31,6 +32,7 @@ from tests.memories.histories import (
     live_state,
     logged,
     said,
+    text,
 )
 from tests.store.contents import tables
 
@@ -53,6 +55,16 @@ async def test_a_replayed_log_gives_up_the_same_slots_of_a_full_memory(another: 
         await assert_whole(of, "ada")
     assert len(history.messages) > slots or slots == 64
     assert (await live_state(of, "ada")).slots == slots
+
+
+async def test_messages_that_were_encoded_in_steps_are_replayed_whole(another: Another) -> None:
+    of = another(slots=4096)
+    choose = random.Random(14)
+    long = "".join(choose.choices("我的狗叫饼干它喜欢散步河谷", k=1500))
+    await of.remember("ada", [*(said(text(choose)) for _ in range(40)), said(long), said(text(choose))])
+    await of.hear("ada", said(long[700:] + "?"), 5, 5)
+    await of.forget("ada", (await of.remember("ada", [said(long[300:])])).messages[0][0].id)
+    await assert_whole(of, "ada")
 
 
 async def test_forgetting_what_no_reading_touched_is_replayed_in_a_full_memory(another: Another) -> None:

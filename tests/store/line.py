@@ -1,4 +1,4 @@
-"""A wire to the PostgreSQL server that can be cut, as when it stops, and mended, as when it starts again."""
+"""A wire to the PostgreSQL server that can be cut, as when it stops, mended, as when it starts again, and frozen."""
 
 import asyncio
 
@@ -11,6 +11,8 @@ class Line:
     def __init__(self, url: str, port: int) -> None:
         self._server, self._port, self._open = sa.make_url(url), port, set[asyncio.StreamWriter]()
         self._listening: asyncio.Server | None = None
+        self.flowing = asyncio.Event()  # cleared, nothing comes through, as when the server hangs
+        self.flowing.set()
 
     def url(self, url: str) -> str:
         """The same database, by way of this line."""
@@ -31,16 +33,16 @@ class Line:
     async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         beyond = await asyncio.open_connection(self._server.host, self._server.port or 5432)
         self._open |= {writer, beyond[1]}
-        await asyncio.gather(_pour(reader, beyond[1]), _pour(beyond[0], writer))
+        await asyncio.gather(self._pour(reader, beyond[1]), self._pour(beyond[0], writer))
         self._open -= {writer, beyond[1]}
 
-
-async def _pour(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
-    try:
-        while data := await source.read(65536):
-            sink.write(data)
-            await sink.drain()
-    except OSError:
-        pass
-    finally:
-        sink.close()
+    async def _pour(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+        try:
+            while data := await source.read(65536):
+                await self.flowing.wait()
+                sink.write(data)
+                await sink.drain()
+        except OSError:
+            pass
+        finally:
+            sink.close()

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import asyncpg
@@ -46,6 +47,29 @@ async def test_sqlite_runs_in_wal_with_patience_foreign_keys_and_full_durability
                 "synchronous": 2,
                 "secure_delete": 1,
             }
+
+
+@ON_SQLITE
+async def test_scrubbing_gives_way_to_a_reader_and_is_done_the_next_time(
+    database: Database, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    log_file = tmp_path / "mneme.db-wal"
+    async with database.writing() as connection:
+        await log.add_user(connection, "ada", NOW)
+    async with database.reading() as reader:
+        await log.all_users(reader)
+        async with database.writing() as connection:
+            await log.erase_user(connection, "ada")
+        began = time.monotonic()
+        await database.scrub()
+        assert time.monotonic() - began < 2
+        assert log_file.stat().st_size > 0
+        assert "write-ahead log" in caplog.text
+    caplog.clear()
+    await database.scrub()
+    assert log_file.stat().st_size == 0 and not caplog.text
+    async with database.reading() as connection:
+        assert await connection.scalar(sa.text("PRAGMA busy_timeout")) == 30_000
 
 
 async def test_a_reader_sees_one_moment_while_others_write(database: Database) -> None:
@@ -245,6 +269,62 @@ async def test_a_server_that_ends_our_sessions_is_used_again(database: Database,
             await operator.close()
             await log.all_users(connection)
     await ping(database)
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A statement may take half a second."""
+    monkeypatch.setattr(store, "_STATEMENT_SECONDS", 0.5)
+
+
+@ON_POSTGRESQL
+async def test_a_row_that_another_holds_on_to_is_an_unavailable_store_before_long(
+    impatient: None, database: Database, database_url: str
+) -> None:
+    async with database.writing() as connection:
+        await log.add_user(connection, "ada", NOW)
+    other = await asyncpg.connect(database_url)
+    held = other.transaction()
+    await held.start()
+    await other.execute("SELECT * FROM users FOR UPDATE")
+    began = time.monotonic()
+    for _ in range(2):
+        with pytest.raises(StoreUnavailable, match="statement timeout"):
+            async with database.writing() as connection:
+                await log.erase_user(connection, "ada")
+    assert time.monotonic() - began < 4
+    await held.rollback()
+    await other.close()
+    async with database.writing() as connection:
+        assert await log.erase_user(connection, "ada")
+
+
+@ON_POSTGRESQL
+async def test_a_server_that_hangs_is_an_unavailable_store_and_is_used_again(
+    impatient: None, line: Line, database_behind: Database
+) -> None:
+    database = database_behind
+    began = time.monotonic()
+    with pytest.raises(StoreUnavailable):
+        async with database.writing() as connection:
+            await log.add_user(connection, "ada", NOW)
+            line.flowing.clear()
+            await log.add_user(connection, "bob", NOW)
+    assert time.monotonic() - began < 15
+    line.flowing.set()
+    async with database.reading() as connection:
+        assert await log.all_users(connection) == []
+
+
+@ON_POSTGRESQL
+async def test_a_migration_waits_for_another_for_as_long_as_that_takes(impatient: None, database_url: str) -> None:
+    other = await asyncpg.connect(database_url)
+    await other.execute("SELECT pg_advisory_lock(7204)")
+    migrating = asyncio.create_task(migrate(database_url))
+    await asyncio.sleep(1.5)
+    assert not migrating.done()
+    await other.close()
+    await migrating
 
 
 async def test_more_callers_than_connections_wait_their_turn(database: Database) -> None:

@@ -12,7 +12,7 @@ from app.store.memories import Head, Read
 from tests.store.contents import of_user, tables
 
 NOW = datetime(2025, 3, 1, 12, tzinfo=UTC)
-HEAD = Head("a" * 32, 1, "f" * 16, 64, 16, 3, b"p", b"r", None)
+HEAD = Head("a" * 32, 1, "f" * 16, 64, 16, 3, b"p", b"r")
 USERS = ("ada", "bob")
 
 

@@ -1,0 +1,66 @@
+"""What ids, names and texts may be: the one place that knows, for requests and for lines that are imported alike.
+
+Whatever the log holds must obey these rules, so that every export can be brought back.
+"""
+
+import unicodedata
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BeforeValidator, Field
+
+MOST_CHARACTERS = 32_000
+IDENTIFIER = r"^[A-Za-z0-9._:@-]{1,128}$"
+MESSAGE_ID = r"^[0-9a-f]{32}$"
+
+
+def readable(text: str) -> str:
+    """The text without what no message may contain: control characters other than line breaks and tabs."""
+    return "".join(character for character in text if not _odd(character))
+
+
+def no_dots(name: str) -> str:
+    """The name.
+
+    Raises:
+        ValueError: it is . or .., which no client could write into a path.
+    """
+    if name in (".", ".."):
+        raise ValueError("must not be . or ..: no client could write it into a path")
+    return name
+
+
+def _odd(character: str) -> bool:
+    return unicodedata.category(character) in ("Cc", "Cs") and character not in "\n\r\t"
+
+
+def _said(text: str) -> str:
+    if not text.strip():
+        raise ValueError("must not be blank")
+    odd = next(filter(_odd, text), None)
+    if odd is not None:
+        raise ValueError(f"must not contain the control character U+{ord(odd):04X}")
+    return text
+
+
+def _iso(value: Any) -> Any:
+    if not isinstance(value, str | datetime):
+        raise ValueError("must be a string, ISO 8601")
+    if isinstance(value, str) and "-" not in value[1:]:
+        raise ValueError("must begin with a date, YYYY-MM-DD")  # a number would be taken for seconds
+    return value
+
+
+def _utc(value: datetime) -> datetime:
+    try:
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("lies outside the years 1 to 9999 in UTC") from None
+
+
+Role = Literal["user", "assistant", "system"]
+Identifier = Annotated[str, Field(strict=True, pattern=IDENTIFIER), AfterValidator(no_dots)]
+Text = Annotated[str, Field(strict=True, max_length=MOST_CHARACTERS), AfterValidator(_said)]
+Name = Annotated[str, Field(strict=True, min_length=1, max_length=128), AfterValidator(_said)]
+External = Annotated[str, Field(strict=True, min_length=1, max_length=256), AfterValidator(_said)]
+Moment = Annotated[datetime, BeforeValidator(_iso), AfterValidator(_utc)]
