@@ -18,7 +18,7 @@ help:  ## this list
 .venv/.dev: $(LOCKS) requirements-dev.txt
 	@PYTHON="$(PYTHON)" scripts/install dev
 
-.venv-peers/.peers: $(LOCKS) requirements-peers.txt
+.venv-peers/.peers: $(LOCKS) requirements-peers.txt requirements-peers-alone.txt
 	@PYTHON="$(PYTHON)" scripts/install peers
 
 serve: .venv/.service  ## run the service: http://127.0.0.1:8000, the API's documentation under /docs

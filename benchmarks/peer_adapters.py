@@ -17,6 +17,7 @@ from typing import Any, Protocol, Self
 import bm25s
 import httpx
 import numpy as np
+from bm25s.stopwords import STOPWORDS_EN_PLUS
 
 from benchmarks.recall import Vectors, pooled_vectors, ranking, standardised, stemmed_words
 from benchmarks.recall_data import Question, Turn
@@ -93,12 +94,16 @@ class Mneme:
 class Mem0:
     """mem0's open-source `Memory` with `infer=False`: what is said is kept as it is, no language model is asked.
 
-    Its vector store is its default, Qdrant in a folder. Its optional keyword part is not installed: that loads its
-    files from a model hub when it is first used. `threshold=0` lets it return as many as are asked for.
+    Its vector store is its default, Qdrant in a folder; `threshold=0` lets it return as many as are asked for. With
+    its keyword part, which needs the package fastembed and lists of stop words that this would download, it mixes BM25
+    with the vectors; what else it takes from spaCy's models, lemmas in place of stems, is left out.
     """
 
-    def __init__(self, folder: Path, pooled: Pooled) -> None:
+    def __init__(self, folder: Path, pooled: Pooled, keywords: bool = False) -> None:
         os.environ["MEM0_DIR"] = str(folder / "settings")
+        os.environ["FASTEMBED_CACHE_PATH"] = str(folder / "models")
+        if keywords:
+            _stop_words(folder / "models")
         from langchain_core.embeddings import Embeddings
         from mem0 import Memory as Store
 
@@ -121,6 +126,11 @@ class Mem0:
                 "history_db_path": str(folder / "history.db"),
             }
         )
+        found = self._store.vector_store.keyword_search("words", filters={"user_id": _USER})
+        if keywords != (found is not None):
+            raise RuntimeError(
+                f"mem0's keyword part is {'missing' if keywords else 'there'}: see requirements-peers.txt"
+            )
 
     def add(self, turn: Turn) -> None:
         said = [{"role": turn.role, "content": turn.spoken}]
@@ -136,6 +146,20 @@ class Mem0:
     def close(self) -> None:
         self._store.vector_store.client.close()
         self._store.close()
+
+
+def _stop_words(models: Path) -> None:
+    """Lays out, as a model hub's cache, what fastembed's BM25 would download: a list of stop words a language."""
+    model = models / "models--Qdrant--bm25"
+    snapshot = model / "snapshots" / "here"
+    snapshot.mkdir(parents=True)
+    (model / "refs").mkdir()
+    (model / "refs" / "main").write_text(snapshot.name)
+    from fastembed.sparse.bm25 import supported_languages
+
+    for language in supported_languages:
+        (snapshot / f"{language}.txt").write_text("\n".join(STOPWORDS_EN_PLUS) if language == "english" else "")
+    (snapshot / "config.json").write_text("{}")
 
 
 class LangGraph:
@@ -254,16 +278,17 @@ class Mix:
         """Nothing is open."""
 
 
-MNEME, MEM0 = "Mneme over HTTP", "mem0"
+MNEME, MEM0, MEM0_KEYWORDS = "Mneme", "mem0", "mem0 with keywords"
 PEERS: dict[str, Callable[[Path, Pooled], Memory]] = {
     MEM0: Mem0,
+    MEM0_KEYWORDS: lambda folder, pooled: Mem0(folder, pooled, keywords=True),
     "LangGraph store": LangGraph,
     "Chroma": Chroma,
     "BM25": lambda folder, _: BM25(folder),
     "dense + BM25": Mix,
 }
 PACKAGES = {
-    MEM0: ("mem0ai", "qdrant-client"),
+    MEM0: ("mem0ai", "qdrant-client", "fastembed"),
     "LangGraph store": ("langgraph",),
     "Chroma": ("chromadb",),
     "BM25": ("bm25s", "PyStemmer"),

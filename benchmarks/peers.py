@@ -33,13 +33,13 @@ SETS = ("locomo-dev", "longmemeval-pooled-dev", "beam-dev")
 SLOTS = 16_384  # enough that no conversation's memory is full: a long message takes several
 WARM_UP = 5
 TITLE = "Beside what people use today"
-HOW = """Every method has the same all-MiniLM-L6-v2: Mneme its token states, the others its pooled vectors. Every
-peer is given `speaker: text` where the speaker has a name, Mneme the same in two fields. Mneme is called over HTTP, the
-others in the benchmark's process; calls are made one at a time, encoder included. mem0 is used without its model call
-(`infer=False`) and without its optional keyword and entity parts, which load their models off the network. LangGraph's
-store is the one in memory. BM25 has no add: its index is made anew for each turn, and its bytes are those of the saved
-index, texts and vectors. Brackets are 95 % bootstrap intervals over questions; MRR is of the first evidence in the top
-20."""
+HOW = """\
+Every method has the same all-MiniLM-L6-v2: Mneme its token states, the others its pooled vectors. Every peer is given
+`speaker: text` where the speaker has a name, Mneme the same in two fields. Mneme is called over HTTP, the others in
+the benchmark's process; calls are made one at a time, encoder included. mem0 is used without its model call
+(`infer=False`), as installed by default and with its optional keyword part. LangGraph's store is the one in memory.
+BM25 has no add: its index is made anew for each turn, and its bytes are those of the saved index, texts and vectors.
+Brackets are 95 % bootstrap intervals over questions; MRR is of the first evidence in the top 20."""
 Results = dict[str, dict[str, Measured]]
 
 
@@ -114,7 +114,8 @@ def page(results: Results, fingerprint: str, figure: str) -> str:
         for method, packages in PACKAGES.items()
     )
     parts = [
-        f"`make bench-peers` gives these figures: one run on {machine()}. {HOW}",
+        f"`make bench-peers` gives these figures; they are of one run on {machine()}.",
+        HOW,
         f"Mneme's weights: `{fingerprint[:12]}`. {installed}.",
         f"![Evidence recall against the time of an add and a recall]({figure})",
     ]
