@@ -10,6 +10,7 @@ _QUIET = {
     "MEM0_TELEMETRY": "False",
     "ANONYMIZED_TELEMETRY": "False",
     "LANGSMITH_TRACING": "false",
+    "ORT_DISABLE_TELEMETRY": "1",  # onnxruntime's, which Chroma and fastembed bring along
     "HF_HUB_OFFLINE": "1",
     "DO_NOT_TRACK": "1",
 }
@@ -20,9 +21,10 @@ class Elsewhere(Exception):
 
 
 def stay_here() -> None:
-    """Turns the packages' telemetry off, and every connection of this process to another machine into an error.
+    """Turns the packages' telemetry off, and every connection to another machine that Python code makes into an error.
 
-    It must be called before any of them is imported, and holds until the process ends.
+    Native code opens its connections unseen: there only the settings hold (`strace -f -e connect` shows whether they
+    do). It must be called before any of the packages is imported, and holds until the process ends.
     """
     os.environ.update(_QUIET)
 
