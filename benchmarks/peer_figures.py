@@ -167,9 +167,10 @@ def plot(sets: Mapping[str, Mapping[str, Measured]], path: Path) -> None:
         for method, measured in methods.items():
             mean, low, high = bootstrap(measured.at(SHOWN))
             panel.errorbar(measured.both_ms, mean, [[mean - low], [high - mean]], fmt="o", capsize=3, label=method)
-        panel.set(title=name, xscale="log", xlabel="add + recall, median ms")
+        panel.set(title=name, xlabel="add + recall, median ms")
+        panel.set_xlim(left=0)
     panels[0][0].set_ylabel(f"evidence recall@{SHOWN}, %")
-    panels[0][-1].legend(loc="best", fontsize="small")
+    figure.legend(*panels[0][0].get_legend_handles_labels(), loc="outside right center")
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, metadata={"Date": None})
     pyplot.close(figure)

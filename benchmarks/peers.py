@@ -124,7 +124,7 @@ def page(results: Results, fingerprint: str, figure: str) -> str:
         gap = bootstrap(ours.at(SHOWN) - methods[best].at(SHOWN))
         parts += [
             f"### {name}: {len(ours.categories)} questions about {ours.turns:,} turns",
-            f"Mneme's recall@{SHOWN} is {gap} points above the best other's, {best}.",
+            f"Mneme's recall@{SHOWN} less that of the best other, {best}: {gap} points.",
             peer_figures.methods_table(methods, MNEME),
             peer_figures.categories_table(methods),
         ]
