@@ -5,7 +5,7 @@ MAKEFLAGS += --no-builtin-rules --no-print-directory
 SHELL := /bin/bash
 LOCKS := requirements.txt requirements-weights.txt pyproject.toml scripts/install
 
-.PHONY: help serve chat test bench bench-recall bench-answers demo crash compose-check clean
+.PHONY: help serve chat test bench bench-recall bench-peers bench-answers demo crash compose-check clean
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -17,6 +17,9 @@ help:  ## this list
 
 .venv/.dev: $(LOCKS) requirements-dev.txt
 	@PYTHON="$(PYTHON)" scripts/install dev
+
+.venv-peers/.peers: $(LOCKS) requirements-peers.txt requirements-peers-alone.txt
+	@PYTHON="$(PYTHON)" scripts/install peers
 
 serve: .venv/.service  ## run the service: http://127.0.0.1:8000, the API's documentation under /docs
 	@.venv/bin/mneme migrate
@@ -37,6 +40,9 @@ bench: .venv/.dev  ## speed: a turn, a write, a read; many users at once
 bench-recall: .venv/.dev  ## how often the memory finds the evidence, against BM25 and pooled vectors
 	@exec .venv/bin/python -m benchmarks.recall
 
+bench-peers: .venv-peers/.peers  ## recall, speed and size beside mem0, LangGraph's store, Chroma, BM25: docs/science.md
+	@exec .venv-peers/bin/python -m benchmarks.peers --speed
+
 bench-answers: .venv/.dev  ## how often the answer is right, with memory and without
 	@exec .venv/bin/python -m benchmarks.answers
 
@@ -49,6 +55,6 @@ crash: .venv/.dev  ## kill the service while it writes, again and again, and che
 compose-check:  ## build, start, use and remove the docker-compose deployment (needs a Docker engine)
 	@exec scripts/compose-check
 
-clean:  ## remove .venv and what the tools left; never data/
-	rm -rf .venv .coverage coverage.xml .pytest_cache .mypy_cache .ruff_cache .hypothesis build *.egg-info
+clean:  ## remove .venv, .venv-peers and what the tools left; never data/
+	rm -rf .venv .venv-peers .coverage coverage.xml .pytest_cache .mypy_cache .ruff_cache .hypothesis build *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -8,12 +8,10 @@ mean over the questions that have evidence, without the category `adversarial`, 
 
 import argparse
 import json
-import lzma
 import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -25,65 +23,16 @@ import Stemmer
 import torch
 from torch.nn import functional
 
-from benchmarks.serving import PROJECT, Server, ServerFailed
+from benchmarks.recall_data import DATA, Conversation, MissingData, Question, Turn, read_conversations
+from benchmarks.serving import Server, ServerFailed
 from memory_core.encoder import Encoder
 
-DATA = PROJECT.parent / "shared" / "data"
 CUTS = (1, 5, 10, 20)
-MOST_MESSAGES, MOST_CHARACTERS = 1_000, 32_000  # of one request, of one message
-UNANSWERABLE = "adversarial"
+MOST_MESSAGES = 1_000  # of one request
 PARAMETERS = "untrained: the initial values that memory_core/episodic.py names"
-WHERE = {
-    "locomo-dev": "LoCoMo, https://github.com/snap-research/locomo",
-    "longmemeval-pooled-dev": "LongMemEval, https://github.com/xiaowu0162/LongMemEval",
-    "realmem": "RealMemBench, https://github.com/AvatarMemory/RealMemBench",
-    "qmsum-train": "QMSum, https://github.com/Yale-LILY/QMSum",
-    "friendsqa": "FriendsQA, https://github.com/emorynlp/FriendsQA",
-    "beam-100k": "BEAM, https://huggingface.co/datasets/Mohammadta/BEAM",
-}
-_TIMES = ("%I:%M %p on %d %B, %Y", "%Y/%m/%d (%a) %H:%M", "%Y-%m-%d (%A)", "%B-%d-%Y")
 _POOLED_PIECES = 256  # what sentence-transformers reads of a text with this model
 
 Vectors = np.ndarray[tuple[int, ...], np.dtype[np.float32]]
-
-
-class MissingData(Exception):
-    """A data set that is not there; the message is one line that says what is missing and where it can be had."""
-
-
-@dataclass(frozen=True, slots=True)
-class Turn:
-    """Something that was said; `spoken` is what Mneme's encoder is given, the speaker's name before the text."""
-
-    id: str
-    session: str
-    role: str
-    speaker: str | None
-    at: datetime | None
-    text: str
-
-    @property
-    def spoken(self) -> str:
-        return f"{self.speaker}: {self.text}" if self.speaker else self.text
-
-
-@dataclass(frozen=True, slots=True)
-class Question:
-    """A question and the turns that answer it."""
-
-    text: str
-    evidence: frozenset[str]
-    category: str
-    asked_at: datetime | None
-
-
-@dataclass(frozen=True, slots=True)
-class Conversation:
-    """What was said, in order, and what is asked about it."""
-
-    id: str
-    turns: list[Turn]
-    questions: list[Question]
 
 
 @dataclass(slots=True)
@@ -106,57 +55,6 @@ class Tally:
 def evidence_recall(evidence: frozenset[str], ranked: Sequence[str], k: int) -> float:
     """|evidence ∩ top k| / |evidence|."""
     return len(evidence & set(ranked[:k])) / len(evidence)
-
-
-def moment(text: str | None) -> datetime | None:
-    """A time as the sets write it, taken as UTC; None where there is none.
-
-    Raises:
-        ValueError: written in none of the known ways.
-    """
-    if text is None:
-        return None
-    for form in _TIMES:
-        try:
-            return datetime.strptime(text, form).replace(tzinfo=UTC)
-        except ValueError:
-            continue
-    raise ValueError(f"a time in no known form: {text!r}")
-
-
-def read_conversations(data: Path, name: str) -> list[Conversation]:
-    """The conversations of a set, each with the questions that count.
-
-    Raises:
-        MissingData: the set is not in that folder.
-    """
-    path = data / "recall" / f"{name}.jsonl.xz"
-    if not path.is_file():
-        origin = WHERE.get(name, "its publisher")
-        raise MissingData(f"the data set {path} is missing: it is made from {origin}; --data says where it is")
-    with lzma.open(path, "rt", encoding="utf-8") as lines:
-        return [_conversation(json.loads(line)) for line in lines]
-
-
-def _conversation(row: Mapping[str, Any]) -> Conversation:
-    turns = [
-        Turn(
-            id=turn["id"],
-            session=turn["session"],
-            role=turn["role"],
-            speaker=None if turn["speaker"].lower() in ("user", "assistant") else turn["speaker"],
-            at=moment(turn["time"]),
-            text=turn["text"][:MOST_CHARACTERS],
-        )
-        for turn in row["turns"]
-        if turn["text"].strip()
-    ]
-    questions = [
-        Question(asked["question"], frozenset(asked["evidence"]), asked["category"], moment(asked["asked_at"]))
-        for asked in row["questions"]
-        if asked["evidence"] and asked["category"] != UNANSWERABLE
-    ]
-    return Conversation(row["id"], turns, questions)
 
 
 class Mneme:
@@ -200,19 +98,19 @@ def _message(turn: Turn) -> dict[str, str]:
     return message
 
 
+def stemmed_words(texts: Sequence[str]) -> list[list[str]]:
+    """Each text's words by Snowball's English stemmer, without stop words."""
+    found: list[list[str]] = bm25s.tokenize(
+        list(texts), stopwords="en", stemmer=Stemmer.Stemmer("english"), return_ids=False, show_progress=False
+    )
+    return found
+
+
 def bm25_scores(texts: Sequence[str], queries: Sequence[str]) -> Vectors:
-    """BM25 of every query (a row) against every text, with Snowball's English stemmer and without stop words."""
-    stemmer = Stemmer.Stemmer("english")
-
-    def words(these: Sequence[str]) -> list[list[str]]:
-        found: list[list[str]] = bm25s.tokenize(
-            list(these), stopwords="en", stemmer=stemmer, return_ids=False, show_progress=False
-        )
-        return found
-
+    """BM25 of every query (a row) against every text, over `stemmed_words`."""
     index = bm25s.BM25()
-    index.index(words(texts), show_progress=False)
-    scores = [index.get_scores(query) if query else np.zeros(len(texts)) for query in words(queries)]
+    index.index(stemmed_words(texts), show_progress=False)
+    scores = [index.get_scores(query) if query else np.zeros(len(texts)) for query in stemmed_words(queries)]
     stacked: Vectors = np.stack(scores).astype(np.float32)
     return stacked
 

