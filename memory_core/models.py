@@ -18,11 +18,11 @@ _MEMBERS: dict[str, tuple[Callable[..., Recurrent[Any]], Any]] = {
 } | {kind: (Plain, PlainConfig(ControllerConfig(kind))) for kind in get_args(Kind)}
 
 
-def build(name: Name, inputs: int, outputs: int, **overrides: Any) -> Recurrent[Any]:
+def build(name: str, inputs: int, outputs: int, **overrides: Any) -> Recurrent[Any]:
     """A member with its default configuration, changed where `overrides` names a field of it.
 
     Args:
-        name: of a member with a memory, or of a kind of controller, which is then alone (`Plain`).
+        name: one of `NAMES`: of a member with a memory, or of a kind of controller, which is then alone (`Plain`).
 
     Raises:
         ValueError: no such member.
