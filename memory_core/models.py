@@ -8,13 +8,16 @@ from memory_core.controllers import ControllerConfig, Kind, Plain, PlainConfig
 from memory_core.dnc import DNC, DNCConfig
 from memory_core.ntm import NTM, NTMConfig
 from memory_core.recurrent import Recurrent
+from memory_core.sparse_dnc import SparseDNC, SparseDNCConfig
 
-Name = Literal["ntm", "dnc", "feedforward", "rnn", "gru", "lstm", "transformer"]
+Name = Literal["ntm", "dnc", "sdnc", "sam", "feedforward", "rnn", "gru", "lstm", "transformer"]
 NAMES: tuple[Name, ...] = get_args(Name)
 
 _MEMBERS: dict[str, tuple[Callable[..., Recurrent[Any]], Any]] = {
     "ntm": (NTM, NTMConfig()),
     "dnc": (DNC, DNCConfig()),
+    "sdnc": (SparseDNC, SparseDNCConfig()),
+    "sam": (SparseDNC, SparseDNCConfig(temporal=False)),
 } | {kind: (Plain, PlainConfig(ControllerConfig(kind))) for kind in get_args(Kind)}
 
 

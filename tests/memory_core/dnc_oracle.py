@@ -111,11 +111,11 @@ class DenseDNC:
             k = self.content(k_read[r], beta_read[r], m_read[r])
             if c.links:
                 before = self.w_read[r]
-                f = [torch.stack([self.links[i][j] * before[j] for j in slots]).sum() for i in slots]
-                b = [torch.stack([self.links[i][j] * before[i] for i in slots]).sum() for j in slots]
+                forward = [torch.stack([self.links[i][j] * before[j] for j in slots]).sum() for i in slots]
+                backward = [torch.stack([self.links[i][j] * before[i] for i in slots]).sum() for j in slots]
                 if sharp is not None:
-                    b, f = sharpen(b, sharp[r][0]), sharpen(f, sharp[r][1])
-                k = [modes[r][0] * b[n] + modes[r][1] * k[n] + modes[r][2] * f[n] for n in slots]
+                    backward, forward = sharpen(backward, sharp[r][0]), sharpen(forward, sharp[r][1])
+                k = [modes[r][0] * backward[n] + modes[r][1] * k[n] + modes[r][2] * forward[n] for n in slots]
             self.w_read[r] = k
             self.reads[r] = [torch.stack([k[n] * self.memory[n][d] for n in slots]).sum() for d in word]
 

@@ -1,4 +1,4 @@
-"""The DNC equals the reference in loops, forward and backward, whatever its options; and its options do what they say."""
+"""The DNC equals the reference in loops, forward and backward; its options do what they say."""
 
 import dataclasses
 from typing import Any
@@ -95,7 +95,7 @@ def test_without_links_the_state_grows_with_the_slots_alone() -> None:
 
 @pytest.mark.parametrize("option", ["bypass_dropout", "memory_dropout"])
 def test_dropout_acts_while_training_alone(option: str) -> None:
-    network, sequence = tiny(**{option: 0.5}), torch.randn(2, 6, 3).double()
+    network, sequence = tiny(0, **{option: 0.5}), torch.randn(2, 6, 3).double()
     assert not torch.equal(network(sequence)[0], network(sequence)[0])
     network.eval()
     assert torch.equal(network(sequence)[0], network(sequence)[0])

@@ -84,7 +84,7 @@ def test_gradients_of_chunks_are_those_of_the_whole(name: Name) -> None:
     network.zero_grad()
     first, between = network(sequence[:, :4])
     second, _ = network(sequence[:, 4:], between)
-    torch.cat([first, second], 1).square().sum().backward()
+    torch.cat([first, second], 1).square().sum().backward()  # type: ignore[no-untyped-call]
     chunks = [parameter.grad for parameter in network.parameters() if parameter.grad is not None]
     assert len(whole) == len(chunks) == len(list(network.parameters()))
     for one, other in zip(whole, chunks, strict=True):
@@ -220,7 +220,7 @@ def test_addressing_stays_in_single_precision_under_autocast(name: Name) -> None
 @every_member
 def test_members_run_in_double_precision(name: Name) -> None:
     network = member(name).double()
-    outputs, state = network(sequences().double())
+    outputs, _ = network(sequences().double())
     assert outputs.dtype == torch.float64
     single = member(name)(sequences())[0]
     torch.testing.assert_close(outputs.float(), single, atol=1e-4, rtol=1e-4)
