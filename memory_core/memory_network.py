@@ -84,7 +84,9 @@ class MemoryNetwork(nn.Module):
             o = (p.unsqueeze(1) @ self._memories(c, state)).squeeze(1)
             u = o + (u if self.between is None else self.between(u))
             attended.append(p)
-        logits: Tensor = u @ _weight(self.embeddings[-1]).T if self.answer_words is None else self.answer_words(u)
+        if self.answer_words is None:
+            return u @ _weight(self.embeddings[-1]).T, torch.stack(attended, 1)
+        logits: Tensor = self.answer_words(u)
         return logits, torch.stack(attended, 1)
 
     def forward(
@@ -102,7 +104,8 @@ class MemoryNetwork(nn.Module):
 
     def _memories(self, table: int, state: StoryState) -> Float[Tensor, "batch sentences word"]:
         """m_i = sum_j l_j o A x_ij + T(i), T by how long ago (section 4.1, temporal encoding)."""
-        return self._sentence(self.embeddings[table], state.story) + self.times[table].flip(0)
+        by_age: Tensor = self.times[table]
+        return self._sentence(self.embeddings[table], state.story) + by_age.flip(0)
 
     def _sentence(self, embedding: nn.Module, words: Int[Tensor, "*batch words"]) -> Float[Tensor, "*batch word"]:
         embedded: Tensor = embedding(words)

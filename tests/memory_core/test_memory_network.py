@@ -86,7 +86,7 @@ def test_without_a_story_the_question_alone_answers() -> None:
 def test_the_word_that_is_none_counts_for_nothing() -> None:
     words = torch.tensor([[3, 4, 0, 0]])
     torch.testing.assert_close(position_encoding(words, 4)[:, :2], position_encoding(words[:, :2], 4))
-    assert (network().embeddings[0].weight[0] == 0).all()
+    assert (network().state_dict()["embeddings.0.weight"][0] == 0).all()
 
 
 def test_position_encoding_tells_the_order_of_words_apart() -> None:
