@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 _EPSILON = 1e-6  # of squared lengths
+_MANY = 4096  # values from which a search for equal ones is worth the while
 
 
 def full_precision(device: torch.device) -> torch.autocast:
@@ -65,11 +66,16 @@ def cosine_similarity(
     Source: Graves 2016, D(u, v); the mask is Csordas & Schmidhuber 2019, eq. 8. Epsilon under the roots keeps the
     cosine and its gradient finite at words of zeros.
     """
-    counts = torch.ones_like(keys) if mask is None else mask**2
     across = memory.transpose(-1, -2)
-    squares = memory.square().sum(-1).unsqueeze(-2) if mask is None else counts @ across.square()
-    lengths = torch.sqrt((keys.square() * counts).sum(-1, keepdim=True) + _EPSILON) * torch.sqrt(squares + _EPSILON)
-    return (keys * counts) @ across / lengths
+    if mask is None:
+        return keys @ across * inverse_length(keys).unsqueeze(-1) * inverse_length(memory).unsqueeze(-2)
+    squares = mask.square() @ across.square()
+    return (keys * mask.square()) @ across * inverse_length(keys * mask).unsqueeze(-1) * (squares + _EPSILON).rsqrt()
+
+
+def inverse_length(words: Float[Tensor, "*batch word"]) -> Float[Tensor, "*batch"]:
+    """1 / |w|, and 1,000 for a word of zeros."""
+    return (words.square().sum(-1) + _EPSILON).rsqrt()
 
 
 def content_weighting(
@@ -255,12 +261,20 @@ def gather_weighting(
 def greatest(values: Float[Tensor, "*batch slots"], count: int) -> Int[Tensor, "*batch count"]:
     """Where the `count` greatest values stand, the greatest first, the lowest number first among equals.
 
+    Args:
+        count: <= slots.
+
     Compared in single precision. Which of several equals is found never depends on what lies beside them, so that a
     row of a batch gives what it gives alone.
     """
-    bits = (values.detach().float() + 0.0).view(torch.int32)  # + 0.0: -0 is 0
-    rank = (bits ^ ((bits >> 31) & 0x7FFFFFFF)).long()  # in the order of the floats
+    values = values.detach().float() + 0.0  # -0 is 0
     slots = values.shape[-1]
+    if slots > _MANY:  # where no two of the greatest are equal there is nothing to decide
+        best, found = values.topk(count + 1, -1)
+        if not (best.diff() == 0).any():
+            return found[..., :count]
+    bits = values.view(torch.int32)
+    rank = (bits ^ ((bits >> 31) & 0x7FFFFFFF)).long()  # in the order of the floats
     numbered = rank * slots + torch.arange(slots - 1, -1, -1, device=values.device)
     return numbered.topk(count, -1).indices
 

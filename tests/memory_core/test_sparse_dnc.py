@@ -151,6 +151,14 @@ def test_the_greatest_come_in_order_the_lowest_number_first(values: list[float],
     assert found == sorted(range(len(values)), key=lambda slot: (-values[slot], slot))[:count]
 
 
+def test_the_greatest_of_many_are_found_the_same_way() -> None:
+    values = torch.randn(2, 9000, generator=torch.Generator().manual_seed(0))
+    values[1, [17, 4000, 8000]] = 100.0
+    found = addressing.greatest(values, 2)
+    assert found[0].tolist() == values[0].topk(2).indices.tolist()
+    assert found[1].tolist() == [17, 4000]
+
+
 def test_too_few_slots_are_refused() -> None:
     with pytest.raises(ValueError, match="reads 6"):
         tiny().initial_state(1, slots=5)
