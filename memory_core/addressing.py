@@ -172,9 +172,11 @@ def retention(
 def allocation_weighting(usage: Float[Tensor, "*batch slots"]) -> Float[Tensor, "*batch slots"]:
     """a[phi_j] = (1 - u[phi_j]) prod_{i<j} u[phi_i], phi the slots from least to most used.
 
-    Source: Graves 2016, eq. 1. Its sparse limit is `least_used`.
+    Slots whose usage differs by rounding alone, as of slots not yet written, count as equal in the order, so
+    that the lowest number comes first whatever the batch. Source: Graves 2016, eq. 1. Its sparse limit is `least_used`.
     """
-    ordered, order = torch.sort(usage, dim=-1, stable=True)
+    order = torch.sort((usage.detach() * 2**20).round(), dim=-1, stable=True).indices
+    ordered = usage.gather(-1, order)
     before = torch.cat([torch.ones_like(ordered[..., :1]), torch.cumprod(ordered, -1)[..., :-1]], -1)
     return torch.zeros_like(usage).scatter(-1, order, (1.0 - ordered) * before)
 
@@ -267,13 +269,13 @@ def greatest(values: Float[Tensor, "*batch slots"], count: int) -> Int[Tensor, "
     Compared in single precision. Which of several equals is found never depends on what lies beside them, so that a
     row of a batch gives what it gives alone.
     """
-    values = values.detach().float() + 0.0  # -0 is 0
+    values = values.detach().float()
     slots = values.shape[-1]
     if slots > _MANY:  # where no two of the greatest are equal there is nothing to decide
         best, found = values.topk(count + 1, -1)
         if not (best.diff() == 0).any():
             return found[..., :count]
-    bits = values.view(torch.int32)
+    bits = (values + 0.0).view(torch.int32)  # -0 is 0
     rank = (bits ^ ((bits >> 31) & 0x7FFFFFFF)).long()  # in the order of the floats
     numbered = rank * slots + torch.arange(slots - 1, -1, -1, device=values.device)
     return numbered.topk(count, -1).indices

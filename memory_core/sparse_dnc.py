@@ -196,8 +196,8 @@ class SparseDNC(Recurrent[SparseDNCState]):
     @torch.no_grad()
     def _most_similar(self, key: Tensor, state: SparseDNCState) -> Int[Tensor, "batch heads reads"]:
         near = min(state.memory.shape[1], int(state.fresh.max()) + self.config.write_heads + self.config.reads)
-        product = key @ state.memory[:, :near].transpose(1, 2)  # the key's own length changes no order
-        return addressing.greatest(product * state.inverse_lengths[:, None, :near], self.config.reads)
+        similarity = key @ state.memory[:, :near].transpose(1, 2)  # the key's own length changes no order
+        return addressing.greatest(similarity.mul_(state.inverse_lengths[:, None, :near]), self.config.reads)
 
     def _least_recently_accessed(self, state: SparseDNCState) -> Int[Tensor, "batch heads"]:
         slots = state.accessed.shape[1]
