@@ -6,6 +6,7 @@ one. Memory and tables are written in place along a sequence, on a copy that is 
 """
 
 import dataclasses
+from functools import partial
 
 import torch
 from jaxtyping import Float, Int
@@ -15,6 +16,7 @@ from torch.nn import functional
 from memory_core import addressing, in_place, sparse_links
 from memory_core.controllers import DEFAULT, Controller, ControllerConfig, ControllerState
 from memory_core.recurrent import Recurrent, unroll
+from memory_core.shortlist import Shortlist
 from memory_core.sparse_links import SparseLinks
 from memory_core.state import TensorState
 
@@ -25,7 +27,10 @@ _ACCESSED = 0.005  # delta: a slot of more weight counts as accessed
 class SparseDNCConfig:
     """Sizes. `reads` is K, the slots that a head reads; `links` is K_L, what a slot keeps of its links.
 
-    `temporal` gives temporal links and read modes: a sparse DNC with them, sparse access memory without.
+    temporal: temporal links and read modes: a sparse DNC with them, sparse access memory without.
+    approximate_above: a sequence that starts with more slots in use than this searches them approximately, through a
+        shortlist of `candidates`; always exactly where None. A `step` by itself, and what is written in the sequence
+        itself, is searched exactly in any case.
     """
 
     slots: int = 1024
@@ -36,6 +41,12 @@ class SparseDNCConfig:
     reads: int = 4
     temporal: bool = True
     links: int = 8
+    approximate_above: int | None = None
+    candidates: int = 256
+
+    def __post_init__(self) -> None:
+        if self.candidates < self.reads:
+            raise ValueError(f"a head that reads {self.reads} slots needs as many candidates")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -124,7 +135,7 @@ class SparseDNC(Recurrent[SparseDNCState]):
     def step(
         self, input: Float[Tensor, "batch inputs"], state: SparseDNCState
     ) -> tuple[Float[Tensor, "batch outputs"], SparseDNCState]:
-        output, state = self._advance(input, _copied(state), None)
+        output, state = self._advance(input, _copied(state), None, None)
         return output, dataclasses.replace(state, memory=in_place.seal(state.memory))
 
     def forward(
@@ -135,16 +146,21 @@ class SparseDNC(Recurrent[SparseDNCState]):
     ) -> tuple[Float[Tensor, "batch time outputs"], SparseDNCState]:
         """As every member's; the memory is copied once."""
         state = self.initial_state(len(sequence)) if state is None else _copied(state)
-        outputs, state = unroll(self._advance, self.outputs, sequence, state, lengths)
+        advance = partial(self._advance, shortlist=self._shortlist(state))
+        outputs, state = unroll(advance, self.outputs, sequence, state, lengths)
         return outputs, dataclasses.replace(state, memory=in_place.seal(state.memory))
 
-    def _advance(self, input: Tensor, before: SparseDNCState, running: Tensor | None) -> tuple[Tensor, SparseDNCState]:
+    def _advance(
+        self, input: Tensor, before: SparseDNCState, running: Tensor | None, shortlist: Shortlist | None
+    ) -> tuple[Tensor, SparseDNCState]:
         """A step that changes memory and tables in place, in the rows that still run alone."""
         hidden, controller = self.controller(torch.cat([input, before.reads.flatten(1)], 1), before.controller)
         mask = torch.ones_like(before.fresh, dtype=torch.bool) if running is None else running
         with addressing.full_precision(input.device):
             state = self._write(addressing.wide(self.write_interface(hidden)), before, mask)
-            state = self._read(addressing.wide(self.read_interface(hidden)), state)
+            if shortlist is not None:
+                shortlist.note(state.write_slots)
+            state = self._read(addressing.wide(self.read_interface(hidden)), state, shortlist)
             state = _accessed(state, mask)
         output = self.output(torch.cat([hidden, state.reads.flatten(1).to(hidden.dtype)], 1))
         state = dataclasses.replace(state, controller=controller)
@@ -174,11 +190,11 @@ class SparseDNC(Recurrent[SparseDNCState]):
         state.inverse_lengths.scatter_(1, slots, lengths)
         return dataclasses.replace(state, memory=memory, links=links, write_slots=slots, write_weights=w)
 
-    def _read(self, interface: Tensor, state: SparseDNCState) -> SparseDNCState:
+    def _read(self, interface: Tensor, state: SparseDNCState, shortlist: Shortlist | None) -> SparseDNCState:
         """The K slots most like the key, and with links those around what was read last. Source: Rae 2016, eq. 4."""
         heads, count = self.config.read_heads, self.config.reads
         key, beta, modes = torch.split(torch.unflatten(interface, 1, (heads, -1)), self.read_parts, -1)
-        slots = self._most_similar(key, state)
+        slots = self._most_similar(key, state) if shortlist is None else self._most_similar_of(shortlist, key, state)
         memory, words = in_place.fetch(state.memory, slots.flatten(1))
         words = torch.unflatten(words, 1, (heads, count))
         similarity = addressing.cosine_similarity(key.unsqueeze(2), words).squeeze(2)
@@ -193,11 +209,29 @@ class SparseDNC(Recurrent[SparseDNCState]):
         reads = addressing.read(words, w.unsqueeze(2)).squeeze(2)
         return dataclasses.replace(state, memory=memory, read_slots=slots, read_weights=w, reads=reads)
 
+    def _shortlist(self, state: SparseDNCState) -> Shortlist | None:
+        c = self.config
+        if c.approximate_above is None or int(state.fresh.max()) <= c.approximate_above:
+            return None
+        return Shortlist(state.memory, state.fresh, c.candidates, spare=c.reads)
+
     @torch.no_grad()
     def _most_similar(self, key: Tensor, state: SparseDNCState) -> Int[Tensor, "batch heads reads"]:
         near = min(state.memory.shape[1], int(state.fresh.max()) + self.config.write_heads + self.config.reads)
         similarity = key @ state.memory[:, :near].transpose(1, 2)  # the key's own length changes no order
         return addressing.greatest(similarity.mul_(state.inverse_lengths[:, None, :near]), self.config.reads)
+
+    @torch.no_grad()
+    def _most_similar_of(
+        self, shortlist: Shortlist, key: Tensor, state: SparseDNCState
+    ) -> Int[Tensor, "batch heads reads"]:
+        listed = shortlist.candidates(key)
+        slots = listed.clamp(min=0).flatten(1)
+        words = state.memory.gather(1, slots.unsqueeze(-1).expand(-1, -1, key.shape[-1]))
+        words = torch.unflatten(words, 1, listed.shape[1:])
+        lengths = state.inverse_lengths.gather(1, slots).reshape(listed.shape)
+        similarity = ((words @ key.unsqueeze(-1)).squeeze(-1) * lengths).masked_fill(listed < 0, -torch.inf)
+        return listed.gather(-1, addressing.greatest(similarity, self.config.reads))
 
     def _least_recently_accessed(self, state: SparseDNCState) -> Int[Tensor, "batch heads"]:
         slots = state.accessed.shape[1]
