@@ -6,17 +6,15 @@ one. Memory and tables are written in place along a sequence, on a copy that is 
 """
 
 import dataclasses
-from functools import partial
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, UInt8
 from torch import Tensor, nn
 from torch.nn import functional
 
-from memory_core import addressing, in_place, sparse_links
+from memory_core import addressing, in_place, shortlist, sparse_links
 from memory_core.controllers import DEFAULT, Controller, ControllerConfig, ControllerState
 from memory_core.recurrent import Recurrent, unroll
-from memory_core.shortlist import Shortlist
 from memory_core.sparse_links import SparseLinks
 from memory_core.state import TensorState
 
@@ -28,9 +26,8 @@ class SparseDNCConfig:
     """Sizes. `reads` is K, the slots that a head reads; `links` is K_L, what a slot keeps of its links.
 
     temporal: temporal links and read modes: a sparse DNC with them, sparse access memory without.
-    approximate_above: a sequence that starts with more slots in use than this searches them approximately, through a
-        shortlist of `candidates`; always exactly where None. A `step` by itself, and what is written in the sequence
-        itself, is searched exactly in any case.
+    approximate_above: where more slots than this are in use, they are searched approximately, through a shortlist of
+        `candidates`, which needs faiss; always exactly where None.
     """
 
     slots: int = 1024
@@ -53,13 +50,15 @@ class SparseDNCConfig:
 class SparseDNCState(TensorState):
     """The memory, and sparse weightings as slots and weights. Several entries of one slot may stand in a weighting.
 
-    `inverse_lengths` are those of the words, so that a search goes over the memory once. `accessed` is the step at
+    `inverse_lengths` are those of the words, so that a search goes over the memory once; `hashes` are for the
+    approximate search, `hashed` 0 without it. `accessed` is the step at
     which a slot was last accessed, and below 0 before that, lowest for slot 0. All slots from `fresh` on are as they
     were at first: empty and never accessed. No search goes further than it must into them.
     """
 
     memory: Float[Tensor, "*batch slots word"]
     inverse_lengths: Float[Tensor, "*batch slots"]
+    hashes: UInt8[Tensor, "*batch hashed bytes"]
     accessed: Int[Tensor, "*batch slots"]
     fresh: Int[Tensor, "*batch"]
     steps: Int[Tensor, "*batch"]
@@ -103,6 +102,8 @@ class SparseDNC(Recurrent[SparseDNCState]):
         self.write_parts = [c.word, 1, 1]  # word, write gate, interpolation gate
         self.read_interface = nn.Linear(c.controller.hidden, c.read_heads * sum(self.read_parts))
         self.write_interface = nn.Linear(c.controller.hidden, c.write_heads * sum(self.write_parts))
+        self.directions: Tensor
+        self.register_buffer("directions", shortlist.projections(c.word) if c.approximate_above is not None else None)
         self.output = nn.Linear(c.controller.hidden + c.read_heads * c.word, outputs)
 
     def initial_state(self, batch: int, slots: int | None = None) -> SparseDNCState:
@@ -115,11 +116,13 @@ class SparseDNC(Recurrent[SparseDNCState]):
         slots = c.slots if slots is None else slots
         if slots < max(c.reads, c.write_heads):
             raise ValueError(f"{slots} slots; a head reads {c.reads} and {c.write_heads} are written at once")
+        hashing = c.approximate_above is not None
         whole = torch.zeros(batch, dtype=torch.long, device=like.device)
         writes = c.read_heads * c.reads + c.write_heads
         return SparseDNCState(
             memory=like.new_zeros(batch, slots, c.word),
             inverse_lengths=addressing.inverse_length(like.new_zeros(batch, slots, 1)),
+            hashes=like.new_zeros(batch, slots if hashing else 0, shortlist.BITS // 8, dtype=torch.uint8),
             accessed=torch.arange(-slots, 0, device=like.device).repeat(batch, 1),
             fresh=whole,
             steps=whole,
@@ -135,7 +138,7 @@ class SparseDNC(Recurrent[SparseDNCState]):
     def step(
         self, input: Float[Tensor, "batch inputs"], state: SparseDNCState
     ) -> tuple[Float[Tensor, "batch outputs"], SparseDNCState]:
-        output, state = self._advance(input, _copied(state), None, None)
+        output, state = self._advance(input, _copied(state), None)
         return output, dataclasses.replace(state, memory=in_place.seal(state.memory))
 
     def forward(
@@ -146,21 +149,16 @@ class SparseDNC(Recurrent[SparseDNCState]):
     ) -> tuple[Float[Tensor, "batch time outputs"], SparseDNCState]:
         """As every member's; the memory is copied once."""
         state = self.initial_state(len(sequence)) if state is None else _copied(state)
-        advance = partial(self._advance, shortlist=self._shortlist(state))
-        outputs, state = unroll(advance, self.outputs, sequence, state, lengths)
+        outputs, state = unroll(self._advance, self.outputs, sequence, state, lengths)
         return outputs, dataclasses.replace(state, memory=in_place.seal(state.memory))
 
-    def _advance(
-        self, input: Tensor, before: SparseDNCState, running: Tensor | None, shortlist: Shortlist | None
-    ) -> tuple[Tensor, SparseDNCState]:
+    def _advance(self, input: Tensor, before: SparseDNCState, running: Tensor | None) -> tuple[Tensor, SparseDNCState]:
         """A step that changes memory and tables in place, in the rows that still run alone."""
         hidden, controller = self.controller(torch.cat([input, before.reads.flatten(1)], 1), before.controller)
         mask = torch.ones_like(before.fresh, dtype=torch.bool) if running is None else running
         with addressing.full_precision(input.device):
             state = self._write(addressing.wide(self.write_interface(hidden)), before, mask)
-            if shortlist is not None:
-                shortlist.note(state.write_slots)
-            state = self._read(addressing.wide(self.read_interface(hidden)), state, shortlist)
+            state = self._read(addressing.wide(self.read_interface(hidden)), state)
             state = _accessed(state, mask)
         output = self.output(torch.cat([hidden, state.reads.flatten(1).to(hidden.dtype)], 1))
         state = dataclasses.replace(state, controller=controller)
@@ -188,13 +186,16 @@ class SparseDNC(Recurrent[SparseDNCState]):
         memory = in_place.store(memory, slots, words, place)
         lengths = addressing.inverse_length(words.detach()).gather(1, place)
         state.inverse_lengths.scatter_(1, slots, lengths)
+        if self.config.approximate_above is not None:
+            hashes = shortlist.hashed(words.detach().gather(1, _across(place, words)), self.directions)
+            state.hashes.scatter_(1, _across(slots, hashes), hashes)
         return dataclasses.replace(state, memory=memory, links=links, write_slots=slots, write_weights=w)
 
-    def _read(self, interface: Tensor, state: SparseDNCState, shortlist: Shortlist | None) -> SparseDNCState:
+    def _read(self, interface: Tensor, state: SparseDNCState) -> SparseDNCState:
         """The K slots most like the key, and with links those around what was read last. Source: Rae 2016, eq. 4."""
         heads, count = self.config.read_heads, self.config.reads
         key, beta, modes = torch.split(torch.unflatten(interface, 1, (heads, -1)), self.read_parts, -1)
-        slots = self._most_similar(key, state) if shortlist is None else self._most_similar_of(shortlist, key, state)
+        slots = self._most_similar(key, state)
         memory, words = in_place.fetch(state.memory, slots.flatten(1))
         words = torch.unflatten(words, 1, (heads, count))
         similarity = addressing.cosine_similarity(key.unsqueeze(2), words).squeeze(2)
@@ -209,29 +210,19 @@ class SparseDNC(Recurrent[SparseDNCState]):
         reads = addressing.read(words, w.unsqueeze(2)).squeeze(2)
         return dataclasses.replace(state, memory=memory, read_slots=slots, read_weights=w, reads=reads)
 
-    def _shortlist(self, state: SparseDNCState) -> Shortlist | None:
-        c = self.config
-        if c.approximate_above is None or int(state.fresh.max()) <= c.approximate_above:
-            return None
-        return Shortlist(state.memory, state.fresh, c.candidates, spare=c.reads)
-
     @torch.no_grad()
     def _most_similar(self, key: Tensor, state: SparseDNCState) -> Int[Tensor, "batch heads reads"]:
-        near = min(state.memory.shape[1], int(state.fresh.max()) + self.config.write_heads + self.config.reads)
-        similarity = key @ state.memory[:, :near].transpose(1, 2)  # the key's own length changes no order
-        return addressing.greatest(similarity.mul_(state.inverse_lengths[:, None, :near]), self.config.reads)
-
-    @torch.no_grad()
-    def _most_similar_of(
-        self, shortlist: Shortlist, key: Tensor, state: SparseDNCState
-    ) -> Int[Tensor, "batch heads reads"]:
-        listed = shortlist.candidates(key)
-        slots = listed.clamp(min=0).flatten(1)
-        words = state.memory.gather(1, slots.unsqueeze(-1).expand(-1, -1, key.shape[-1]))
-        words = torch.unflatten(words, 1, listed.shape[1:])
-        lengths = state.inverse_lengths.gather(1, slots).reshape(listed.shape)
-        similarity = ((words @ key.unsqueeze(-1)).squeeze(-1) * lengths).masked_fill(listed < 0, -torch.inf)
-        return listed.gather(-1, addressing.greatest(similarity, self.config.reads))
+        c, slots = self.config, state.memory.shape[1]
+        near = min(slots, int(state.fresh.max()) + c.write_heads + c.reads)
+        if c.approximate_above is None or near <= c.approximate_above:
+            similarity = key @ state.memory[:, :near].transpose(1, 2)  # the key's own length changes no order
+            return addressing.greatest(similarity.mul_(state.inverse_lengths[:, None, :near]), c.reads)
+        hashes = shortlist.hashed(key, self.directions)
+        listed = shortlist.shortlist(hashes, state.hashes[:, :near], min(c.candidates, near)).sort(-1).values
+        words = state.memory.gather(1, _across(listed.flatten(1), state.memory))
+        lengths = state.inverse_lengths.gather(1, listed.flatten(1)).reshape(listed.shape)
+        similarity = (torch.unflatten(words, 1, listed.shape[1:]) @ key.unsqueeze(-1)).squeeze(-1) * lengths
+        return listed.gather(-1, addressing.greatest(similarity, c.reads))
 
     def _least_recently_accessed(self, state: SparseDNCState) -> Int[Tensor, "batch heads"]:
         slots = state.accessed.shape[1]
@@ -260,6 +251,11 @@ def _copied(state: SparseDNCState) -> SparseDNCState:
         state,
         memory=state.memory.clone(),
         inverse_lengths=state.inverse_lengths.clone(),
+        hashes=state.hashes.clone(),
         accessed=state.accessed.clone(),
         links=state.links.clone(),
     )
+
+
+def _across(slots: Tensor, rows: Tensor) -> Tensor:
+    return slots.unsqueeze(-1).expand(-1, -1, rows.shape[-1])
