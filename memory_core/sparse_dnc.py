@@ -51,9 +51,9 @@ class SparseDNCState(TensorState):
     """The memory, and sparse weightings as slots and weights. Several entries of one slot may stand in a weighting.
 
     `inverse_lengths` are those of the words, so that a search goes over the memory once; `hashes` are for the
-    approximate search, `hashed` 0 without it. `accessed` is the step at
-    which a slot was last accessed, and below 0 before that, lowest for slot 0. All slots from `fresh` on are as they
-    were at first: empty and never accessed. No search goes further than it must into them.
+    approximate search, `hashed` 0 without it. `accessed` orders the slots by when they were last accessed: step * slots
+    + the slot's number, below 0 before that. All slots from `fresh` on are as they were at first: empty and never
+    accessed. No search goes further than it must into them.
     """
 
     memory: Float[Tensor, "*batch slots word"]
@@ -227,8 +227,7 @@ class SparseDNC(Recurrent[SparseDNCState]):
     def _least_recently_accessed(self, state: SparseDNCState) -> Int[Tensor, "batch heads"]:
         slots = state.accessed.shape[1]
         near = min(slots, int(state.fresh.max()) + self.config.write_heads)
-        order = state.accessed[:, :near] * slots + torch.arange(near, device=state.accessed.device)
-        return order.topk(self.config.write_heads, largest=False).indices
+        return state.accessed[:, :near].topk(self.config.write_heads, largest=False).indices
 
 
 def _accessed(state: SparseDNCState, running: Tensor) -> SparseDNCState:
@@ -238,7 +237,7 @@ def _accessed(state: SparseDNCState, running: Tensor) -> SparseDNCState:
     weights = torch.cat([state.write_weights.sum(1), state.read_weights.flatten(1)], 1).detach()
     total = addressing.add_up(slots, weights).gather(1, addressing.first_of_slot(slots))
     seen = (total > _ACCESSED) & running.unsqueeze(1)
-    now = state.steps.unsqueeze(1)
+    now = state.steps.unsqueeze(1) * state.accessed.shape[1] + slots
     state.accessed.scatter_(1, slots, torch.where(seen, now, state.accessed.gather(1, slots)))
     seen[:, :written] |= running.unsqueeze(1)
     fresh = torch.maximum(state.fresh, ((slots + 1) * seen).amax(1))
