@@ -39,7 +39,7 @@ class SparseDNCConfig:
     temporal: bool = True
     links: int = 8
     approximate_above: int | None = None
-    candidates: int = 256
+    candidates: int = 128
 
     def __post_init__(self) -> None:
         if self.candidates < self.reads:
