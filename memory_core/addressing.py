@@ -9,6 +9,18 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+_EPSILON = 1e-6  # of squared lengths
+
+
+def full_precision(device: torch.device) -> torch.autocast:
+    """Addressing runs inside this: autocast leaves it alone."""
+    return torch.autocast(device.type, enabled=False)
+
+
+def wide(tensor: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+    """In single precision, or in double where it comes in double."""
+    return tensor.to(torch.promote_types(tensor.dtype, torch.float32))
+
 
 def late_interaction(
     cue: Float[Tensor, "batch cue word"],
@@ -40,40 +52,99 @@ def rarity(counts: Int[Tensor, " pieces"], slots: Int[Tensor, ""]) -> Float[Tens
     return torch.log((slots.float() + 1.0) / (counts.float() + 0.5)).clamp(min=0.0)
 
 
+def cosine_similarity(
+    keys: Float[Tensor, "*batch heads word"],
+    memory: Float[Tensor, "*batch slots word"],
+    mask: Float[Tensor, "*batch heads word"] | None = None,
+) -> Float[Tensor, "*batch heads slots"]:
+    """The cosine of each head's key with each slot's word, in (-1, 1); about 0 where either is all but nothing.
+
+    Args:
+        mask: in [0, 1]; how much each part of the word counts, for the key and the memory alike.
+
+    Source: Graves 2016, D(u, v); the mask is Csordas & Schmidhuber 2019, eq. 8. Epsilon under the roots keeps the
+    cosine and its gradient finite at words of zeros.
+    """
+    counts = torch.ones_like(keys) if mask is None else mask**2
+    across = memory.transpose(-1, -2)
+    squares = memory.square().sum(-1).unsqueeze(-2) if mask is None else counts @ across.square()
+    lengths = torch.sqrt((keys.square() * counts).sum(-1, keepdim=True) + _EPSILON) * torch.sqrt(squares + _EPSILON)
+    return (keys * counts) @ across / lengths
+
+
 def content_weighting(
     similarity: Float[Tensor, "*batch slots"],
-    key_strength: Float[Tensor, ""],
-    prior: Float[Tensor, "*batch slots"],
+    key_strength: Float[Tensor, "*#batch"],
+    prior: Float[Tensor, "*batch slots"] | None = None,
 ) -> Float[Tensor, "*batch slots"]:
     """A weighting in the simplex: softmax of key strength times similarity, times a prior of each slot.
 
     Args:
         similarity: any scale.
         key_strength: beta >= 0.
-        prior: >= 0; a slot of prior 0 gets weight 0. Where all are 0, so are the weights.
+        prior: >= 0; a slot of prior 0 gets weight 0. Where all are 0, so are the weights. Without one all are equal.
 
     Source: Graves 2016, content-based addressing C(M, k, beta); the prior is the slots' write strength.
     """
-    scores = key_strength * similarity.float() + prior.float().log()
+    scores = key_strength.unsqueeze(-1) * wide(similarity)
+    if prior is None:
+        return torch.softmax(scores, -1)
+    scores = scores + wide(prior).log()
     none = torch.isneginf(scores).all(-1, keepdim=True)
     return torch.softmax(scores.masked_fill(none, 0.0), -1).masked_fill(none, 0.0)
 
 
-def sharpen(weighting: Float[Tensor, "*batch slots"], gamma: float) -> Float[Tensor, "*batch slots"]:
-    """w(i)^gamma / sum_j w(j)^gamma; a weighting of zeros stays one. Source: Graves 2014 (NTM), eq. 9."""
-    powered = weighting.clamp(min=0.0) ** gamma
+def interpolate(
+    content: Float[Tensor, "*batch slots"], before: Float[Tensor, "*batch slots"], gate: Float[Tensor, "*#batch"]
+) -> Float[Tensor, "*batch slots"]:
+    """g w_c + (1 - g) w: found by content, or where the head was before. Source: Graves 2014 (NTM), eq. 7."""
+    return before + gate.unsqueeze(-1) * (content - before)
+
+
+def shift(
+    weighting: Float[Tensor, "*batch slots"], shares: Float[Tensor, "*batch shifts"]
+) -> Float[Tensor, "*batch slots"]:
+    """Moves a weighting round the slots: w(i) <- sum_j w(j) s(i - j), circular.
+
+    Args:
+        shares: of the shifts -k … k, in the simplex.
+
+    Source: Graves 2014 (NTM), eq. 8.
+    """
+    reach = shares.shape[-1] // 2
+    return torch.stack([weighting.roll(by, -1) for by in range(-reach, reach + 1)], -1).matmul(
+        shares.unsqueeze(-1)
+    ).squeeze(-1)  # fmt: skip
+
+
+def sharpen(
+    weighting: Float[Tensor, "*batch slots"], gamma: float | Float[Tensor, "*#batch"]
+) -> Float[Tensor, "*batch slots"]:
+    """w(i)^gamma / sum_j w(j)^gamma, gamma >= 1; a weighting of zeros stays one. Source: Graves 2014 (NTM), eq. 9."""
+    powered = weighting.clamp(min=0.0) ** (gamma if isinstance(gamma, float) else gamma.unsqueeze(-1))
     return powered / powered.sum(-1, keepdim=True).clamp(min=torch.finfo(powered.dtype).tiny)
+
+
+def read(
+    memory: Float[Tensor, "*batch slots word"], weighting: Float[Tensor, "*batch heads slots"]
+) -> Float[Tensor, "*batch heads word"]:
+    """r = sum_i w(i) M(i). Source: Graves 2014 (NTM), eq. 2."""
+    return weighting @ memory
 
 
 def erase_and_add(
     memory: Float[Tensor, "*batch slots word"],
-    weighting: Float[Tensor, "*batch slots"],
-    erase: Float[Tensor, "*batch word"],
-    add: Float[Tensor, "*batch word"],
+    weighting: Float[Tensor, "*batch heads slots"],
+    erase: Float[Tensor, "*batch heads word"],
+    add: Float[Tensor, "*batch heads word"],
 ) -> Float[Tensor, "*batch slots word"]:
-    """M <- M o (1 - w e^T) + w a^T. Source: Graves 2014, eqs. 3-4; erase in [0, 1]."""
-    w = weighting.unsqueeze(-1)
-    return memory * (1.0 - w * erase.unsqueeze(-2)) + w * add.unsqueeze(-2)
+    """M <- M o prod_h (1 - w_h e_h^T) + sum_h w_h a_h^T: every head erases before any adds, so their order is free.
+
+    Source: Graves 2014 (NTM), eqs. 3-4; erase in [0, 1].
+    """
+    for w, e in zip(weighting.unbind(-2), erase.unbind(-2), strict=True):
+        memory = memory * (1.0 - w.unsqueeze(-1) * e.unsqueeze(-2))
+    return memory + weighting.transpose(-1, -2) @ add
 
 
 def usage_after_write(
@@ -86,21 +157,20 @@ def usage_after_write(
 
 
 def retention(
-    read_weightings: Float[Tensor, "heads *batch slots"], free_gates: Float[Tensor, " heads"]
+    read_weightings: Float[Tensor, "*batch heads slots"], free_gates: Float[Tensor, "*batch heads"]
 ) -> Float[Tensor, "*batch slots"]:
     """psi = prod over read heads of (1 - f w): what the free gates leave of a slot's usage. Source: Graves 2016."""
-    gates = free_gates.reshape(-1, *[1] * (read_weightings.dim() - 1))
-    return (1.0 - gates * read_weightings).prod(0)
+    return (1.0 - free_gates.unsqueeze(-1) * read_weightings).prod(-2)
 
 
-def allocation_weighting(usage: Float[Tensor, " slots"]) -> Float[Tensor, " slots"]:
+def allocation_weighting(usage: Float[Tensor, "*batch slots"]) -> Float[Tensor, "*batch slots"]:
     """a[phi_j] = (1 - u[phi_j]) prod_{i<j} u[phi_i], phi the slots from least to most used.
 
     Source: Graves 2016, eq. 1. Its sparse limit is `least_used`.
     """
-    ordered, order = torch.sort(usage, stable=True)
-    before = torch.cat([usage.new_ones(1), torch.cumprod(ordered, 0)[:-1]])
-    return torch.zeros_like(usage).scatter(0, order, (1.0 - ordered) * before)
+    ordered, order = torch.sort(usage, dim=-1, stable=True)
+    before = torch.cat([torch.ones_like(ordered[..., :1]), torch.cumprod(ordered, -1)[..., :-1]], -1)
+    return torch.zeros_like(usage).scatter(-1, order, (1.0 - ordered) * before)
 
 
 def least_used(usage: Float[Tensor, " slots"], protected: Bool[Tensor, " slots"], count: int) -> Int[Tensor, " least"]:
@@ -119,8 +189,10 @@ def precedence_after_write(
 
 
 def links_after_write(
-    links: Float[Tensor, "slots slots"], weighting: Float[Tensor, " slots"], precedence: Float[Tensor, " slots"]
-) -> Float[Tensor, "slots slots"]:
+    links: Float[Tensor, "*batch slots slots"],
+    weighting: Float[Tensor, "*batch slots"],
+    precedence: Float[Tensor, "*batch slots"],
+) -> Float[Tensor, "*batch slots slots"]:
     """L[i, j] <- (1 - w[i] - w[j]) L[i, j] + w[i] p[j], with L[i, i] = 0; dense.
 
     Args:
@@ -128,9 +200,24 @@ def links_after_write(
 
     Source: Graves 2016, temporal memory linkage.
     """
-    w = weighting
-    updated = (1.0 - w.unsqueeze(1) - w.unsqueeze(0)) * links + w.unsqueeze(1) * precedence.unsqueeze(0)
-    return updated.masked_fill(torch.eye(len(w), dtype=torch.bool, device=w.device), 0.0)
+    after, before = weighting.unsqueeze(-1), weighting.unsqueeze(-2)
+    updated = (1.0 - after - before) * links + after * precedence.unsqueeze(-2)
+    return updated.masked_fill(torch.eye(links.shape[-1], dtype=torch.bool, device=links.device), 0.0)
+
+
+def sharpen_links(
+    flow: Float[Tensor, "*batch slots"], sharpness: Float[Tensor, "*#batch"]
+) -> Float[Tensor, "*batch slots"]:
+    """What the links lead to, made sharper and of the same sum.
+
+    Args:
+        flow: L w or L^T w.
+        sharpness: >= 1.
+
+    Source: Csordas & Schmidhuber 2019, eq. 11, who make the sum 1. Kept as it is, a slot that links to all but nothing
+    leads nowhere, and the gradient stays finite.
+    """
+    return flow.sum(-1, keepdim=True) * sharpen(flow, sharpness)
 
 
 def follow_links(

@@ -1,15 +1,17 @@
 """What a memory holds: frozen dataclasses of tensors, handed in and handed back, never hidden in a module.
 
-Every state shares the operations of `TensorState`; `EpisodicState` is the memory of one user of the assistant.
+Every state shares the operations of `TensorState`; `EpisodicState` is the memory of one user of the assistant, the
+others stand beside the networks whose states they are.
 """
 
 import dataclasses
-from collections.abc import Callable, Sequence
+import inspect
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import ClassVar, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import torch
-from jaxtyping import Float, Int, Int8, jaxtyped
+from jaxtyping import Bool, Float, Int, Int8, jaxtyped
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
@@ -23,32 +25,52 @@ class StateError(ValueError):
 
 @dataclasses.dataclass(frozen=True)
 class TensorState:
-    """A frozen record of tensors. Subclasses only add tensor fields and raise `schema` when their meaning changes."""
+    """A frozen record of tensors. Subclasses only add fields and raise `schema` when their meaning changes.
+
+    A field is a tensor or a state itself, whose fields then count as this one's: `controller.carried`.
+    """
 
     schema: ClassVar[int] = 1
 
     def tensors(self) -> dict[str, Tensor]:
-        """The fields by name, in order of declaration; the tensors themselves, not copies."""
-        return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        """The tensors by name, in order of declaration; themselves, not copies."""
+        found: dict[str, Tensor] = {}
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            inner = {"": value} if isinstance(value, Tensor) else value.tensors()
+            found |= {f"{field.name}.{name}" if name else field.name: tensor for name, tensor in inner.items()}
+        return found
 
-    def _each(self: State, change: Callable[[Tensor], Tensor]) -> State:
-        return dataclasses.replace(self, **{name: change(tensor) for name, tensor in self.tensors().items()})
+    def _each(self: State, change: Callable[[str, Tensor], Tensor]) -> State:
+        return self._of({name: change(name, tensor) for name, tensor in self.tensors().items()})
+
+    @classmethod
+    def _of(cls: type[State], tensors: Mapping[str, Tensor]) -> State:
+        """The state of these tensors, named as `tensors` names them."""
+        return cls(**{field.name: _value(field.name, field.type, tensors) for field in dataclasses.fields(cls)})
 
     def detach(self: State) -> State:
         """The same values, cut from the graph that computed them."""
-        return self._each(torch.Tensor.detach)
+        return self._each(lambda _, tensor: tensor.detach())
 
     def clone(self: State) -> State:
         """A copy that shares no storage with this state."""
-        return self._each(torch.Tensor.clone)
+        return self._each(lambda _, tensor: tensor.clone())
 
     def to(self: State, device: torch.device | str) -> State:
         """This state on `device`; types are kept, so that addressing stays in fp32."""
-        return self._each(lambda tensor: tensor.to(device))
+        return self._each(lambda _, tensor: tensor.to(device))
 
     def index_select(self: State, index: Int[Tensor, " picked"]) -> State:
         """The picked members of a batch of states (see `stack`), as a batch."""
-        return self._each(lambda tensor: tensor.index_select(0, index))
+        return self._each(lambda _, tensor: tensor.index_select(0, index))
+
+    def where(self: State, rows: Bool[Tensor, " batch"], other: State) -> State:
+        """The rows of a batch that are marked from this state, the others from `other`."""
+        others = other.tensors()
+        return self._each(
+            lambda name, tensor: torch.where(rows.reshape(-1, *[1] * (tensor.dim() - 1)), tensor, others[name])
+        )
 
     @classmethod
     def stack(cls: type[State], states: Sequence[State]) -> State:
@@ -59,10 +81,11 @@ class TensorState:
         """
         if not states:
             raise StateError("stack: no states")
-        columns = [[state.tensors()[field.name] for state in states] for field in dataclasses.fields(cls)]
-        if any(tensor.shape != column[0].shape for column in columns for tensor in column):
+        each = [state.tensors() for state in states]
+        columns = {name: [tensors[name] for tensors in each] for name in each[0]}
+        if any(tensor.shape != column[0].shape for column in columns.values() for tensor in column):
             raise StateError("stack: states of different sizes; bring them to one size first")
-        return cls(*(torch.stack(column) for column in columns))
+        return cls._of({name: torch.stack(column) for name, column in columns.items()})
 
     @property
     def nbytes(self) -> int:
@@ -81,24 +104,43 @@ class TensorState:
         Raises:
             StateError: not a safetensors file, or one of another state or schema version; nothing is half-read.
         """
-        names = [field.name for field in dataclasses.fields(cls)]
+        kinds = _kinds(cls)
         try:
             with safe_open(str(path), "pt", str(device)) as file:
                 found = file.metadata() or {}
                 if (found.get("state"), found.get("schema")) != (cls.__name__, str(cls.schema)):
                     raise StateError(f"{path}: not a {cls.__name__} of schema {cls.schema}: {found}")
-                if set(file.keys()) != set(names):
+                if set(file.keys()) != set(kinds):
                     raise StateError(f"{path}: its tensors are not those of a {cls.__name__}")
-                return cls(**_fitting(cls, {name: file.get_tensor(name) for name in names}, path))
+                return cls._of(_fitting(kinds, {name: file.get_tensor(name) for name in kinds}, path))
         except SafetensorError as error:
             raise StateError(f"{path}: not a safetensors file ({error})") from None
 
 
-def _fitting(kind: type[TensorState], tensors: dict[str, Tensor], path: Path | str) -> dict[str, Tensor]:
+def _value(name: str, kind: Any, tensors: Mapping[str, Tensor]) -> Any:
+    if not _is_state(kind):
+        return tensors[name]
+    return kind._of({inner.removeprefix(f"{name}."): t for inner, t in tensors.items() if inner.startswith(f"{name}.")})
+
+
+def _is_state(kind: Any) -> bool:
+    return inspect.isclass(kind) and issubclass(kind, TensorState)
+
+
+def _kinds(state: type[TensorState]) -> dict[str, Any]:
+    """The annotation of every tensor that a state holds, those of the states within it too."""
+    found: dict[str, Any] = {}
+    for field in dataclasses.fields(state):
+        inner = _kinds(field.type) if _is_state(field.type) else {"": field.type}  # type: ignore[arg-type]
+        found |= {f"{field.name}.{name}" if name else field.name: kind for name, kind in inner.items()}
+    return found
+
+
+def _fitting(kinds: dict[str, Any], tensors: dict[str, Tensor], path: Path | str) -> dict[str, Tensor]:
     with jaxtyped("context"):
-        for field in dataclasses.fields(kind):
-            if not isinstance(tensors[field.name], field.type):  # type: ignore[arg-type]
-                raise StateError(f"{path}: {field.name} has a shape or type that does not fit the other tensors")
+        for name, kind in kinds.items():
+            if not isinstance(tensors[name], kind):
+                raise StateError(f"{path}: {name} has a shape or type that does not fit the other tensors")
     return tensors
 
 

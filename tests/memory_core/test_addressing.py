@@ -124,11 +124,11 @@ def test_sharpening_nothing_gives_nothing() -> None:
 @SOME
 @given(SEEDS)
 def test_erase_and_add_overwrites_what_a_full_weight_erases(seed: int) -> None:
-    memory, erase, add = uniform(seed, 4, 3), torch.ones(3).double(), uniform(seed + 1, 3)
-    weighting = torch.tensor([0.0, 1.0, 0.5, 0.0]).double()
+    memory, erase, add = uniform(seed, 4, 3), torch.ones(1, 3).double(), uniform(seed + 1, 1, 3)
+    weighting = torch.tensor([[0.0, 1.0, 0.5, 0.0]]).double()
     written = addressing.erase_and_add(memory, weighting, erase, add)
-    for slot, w in enumerate(weighting):
-        torch.testing.assert_close(written[slot], memory[slot] * (1 - w) + w * add)
+    for slot, w in enumerate(weighting[0]):
+        torch.testing.assert_close(written[slot], memory[slot] * (1 - w) + w * add[0])
 
 
 # Usage, allocation
@@ -153,10 +153,10 @@ def test_a_full_free_gate_on_a_full_read_frees_the_slot() -> None:
 
 
 def test_retention_takes_a_batch() -> None:
-    reads, gates = uniform(0, 3, 2, 5), uniform(1, 3)
-    for user in range(2):
+    reads, gates = uniform(0, 2, 3, 5), uniform(1, 2, 3)
+    for row in range(2):
         torch.testing.assert_close(
-            addressing.retention(reads, gates)[user], addressing.retention(reads[:, user], gates)
+            addressing.retention(reads, gates)[row], addressing.retention(reads[row], gates[row])
         )
 
 
@@ -245,7 +245,7 @@ def test_nothing_passed_in_is_changed() -> None:
     usage, weighting, links = uniform(0, 6), simplex(1, 6), uniform(2, 6, 6)
     copies = usage.clone(), weighting.clone(), links.clone()
     addressing.sharpen(weighting, 2.0)
-    addressing.erase_and_add(links, weighting, usage, usage)
+    addressing.erase_and_add(links, weighting[None], usage[None], usage[None])
     addressing.usage_after_write(usage, weighting, usage)
     addressing.allocation_weighting(usage)
     addressing.least_used(usage, usage > 0.5, 2)
@@ -270,7 +270,10 @@ def matched(cue: Tensor, words: Tensor) -> Tensor:
 DIFFERENTIABLE: dict[str, tuple[Callable[..., Tensor], tuple[Tensor, ...]]] = {
     "late_interaction": (matched, (unit(1, 1, 2, 3), unit(2, 1, 4, 2, 3))),
     "sharpen": (lambda w: addressing.sharpen(w, 2.5), (uniform(3, 6) + 0.1,)),
-    "erase_and_add": (addressing.erase_and_add, (uniform(4, 5, 3), uniform(5, 5), uniform(6, 3), uniform(7, 3))),
+    "erase_and_add": (
+        addressing.erase_and_add,
+        (uniform(4, 5, 3), uniform(5, 2, 5), uniform(6, 2, 3), uniform(7, 2, 3)),
+    ),
     "usage_after_write": (addressing.usage_after_write, (uniform(8, 5), uniform(9, 5), uniform(10, 5))),
     "retention": (addressing.retention, (uniform(11, 2, 5), uniform(12, 2))),
     "allocation_weighting": (addressing.allocation_weighting, (uniform(13, 6),)),
