@@ -1,4 +1,4 @@
-"""What commands tell the person at the terminal: lines on standard error, and errors as one line without a traceback."""
+"""What commands tell the person at the terminal: errors are one line on standard error, without a traceback."""
 
 import sys
 from typing import NoReturn

@@ -79,7 +79,7 @@ def load(path: Path, network: nn.Module, optimiser: torch.optim.Optimizer, gener
 def _global_random() -> dict[str, Tensor]:
     """PyTorch's own generators, from which dropout draws."""
     states = {"random.cpu": torch.get_rng_state()}
-    return states | ({"random.cuda": torch.cuda.get_rng_state()} if torch.cuda.is_initialized() else {})
+    return states | ({"random.cuda": torch.cuda.get_rng_state()} if torch.cuda.is_available() else {})
 
 
 def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:

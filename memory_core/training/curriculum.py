@@ -4,8 +4,11 @@ import math
 from typing import Any
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
+from memory_core.recurrent import Recurrent
+from memory_core.state import TensorState
 from memory_core.tasks import Batch, Task
 from memory_core.training.checkpoint import Notes
 
@@ -21,7 +24,7 @@ class Curriculum:
     """
 
     def __init__(
-        self, network: nn.Module, task: Task, batch_size: int, *, pass_below: float = 0.1, held: int = 64
+        self, network: Recurrent[Any], task: Task, batch_size: int, *, pass_below: float = 0.1, held: int = 64
     ) -> None:
         self.size = min(task.start, task.full)
         self.learnt = False
@@ -55,24 +58,21 @@ class Curriculum:
         return self._task.sample(generator, self._held, self.size)
 
 
-def answers(network: nn.Module, batch: Batch, state: Any = None) -> Tensor:
-    """The network's logits, `[batch, time, outputs]`. It runs over the padding too: what it says there does not count."""
-    logits: Tensor = network(batch.inputs, state)[0]
+def answers(
+    network: Recurrent[Any], batch: Batch, state: TensorState | None = None
+) -> Float[Tensor, "batch time outputs"]:
+    """The network's logits, over the padding too: what it says there does not count."""
+    logits, _ = network.forward(batch.inputs, state)
     return logits
 
 
 @torch.no_grad()
-def measure(network: nn.Module, task: Task, batch: Batch, state: Any = None) -> dict[str, Any]:
+def measure(network: Recurrent[Any], task: Task, batch: Batch, state: TensorState | None = None) -> dict[str, Any]:
     """Means over the sequences of a batch, which is on the CPU. A cost that is not finite counts as infinite."""
     network.eval()
     logits = answers(network, batch.to(device_of(network)), state).float().cpu()
-    bits, least, counted = (
-        float(batch.cost(logits).mean()),
-        float(task.least(batch).mean()),
-        float(batch.counted.mean()),
-    )
-    errors = batch.errors(logits)
-    excess = (bits - least) / counted
+    errors, bits, least = batch.errors(logits), float(batch.cost(logits).mean()), float(task.least(batch).mean())
+    excess = (bits - least) / float(batch.counted.mean())
     return {
         "bits": bits,
         "least": least,

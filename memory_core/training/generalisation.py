@@ -3,8 +3,8 @@
 from typing import Any
 
 import torch
-from torch import nn
 
+from memory_core.recurrent import Recurrent
 from memory_core.tasks import MULTIPLES, Task
 from memory_core.training.curriculum import measure
 
@@ -12,7 +12,7 @@ _SEED = 2_000_000_011  # of the measured sequences: the same for every run, and 
 
 
 def generalisation(
-    network: nn.Module, task: Task, slots: int, *, sequences: int = 32, at_once: int = 8, most_slots: int = 10_000
+    network: Recurrent[Any], task: Task, slots: int, *, sequences: int = 32, at_once: int = 8, most_slots: int = 10_000
 ) -> list[dict[str, Any]]:
     """Measures sequences of exactly one, two, four and ten times the full size, each with a memory enlarged as much.
 
@@ -28,12 +28,12 @@ def generalisation(
             for multiple in MULTIPLES]  # fmt: skip
 
 
-def _at(network: nn.Module, task: Task, multiple: int, slots: int, sequences: int, at_once: int) -> dict[str, Any]:
+def _at(network: Recurrent[Any], task: Task, multiple: int, slots: int, sequences: int, at_once: int) -> dict[str, Any]:
     generator, size = torch.Generator().manual_seed(_SEED + multiple), task.full * multiple
     measured = []
     for _ in range(0, sequences, at_once):
         batch = task.sample(generator, at_once, size, exactly=True)
-        state = network.initial_state(at_once, slots=slots) if slots else None  # type: ignore[operator]
+        state = network.initial_state(at_once, slots=slots) if slots else None
         measured.append(measure(network, task, batch, state))
     means = {name: sum(part[name] for part in measured) / len(measured) for name in measured[0]}
     return {"multiple": multiple, "size": size, "slots": slots} | means

@@ -6,7 +6,7 @@ What is learnt is a `Lesson`; the loop knows nothing of tasks, and the assistant
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -19,6 +19,7 @@ CHECKPOINT = "checkpoint.safetensors"
 METRICS = "metrics.jsonl"
 
 
+@runtime_checkable
 class Lesson(Protocol):
     """What the loop needs to know of what is learnt."""
 

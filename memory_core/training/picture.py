@@ -4,8 +4,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from memory_core.recurrent import Recurrent
 from memory_core.tasks import Task
 from memory_core.training.curriculum import device_of
 
@@ -17,7 +18,7 @@ class NoMatplotlib(RuntimeError):
 
 
 @torch.no_grad()
-def draw(network: nn.Module, task: Task, path: Path) -> None:
+def draw(network: Recurrent[Any], task: Task, path: Path) -> None:
     """Writes a PNG: inputs, targets, outputs, and the write and read weightings of every head, time from left to right.
 
     Raises:
@@ -41,21 +42,21 @@ def draw(network: nn.Module, task: Task, path: Path) -> None:
     figure.savefig(path, dpi=100)
 
 
-def followed(network: nn.Module, task: Task) -> dict[str, Tensor]:
+def followed(network: Recurrent[Any], task: Task) -> dict[str, Tensor]:
     """One sequence of the full size, step by step: each panel's rows are `[time, channels or slots]`.
 
     Outputs are probabilities where answers count, else 0. A network without a memory has no weightings.
     """
     network.eval()
     batch = task.sample(torch.Generator().manual_seed(_SEED), 1, task.full, exactly=True).to(device_of(network))
-    state: Any = network.initial_state(1)  # type: ignore[operator]
+    state: Any = network.initial_state(1)
     said: list[Tensor] = []
     weightings: dict[str, list[Tensor]] = {}
     for step in batch.inputs.unbind(1):
-        logits, state = network.step(step, state)  # type: ignore[operator]
+        logits, state = network.step(step, state)
         said.append(logits[0].float().sigmoid())
         for kind in ("write", "read"):
-            for head, weighting in enumerate(getattr(state, f"{kind}_weighting", torch.empty(1, 0, 0))[0]):
+            for head, weighting in enumerate(getattr(state, f"{kind}_weighting")[0]):
                 weightings.setdefault(f"{kind} {head + 1}", []).append(weighting.float())
     outputs = torch.stack(said) * batch.mask[0].unsqueeze(1)
     panels = {"inputs": batch.inputs[0], "targets": batch.targets[0], "outputs": outputs}

@@ -90,9 +90,8 @@ def planned(
         raise RunError(f"model {model} is a controller alone: it takes no --controller")
     _check("controller", controller or "lstm", kinds)
     chosen = PRESETS[preset]
-    plan = dataclasses.replace(
-        chosen.training, **{name: value for name, value in training.items() if value is not None}
-    )
+    given = {name: value for name, value in training.items() if value is not None}
+    plan = dataclasses.replace(chosen.training, **given)
     _check("optimiser", plan.optimiser, get_args(Optimiser))
     if not 0.0 < plan.rate < math.inf:
         raise RunError(f"a step size is above 0 and finite, not {plan.rate:g}")
@@ -159,7 +158,7 @@ def perform(
         "restores": sum(line.get("event") == "restored" for line in lines),
         "device": device,
         "threads": torch.get_num_threads(),
-        "sizes": generalisation(network, task, network.config.slots),  # type: ignore[union-attr, arg-type]
+        "sizes": generalisation(network, task, run.slots),
     }
     (folder / RESULT).write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     try:
@@ -179,13 +178,10 @@ def _claim(folder: Path, run: Run, resume: bool) -> None:
     elif not path.is_file():
         raise RunError(f"{folder} holds no run to resume")
     else:
-        before, now = (_flat(json.loads(text)) for text in (path.read_text(encoding="utf-8"), json.dumps(asked)))
+        before, now = json.loads(path.read_text(encoding="utf-8")), json.loads(json.dumps(asked))
+        before, now = before | before.pop("training"), now | now.pop("training")
         changed = [name for name in now if name != "steps" and before.get(name) != now[name]]
         if changed:
             was = ", ".join(f"{name} {before.get(name)} (asked for: {now[name]})" for name in changed)
             raise RunError(f"{folder} holds a run with {was}; only --steps may change")
     path.write_text(json.dumps(asked, indent=1) + "\n", encoding="utf-8")
-
-
-def _flat(run: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in run.items() if name != "training"} | run["training"]
