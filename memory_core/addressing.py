@@ -250,3 +250,35 @@ def gather_weighting(
     known = (slots >= 0) & (weights > 0)
     found, place = torch.unique(slots[known], return_inverse=True)
     return found, weights.new_zeros(len(found)).index_add(0, place, weights[known])
+
+
+def greatest(values: Float[Tensor, "*batch slots"], count: int) -> Int[Tensor, "*batch count"]:
+    """Where the `count` greatest values stand, the greatest first, the lowest number first among equals.
+
+    Compared in single precision. Which of several equals is found never depends on what lies beside them, so that a
+    row of a batch gives what it gives alone.
+    """
+    bits = (values.detach().float() + 0.0).view(torch.int32)  # + 0.0: -0 is 0
+    rank = (bits ^ ((bits >> 31) & 0x7FFFFFFF)).long()  # in the order of the floats
+    slots = values.shape[-1]
+    numbered = rank * slots + torch.arange(slots - 1, -1, -1, device=values.device)
+    return numbered.topk(count, -1).indices
+
+
+def first_of_slot(slots: Int[Tensor, "*batch entries"]) -> Int[Tensor, "*batch entries"]:
+    """For each entry of a sparse weighting the first entry of the same slot."""
+    return (slots.unsqueeze(-1) == slots.unsqueeze(-2)).int().argmax(-1)
+
+
+def add_up(
+    slots: Int[Tensor, "*batch entries"], weights: Float[Tensor, "*batch entries"]
+) -> Float[Tensor, "*batch entries"]:
+    """A sparse weighting with all of a slot's weight on its first entry and 0 on the others."""
+    return torch.zeros_like(weights).scatter_add(-1, first_of_slot(slots), weights)
+
+
+def spread(
+    slots: Int[Tensor, "*batch entries"], weights: Float[Tensor, "*batch entries"], size: int
+) -> Float[Tensor, "*batch {size}"]:
+    """The dense form of a sparse weighting."""
+    return weights.new_zeros(*weights.shape[:-1], size).scatter_add(-1, slots, weights)

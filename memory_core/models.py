@@ -8,21 +8,24 @@ from memory_core.controllers import ControllerConfig, Kind, Plain, PlainConfig
 from memory_core.dnc import DNC, DNCConfig
 from memory_core.ntm import NTM, NTMConfig
 from memory_core.recurrent import Recurrent
+from memory_core.sparse_dnc import SparseDNC, SparseDNCConfig
 
-Name = Literal["ntm", "dnc", "feedforward", "rnn", "gru", "lstm", "transformer"]
+Name = Literal["ntm", "dnc", "sdnc", "sam", "feedforward", "rnn", "gru", "lstm", "transformer"]
 NAMES: tuple[Name, ...] = get_args(Name)
 
 _MEMBERS: dict[str, tuple[Callable[..., Recurrent[Any]], Any]] = {
     "ntm": (NTM, NTMConfig()),
     "dnc": (DNC, DNCConfig()),
+    "sdnc": (SparseDNC, SparseDNCConfig()),
+    "sam": (SparseDNC, SparseDNCConfig(temporal=False)),
 } | {kind: (Plain, PlainConfig(ControllerConfig(kind))) for kind in get_args(Kind)}
 
 
-def build(name: Name, inputs: int, outputs: int, **overrides: Any) -> Recurrent[Any]:
+def build(name: str, inputs: int, outputs: int, **overrides: Any) -> Recurrent[Any]:
     """A member with its default configuration, changed where `overrides` names a field of it.
 
     Args:
-        name: of a member with a memory, or of a kind of controller, which is then alone (`Plain`).
+        name: one of `NAMES`: of a member with a memory, or of a kind of controller, which is then alone (`Plain`).
 
     Raises:
         ValueError: no such member.

@@ -4,16 +4,17 @@ Nothing is hidden in a module and nothing that the caller holds is changed: what
 """
 
 from collections.abc import Callable
-from typing import Generic
+from typing import Generic, TypeVar
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from memory_core.state import State
+from memory_core.state import TensorState
 
 BLANK = 1e-6  # every part of every word before it is written: small and constant learns fastest (Collier & Beel 2018)
 
+State = TypeVar("State", bound=TensorState)
 Step = Callable[[Tensor, State, Tensor | None], tuple[Tensor, State]]
 
 

@@ -66,11 +66,15 @@ class TensorState:
         return self._each(lambda _, tensor: tensor.index_select(0, index))
 
     def where(self: State, rows: Bool[Tensor, " batch"], other: State) -> State:
-        """The rows of a batch that are marked from this state, the others from `other`."""
+        """The marked rows of a batch from this state, the others from `other`; a tensor that both hold is kept as it is."""
         others = other.tensors()
-        return self._each(
-            lambda name, tensor: torch.where(rows.reshape(-1, *[1] * (tensor.dim() - 1)), tensor, others[name])
-        )
+
+        def merged(name: str, tensor: Tensor) -> Tensor:
+            if tensor is others[name]:
+                return tensor
+            return torch.where(rows.reshape(-1, *[1] * (tensor.dim() - 1)), tensor, others[name])
+
+        return self._each(merged)
 
     @classmethod
     def stack(cls: type[State], states: Sequence[State]) -> State:

@@ -7,7 +7,7 @@ from torch.nn import functional
 
 from memory_core.encoder import Utterance
 from memory_core.episodic import EpisodicMemory
-from memory_core.state import EpisodicState
+from memory_core.state import EpisodicState, TensorState
 
 ROWS = (
     "words", "pieces", "keys", "source", "part", "touched", "usage", "strength", "reads",
@@ -46,7 +46,7 @@ def filled(memory: EpisodicMemory, sources: int, capacity: int = 16, seed: int =
     return state
 
 
-def differing(first: EpisodicState, second: EpisodicState) -> list[str]:
+def differing(first: TensorState, second: TensorState) -> list[str]:
     """The fields that are not equal bit for bit."""
     ours, theirs = first.tensors(), second.tensors()
     return [name for name in ours if not torch.equal(ours[name].cpu(), theirs[name].cpu())]
