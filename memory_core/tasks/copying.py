@@ -13,11 +13,16 @@ from memory_core.tasks.task import Batch, Task, pick, random_bits
 class Copy(Task):
     """Random vectors and a delimiter on a channel of its own; then, with no further input, the vectors again.
 
-    Size: the number of vectors, 1 to 20 in the paper.
+    Size: the number of vectors, 1 to 20 in the paper. A curriculum that begins with one or two
+    teaches the controller to hold them by itself, and the memory is found late or never; it begins with five.
     """
 
     bits: int = 8
     full: int = 20
+
+    @property
+    def start(self) -> int:
+        return 5
 
     @property
     def inputs(self) -> int:

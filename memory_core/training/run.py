@@ -91,8 +91,8 @@ def planned(
     _check("controller", controller or "lstm", kinds)
     chosen = PRESETS[preset]
     given = {name: value for name, value in training.items() if value is not None}
+    _check("optimiser", given.get("optimiser", chosen.training.optimiser), get_args(Optimiser))
     plan = dataclasses.replace(chosen.training, **given)
-    _check("optimiser", plan.optimiser, get_args(Optimiser))
     if not 0.0 < plan.rate < math.inf:
         raise RunError(f"a step size is above 0 and finite, not {plan.rate:g}")
     return Run(
@@ -105,10 +105,9 @@ def network_of(run: Run, task: Task) -> Recurrent[Any]:
     """The network that a run begins with; its seed decides the parameters."""
     preset = PRESETS[run.preset]
     torch.manual_seed(run.seed)
-    if run.controller is None:
-        return models.build(cast(models.Name, run.model), task.inputs, task.outputs, hidden=preset.hidden)
-    controller = ControllerConfig(cast(Kind, run.controller), preset.hidden)
-    sizes = {"slots": run.slots, "word": preset.word, "controller": controller}
+    sizes: dict[str, Any] = {"controller": ControllerConfig(cast(Kind, run.controller or run.model), preset.hidden)}
+    if run.controller is not None:
+        sizes |= {"slots": run.slots, "word": preset.word}
     return models.build(cast(models.Name, run.model), task.inputs, task.outputs, **sizes)
 
 
