@@ -33,7 +33,7 @@ class Training:
     steps: int = 1_250  # updates at most
     optimiser: Optimiser = "adam"
     rate: float = 1e-3  # step size
-    clip: float = 10.0  # the gradient's norm is cut to this
+    clip: float = 1.0  # the gradient's norm is cut to this
     every: int = 25  # updates between validations and checkpoints
 
 

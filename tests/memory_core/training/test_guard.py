@@ -1,5 +1,6 @@
 """A NaN or an infinity never reaches the parameters, and is not hushed up."""
 
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,9 @@ def test_a_bad_loss_restores_the_last_good_step_and_halves_the_step_size(bad: fl
 def test_the_optimiser_is_restored_too() -> None:
     """A step taken back leaves no trace in the moments: what follows is as if it had never been taken."""
 
+    def scaled(line: Line, factor: float, generator: torch.Generator) -> Tensor:
+        return line.loss(generator) * factor
+
     def after(calls: list[str]) -> list[Tensor]:
         torch.manual_seed(1)
         line = Line()
@@ -43,7 +47,8 @@ def test_the_optimiser_is_restored_too() -> None:
                 learner._optimiser.param_groups[0]["lr"] /= 2.0
                 continue
             learner.generator.manual_seed(7)
-            learner.update(lambda generator, bad=call == "bad": line.loss(generator) * (torch.nan if bad else 1.0))
+            factor = torch.nan if call == "bad" else 1.0
+            learner.update(partial(scaled, line, factor))
         return parameters(learner)
 
     never, taken_back = after(["good", "halve", "good"]), after(["good", "good", "bad", "good"])

@@ -1,11 +1,13 @@
 """A resumed run is the run that was never interrupted, bit for bit."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file
 from torch import nn
 
 from memory_core.training import checkpoint
@@ -13,15 +15,15 @@ from memory_core.training.checkpoint import CheckpointError
 from memory_core.training.learner import Learner, Training
 from memory_core.training.loop import CHECKPOINT, METRICS, train
 from memory_core.training.metrics import Metrics
-from tests.memory_core.training.learning import Line, tensors_in, tiny_lesson
+from tests.memory_core.training.learning import Line, tiny_lesson
 
 
 class Killed(Exception):
     """Stands for a process that ends between two steps."""
 
 
-def kill_at(step: int, _: Any = None) -> Any:
-    def watch(now: int, measured: dict[str, Any]) -> None:
+def kill_at(step: int) -> Callable[[int, dict[str, Any]], None]:
+    def watch(now: int, _: dict[str, Any]) -> None:
         if now == step:
             raise Killed
 
@@ -49,7 +51,7 @@ def test_a_resumed_run_equals_one_without_a_break(tmp_path: Path, model: str, op
     learner, curriculum = tiny_lesson(model, training)
     train(learner, curriculum, training, broken, resume=True)
     assert learner.step == 10
-    one, other = tensors_in(whole / CHECKPOINT), tensors_in(broken / CHECKPOINT)
+    one, other = load_file(whole / CHECKPOINT), load_file(broken / CHECKPOINT)
     assert one.keys() == other.keys()
     assert all(torch.equal(one[name], other[name]) for name in one)
     assert metrics_of(whole) == metrics_of(broken)
@@ -68,7 +70,7 @@ def test_dropout_goes_on_where_it_was(tmp_path: Path) -> None:
         (tmp_path / folder).mkdir()
         train(*lesson(), Training(steps=last, every=2), tmp_path / folder)
     train(*lesson(), training, tmp_path / "broken", resume=True)
-    one, other = (tensors_in(tmp_path / folder / CHECKPOINT) for folder in ("whole", "broken"))
+    one, other = (load_file(tmp_path / folder / CHECKPOINT) for folder in ("whole", "broken"))
     assert all(torch.equal(one[name], other[name]) for name in one)
 
 
