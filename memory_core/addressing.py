@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 _EPSILON = 1e-6  # of squared lengths
+_MANY = 4096  # values from which a search for equal ones is worth the while
 
 
 def full_precision(device: torch.device) -> torch.autocast:
@@ -65,11 +66,16 @@ def cosine_similarity(
     Source: Graves 2016, D(u, v); the mask is Csordas & Schmidhuber 2019, eq. 8. Epsilon under the roots keeps the
     cosine and its gradient finite at words of zeros.
     """
-    counts = torch.ones_like(keys) if mask is None else mask**2
     across = memory.transpose(-1, -2)
-    squares = memory.square().sum(-1).unsqueeze(-2) if mask is None else counts @ across.square()
-    lengths = torch.sqrt((keys.square() * counts).sum(-1, keepdim=True) + _EPSILON) * torch.sqrt(squares + _EPSILON)
-    return (keys * counts) @ across / lengths
+    if mask is None:
+        return keys @ across * inverse_length(keys).unsqueeze(-1) * inverse_length(memory).unsqueeze(-2)
+    squares = mask.square() @ across.square()
+    return (keys * mask.square()) @ across * inverse_length(keys * mask).unsqueeze(-1) * (squares + _EPSILON).rsqrt()
+
+
+def inverse_length(words: Float[Tensor, "*batch word"]) -> Float[Tensor, "*batch"]:
+    """1 / |w|, and 1,000 for a word of zeros."""
+    return (words.square().sum(-1) + _EPSILON).rsqrt()
 
 
 def content_weighting(
@@ -166,9 +172,11 @@ def retention(
 def allocation_weighting(usage: Float[Tensor, "*batch slots"]) -> Float[Tensor, "*batch slots"]:
     """a[phi_j] = (1 - u[phi_j]) prod_{i<j} u[phi_i], phi the slots from least to most used.
 
-    Source: Graves 2016, eq. 1. Its sparse limit is `least_used`.
+    Slots whose usage differs by rounding alone, as of slots not yet written, count as equal in the order, so
+    that the lowest number comes first whatever the batch. Source: Graves 2016, eq. 1. Its sparse limit is `least_used`.
     """
-    ordered, order = torch.sort(usage, dim=-1, stable=True)
+    order = torch.sort((usage.detach() * 2**20).round(), dim=-1, stable=True).indices
+    ordered = usage.gather(-1, order)
     before = torch.cat([torch.ones_like(ordered[..., :1]), torch.cumprod(ordered, -1)[..., :-1]], -1)
     return torch.zeros_like(usage).scatter(-1, order, (1.0 - ordered) * before)
 
@@ -255,12 +263,20 @@ def gather_weighting(
 def greatest(values: Float[Tensor, "*batch slots"], count: int) -> Int[Tensor, "*batch count"]:
     """Where the `count` greatest values stand, the greatest first, the lowest number first among equals.
 
+    Args:
+        count: <= slots.
+
     Compared in single precision. Which of several equals is found never depends on what lies beside them, so that a
     row of a batch gives what it gives alone.
     """
-    bits = (values.detach().float() + 0.0).view(torch.int32)  # + 0.0: -0 is 0
-    rank = (bits ^ ((bits >> 31) & 0x7FFFFFFF)).long()  # in the order of the floats
+    values = values.detach().float()
     slots = values.shape[-1]
+    if slots > _MANY:  # where no two of the greatest are equal there is nothing to decide
+        best, found = values.topk(count + 1, -1)
+        if not (best.diff() == 0).any():
+            return found[..., :count]
+    bits = (values + 0.0).view(torch.int32)  # -0 is 0
+    rank = (bits ^ ((bits >> 31) & 0x7FFFFFFF)).long()  # in the order of the floats
     numbered = rank * slots + torch.arange(slots - 1, -1, -1, device=values.device)
     return numbered.topk(count, -1).indices
 

@@ -119,7 +119,7 @@ class _Attention(nn.Module):
         values = torch.cat([past_values, value.unsqueeze(1)], 1)
         ages = torch.arange(self.window, -1, -1, device=input.device)
         unseen = (ages > steps.unsqueeze(1))[:, None, None]
-        bias = self.age_bias.to(key.dtype).unsqueeze(1).masked_fill(unseen, -torch.inf)
+        bias = self.age_bias[:, ages].to(key.dtype).unsqueeze(1).masked_fill(unseen, -torch.inf)
         query, by_key, by_value = (self._by_head(each) for each in (query.unsqueeze(1), keys, values))
         found = functional.scaled_dot_product_attention(query, by_key, by_value, bias).transpose(1, 2).flatten(1)
         hidden = entered + self.mix(found)

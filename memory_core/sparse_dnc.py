@@ -42,11 +42,13 @@ class SparseDNCConfig:
 class SparseDNCState(TensorState):
     """The memory, and sparse weightings as slots and weights. Several entries of one slot may stand in a weighting.
 
-    `accessed` is the step at which a slot was last accessed, and below 0 before that, lowest for slot 0. All slots from
-    `fresh` on are as they were at first: empty and never accessed. No search goes further than it must into them.
+    `inverse_lengths` are those of the words, so that a search goes over the memory once. `accessed` is the step at
+    which a slot was last accessed, and below 0 before that, lowest for slot 0. All slots from `fresh` on are as they
+    were at first: empty and never accessed. No search goes further than it must into them.
     """
 
     memory: Float[Tensor, "*batch slots word"]
+    inverse_lengths: Float[Tensor, "*batch slots"]
     accessed: Int[Tensor, "*batch slots"]
     fresh: Int[Tensor, "*batch"]
     steps: Int[Tensor, "*batch"]
@@ -106,6 +108,7 @@ class SparseDNC(Recurrent[SparseDNCState]):
         writes = c.read_heads * c.reads + c.write_heads
         return SparseDNCState(
             memory=like.new_zeros(batch, slots, c.word),
+            inverse_lengths=addressing.inverse_length(like.new_zeros(batch, slots, 1)),
             accessed=torch.arange(-slots, 0, device=like.device).repeat(batch, 1),
             fresh=whole,
             steps=whole,
@@ -167,6 +170,8 @@ class SparseDNC(Recurrent[SparseDNCState]):
             total = w.detach().sum(1).clamp(max=1.0).gather(1, place)
             links = sparse_links.write_(links, slots, total, running)
         memory = in_place.store(memory, slots, words, place)
+        lengths = addressing.inverse_length(words.detach()).gather(1, place)
+        state.inverse_lengths.scatter_(1, slots, lengths)
         return dataclasses.replace(state, memory=memory, links=links, write_slots=slots, write_weights=w)
 
     def _read(self, interface: Tensor, state: SparseDNCState) -> SparseDNCState:
@@ -191,8 +196,8 @@ class SparseDNC(Recurrent[SparseDNCState]):
     @torch.no_grad()
     def _most_similar(self, key: Tensor, state: SparseDNCState) -> Int[Tensor, "batch heads reads"]:
         near = min(state.memory.shape[1], int(state.fresh.max()) + self.config.write_heads + self.config.reads)
-        similarity = addressing.cosine_similarity(key, state.memory[:, :near])
-        return addressing.greatest(similarity, self.config.reads)
+        similarity = key @ state.memory[:, :near].transpose(1, 2)  # the key's own length changes no order
+        return addressing.greatest(similarity.mul_(state.inverse_lengths[:, None, :near]), self.config.reads)
 
     def _least_recently_accessed(self, state: SparseDNCState) -> Int[Tensor, "batch heads"]:
         slots = state.accessed.shape[1]
@@ -218,5 +223,9 @@ def _accessed(state: SparseDNCState, running: Tensor) -> SparseDNCState:
 def _copied(state: SparseDNCState) -> SparseDNCState:
     """The same state on a memory and tables of its own, which steps may change."""
     return dataclasses.replace(
-        state, memory=state.memory.clone(), accessed=state.accessed.clone(), links=state.links.clone()
+        state,
+        memory=state.memory.clone(),
+        inverse_lengths=state.inverse_lengths.clone(),
+        accessed=state.accessed.clone(),
+        links=state.links.clone(),
     )

@@ -66,7 +66,7 @@ class TensorState:
         return self._each(lambda _, tensor: tensor.index_select(0, index))
 
     def where(self: State, rows: Bool[Tensor, " batch"], other: State) -> State:
-        """The marked rows of a batch from this state, the others from `other`; a tensor that both hold is kept as it is."""
+        """The marked rows of a batch from this state, the others from `other`; a tensor they share stays as it is."""
         others = other.tensors()
 
         def merged(name: str, tensor: Tensor) -> Tensor:

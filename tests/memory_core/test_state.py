@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import pytest
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from memory_core.episodic import EpisodicMemory
@@ -23,6 +23,13 @@ class Plain(TensorState):
 @dataclasses.dataclass(frozen=True)
 class Other(TensorState):
     values: Float[Tensor, "..."]
+
+
+@dataclasses.dataclass(frozen=True)
+class Holder(TensorState):
+    count: Int[Tensor, "*batch"]
+    inner: Plain
+    other: Other
 
 
 @pytest.fixture
@@ -150,3 +157,41 @@ def test_slots_and_used_slots_are_counted(small: EpisodicMemory) -> None:
     assert (state.slots, state.slots_used) == (16, 0)
     state = filled(small, 3, capacity=64)
     assert state.slots_used == int((state.source > 0).sum()) > 0
+
+
+# States that hold states
+
+
+def holding(start: float) -> Holder:
+    values = torch.arange(6.0).reshape(3, 2) + start
+    return Holder(torch.arange(3) + int(start), Plain(values), Other(-values))
+
+
+def test_a_state_within_a_state_counts_as_its_own(tmp_path: Path) -> None:
+    state = holding(0)
+    assert list(state.tensors()) == ["count", "inner.values", "other.values"]
+    assert state.nbytes == 3 * 8 + 2 * 6 * 4
+    state.save(tmp_path / "holder")
+    back = Holder.load(tmp_path / "holder")
+    assert differing(back, state) == []
+    assert isinstance(back.inner, Plain)
+    assert torch.equal(state.index_select(torch.tensor([2])).other.values, -torch.tensor([[4.0, 5.0]]))
+    assert torch.equal(Holder.stack([state, state]).inner.values[1], state.inner.values)
+    clone = state.clone()
+    clone.inner.values.zero_()
+    assert differing(clone, state) == ["inner.values"]
+
+
+def test_a_file_whose_inner_state_does_not_fit_is_refused(tmp_path: Path) -> None:
+    state = holding(0)
+    dataclasses.replace(state, count=torch.zeros(3)).save(tmp_path / "holder")
+    with pytest.raises(StateError, match="count"):
+        Holder.load(tmp_path / "holder")
+
+
+def test_marked_rows_are_taken_from_one_state_and_the_others_from_the_other() -> None:
+    one, other = holding(0), holding(100)
+    mixed = one.where(torch.tensor([True, False, True]), other)
+    assert mixed.count.tolist() == [0, 101, 2]
+    assert mixed.inner.values[:, 0].tolist() == [0.0, 102.0, 4.0]
+    assert one.where(torch.tensor([True, False, True]), one).count is one.count
