@@ -108,7 +108,7 @@ def network_of(run: Run, task: Task) -> Recurrent[Any]:
     sizes: dict[str, Any] = {"controller": ControllerConfig(cast(Kind, run.controller or run.model), preset.hidden)}
     if run.controller is not None:
         sizes |= {"slots": run.slots, "word": preset.word}
-    return models.build(cast(models.Name, run.model), task.inputs, task.outputs, **sizes)
+    return models.build(run.model, task.inputs, task.outputs, **sizes)
 
 
 def _check(what: str, asked: str, known: tuple[str, ...]) -> None:
