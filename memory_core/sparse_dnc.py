@@ -8,11 +8,11 @@ one. Memory and tables are written in place along a sequence, on a copy that is 
 import dataclasses
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, UInt8
 from torch import Tensor, nn
 from torch.nn import functional
 
-from memory_core import addressing, in_place, sparse_links
+from memory_core import addressing, in_place, shortlist, sparse_links
 from memory_core.controllers import DEFAULT, Controller, ControllerConfig, ControllerState
 from memory_core.recurrent import Recurrent, unroll
 from memory_core.sparse_links import SparseLinks
@@ -25,7 +25,9 @@ _ACCESSED = 0.005  # delta: a slot of more weight counts as accessed
 class SparseDNCConfig:
     """Sizes. `reads` is K, the slots that a head reads; `links` is K_L, what a slot keeps of its links.
 
-    `temporal` gives temporal links and read modes: a sparse DNC with them, sparse access memory without.
+    temporal: temporal links and read modes: a sparse DNC with them, sparse access memory without.
+    approximate_above: where more slots than this are in use, they are searched approximately, through a shortlist of
+        `candidates`, which needs faiss; always exactly where None.
     """
 
     slots: int = 1024
@@ -36,19 +38,27 @@ class SparseDNCConfig:
     reads: int = 4
     temporal: bool = True
     links: int = 8
+    approximate_above: int | None = None
+    candidates: int = 256
+
+    def __post_init__(self) -> None:
+        if self.candidates < self.reads:
+            raise ValueError(f"a head that reads {self.reads} slots needs as many candidates")
 
 
 @dataclasses.dataclass(frozen=True)
 class SparseDNCState(TensorState):
     """The memory, and sparse weightings as slots and weights. Several entries of one slot may stand in a weighting.
 
-    `inverse_lengths` are those of the words, so that a search goes over the memory once. `accessed` is the step at
-    which a slot was last accessed, and below 0 before that, lowest for slot 0. All slots from `fresh` on are as they
-    were at first: empty and never accessed. No search goes further than it must into them.
+    `inverse_lengths` are those of the words, so that a search goes over the memory once; `hashes` are for the
+    approximate search, `hashed` 0 without it. `accessed` orders the slots by when they were last accessed: step * slots
+    + the slot's number, below 0 before that. All slots from `fresh` on are as they were at first: empty and never
+    accessed. No search goes further than it must into them.
     """
 
     memory: Float[Tensor, "*batch slots word"]
     inverse_lengths: Float[Tensor, "*batch slots"]
+    hashes: UInt8[Tensor, "*batch hashed bytes"]
     accessed: Int[Tensor, "*batch slots"]
     fresh: Int[Tensor, "*batch"]
     steps: Int[Tensor, "*batch"]
@@ -92,6 +102,8 @@ class SparseDNC(Recurrent[SparseDNCState]):
         self.write_parts = [c.word, 1, 1]  # word, write gate, interpolation gate
         self.read_interface = nn.Linear(c.controller.hidden, c.read_heads * sum(self.read_parts))
         self.write_interface = nn.Linear(c.controller.hidden, c.write_heads * sum(self.write_parts))
+        self.directions: Tensor
+        self.register_buffer("directions", shortlist.projections(c.word) if c.approximate_above is not None else None)
         self.output = nn.Linear(c.controller.hidden + c.read_heads * c.word, outputs)
 
     def initial_state(self, batch: int, slots: int | None = None) -> SparseDNCState:
@@ -104,11 +116,13 @@ class SparseDNC(Recurrent[SparseDNCState]):
         slots = c.slots if slots is None else slots
         if slots < max(c.reads, c.write_heads):
             raise ValueError(f"{slots} slots; a head reads {c.reads} and {c.write_heads} are written at once")
+        hashing = c.approximate_above is not None
         whole = torch.zeros(batch, dtype=torch.long, device=like.device)
         writes = c.read_heads * c.reads + c.write_heads
         return SparseDNCState(
             memory=like.new_zeros(batch, slots, c.word),
             inverse_lengths=addressing.inverse_length(like.new_zeros(batch, slots, 1)),
+            hashes=like.new_zeros(batch, slots if hashing else 0, shortlist.BITS // 8, dtype=torch.uint8),
             accessed=torch.arange(-slots, 0, device=like.device).repeat(batch, 1),
             fresh=whole,
             steps=whole,
@@ -172,6 +186,9 @@ class SparseDNC(Recurrent[SparseDNCState]):
         memory = in_place.store(memory, slots, words, place)
         lengths = addressing.inverse_length(words.detach()).gather(1, place)
         state.inverse_lengths.scatter_(1, slots, lengths)
+        if self.config.approximate_above is not None:
+            hashes = shortlist.hashed(words.detach().gather(1, _across(place, words)), self.directions)
+            state.hashes.scatter_(1, _across(slots, hashes), hashes)
         return dataclasses.replace(state, memory=memory, links=links, write_slots=slots, write_weights=w)
 
     def _read(self, interface: Tensor, state: SparseDNCState) -> SparseDNCState:
@@ -195,15 +212,22 @@ class SparseDNC(Recurrent[SparseDNCState]):
 
     @torch.no_grad()
     def _most_similar(self, key: Tensor, state: SparseDNCState) -> Int[Tensor, "batch heads reads"]:
-        near = min(state.memory.shape[1], int(state.fresh.max()) + self.config.write_heads + self.config.reads)
-        similarity = key @ state.memory[:, :near].transpose(1, 2)  # the key's own length changes no order
-        return addressing.greatest(similarity.mul_(state.inverse_lengths[:, None, :near]), self.config.reads)
+        c, slots = self.config, state.memory.shape[1]
+        near = min(slots, int(state.fresh.max()) + c.write_heads + c.reads)
+        if c.approximate_above is None or near <= c.approximate_above:
+            similarity = key @ state.memory[:, :near].transpose(1, 2)  # the key's own length changes no order
+            return addressing.greatest(similarity.mul_(state.inverse_lengths[:, None, :near]), c.reads)
+        hashes = shortlist.hashed(key, self.directions)
+        listed = shortlist.shortlist(hashes, state.hashes[:, :near], min(c.candidates, near)).sort(-1).values
+        words = state.memory.gather(1, _across(listed.flatten(1), state.memory))
+        lengths = state.inverse_lengths.gather(1, listed.flatten(1)).reshape(listed.shape)
+        similarity = (torch.unflatten(words, 1, listed.shape[1:]) @ key.unsqueeze(-1)).squeeze(-1) * lengths
+        return listed.gather(-1, addressing.greatest(similarity, c.reads))
 
     def _least_recently_accessed(self, state: SparseDNCState) -> Int[Tensor, "batch heads"]:
         slots = state.accessed.shape[1]
         near = min(slots, int(state.fresh.max()) + self.config.write_heads)
-        order = state.accessed[:, :near] * slots + torch.arange(near, device=state.accessed.device)
-        return order.topk(self.config.write_heads, largest=False).indices
+        return state.accessed[:, :near].topk(self.config.write_heads, largest=False).indices
 
 
 def _accessed(state: SparseDNCState, running: Tensor) -> SparseDNCState:
@@ -213,7 +237,7 @@ def _accessed(state: SparseDNCState, running: Tensor) -> SparseDNCState:
     weights = torch.cat([state.write_weights.sum(1), state.read_weights.flatten(1)], 1).detach()
     total = addressing.add_up(slots, weights).gather(1, addressing.first_of_slot(slots))
     seen = (total > _ACCESSED) & running.unsqueeze(1)
-    now = state.steps.unsqueeze(1)
+    now = state.steps.unsqueeze(1) * state.accessed.shape[1] + slots
     state.accessed.scatter_(1, slots, torch.where(seen, now, state.accessed.gather(1, slots)))
     seen[:, :written] |= running.unsqueeze(1)
     fresh = torch.maximum(state.fresh, ((slots + 1) * seen).amax(1))
@@ -226,6 +250,11 @@ def _copied(state: SparseDNCState) -> SparseDNCState:
         state,
         memory=state.memory.clone(),
         inverse_lengths=state.inverse_lengths.clone(),
+        hashes=state.hashes.clone(),
         accessed=state.accessed.clone(),
         links=state.links.clone(),
     )
+
+
+def _across(slots: Tensor, rows: Tensor) -> Tensor:
+    return slots.unsqueeze(-1).expand(-1, -1, rows.shape[-1])

@@ -1,6 +1,7 @@
 """The sparse members equal their dense reference in plain autograd, and cost what they touch."""
 
 import dataclasses
+import sys
 from typing import Any
 
 import pytest
@@ -9,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from memory_core import addressing, in_place, sparse_links
+from memory_core import addressing, in_place, shortlist, sparse_links
 from memory_core.controllers import ControllerConfig
-from memory_core.sparse_dnc import SparseDNC, SparseDNCConfig
+from memory_core.sparse_dnc import SparseDNC, SparseDNCConfig, SparseDNCState
 from memory_core.sparse_links import SparseLinks
 from tests.memory_core.sayings import differing
 from tests.memory_core.sparse_oracle import DenseRow
@@ -194,3 +195,55 @@ def test_rows_that_stopped_keep_their_tables_bit_for_bit() -> None:
     _, late = network(sequence, None, torch.tensor([12, 5]))
     stopped = torch.tensor([1])
     assert differing(early.index_select(stopped), late.index_select(stopped)) == []
+
+
+# Searching approximately
+
+
+def full(network: SparseDNC, slots: int) -> SparseDNCState:
+    """A memory in which every slot was written, in random words."""
+    memory = torch.randn(2, slots, 3, generator=torch.Generator().manual_seed(0)).double()
+    hashing = network.config.approximate_above is not None
+    return dataclasses.replace(
+        network.initial_state(2, slots),
+        memory=memory,
+        hashes=shortlist.hashed(memory, shortlist.projections(3).double()) if hashing else torch.zeros(2, 0, 16).byte(),
+        inverse_lengths=addressing.inverse_length(memory),
+        fresh=torch.tensor([slots, slots - 2]),
+    )
+
+
+def test_a_shortlist_of_all_slots_gives_the_exact_search() -> None:
+    pytest.importorskip("faiss")
+    exact, sequence = tiny(reads=3, links=3, read_heads=2), torch.randn(2, 20, 3).double()
+    approximate = tiny(reads=3, links=3, read_heads=2, approximate_above=10, candidates=50)
+    outputs, state = exact(sequence, full(exact, 50))
+    found, after = approximate(sequence, full(approximate, 50))
+    torch.testing.assert_close(found, outputs)
+    torch.testing.assert_close(after.memory, state.memory)
+
+
+def test_a_short_shortlist_finds_most_of_what_is_most_similar() -> None:
+    pytest.importorskip("faiss")
+    memory = torch.randn(1, 5000, 32, generator=torch.Generator().manual_seed(0))
+    keys = memory[:, :200] + 0.5 * torch.randn(1, 200, 32, generator=torch.Generator().manual_seed(1))
+    directions = shortlist.projections(32)
+    listed = shortlist.shortlist(shortlist.hashed(keys, directions), shortlist.hashed(memory, directions), 256)
+    nearest = addressing.greatest(addressing.cosine_similarity(keys, memory), 4)
+    recall = (nearest.unsqueeze(-1) == listed.unsqueeze(-2)).any(-1).float().mean()
+    assert float(recall) > 0.9
+
+
+def test_hashes_are_written_with_the_words() -> None:
+    network = tiny(reads=3, approximate_above=1000)
+    _, state = network(torch.randn(2, 14, 3).double(), network.initial_state(2, slots=8))
+    assert torch.equal(state.hashes, shortlist.hashed(state.memory, network.directions))
+    torch.testing.assert_close(state.inverse_lengths, addressing.inverse_length(state.memory))
+
+
+def test_a_small_memory_is_searched_exactly_and_needs_no_index(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "faiss", None)
+    network = tiny(reads=3, approximate_above=10)
+    network(torch.randn(2, 5, 3).double())
+    with pytest.raises(ImportError, match=r"mneme\[approximate\]"):
+        network(torch.randn(2, 5, 3).double(), full(network, 50))
