@@ -1,7 +1,7 @@
 """`mneme train` and `mneme table`: networks trained on tasks, and what came out as a table. Everything that takes long
 to import is imported where it is used."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
@@ -79,7 +79,7 @@ def _register(name: str, summary: str) -> None:
 
 
 @contextmanager
-def _progress(steps: int) -> Iterator[Callable[[int, dict[str, Any]], None]]:
+def _progress(steps: int) -> Iterator[Callable[[int, Mapping[str, int | float]], None]]:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -87,7 +87,7 @@ def _progress(steps: int) -> Iterator[Callable[[int, dict[str, Any]], None]]:
     with Progress(*columns, console=Console(stderr=True)) as progress:
         bar = progress.add_task("training", total=steps)
 
-        def watch(step: int, measured: dict[str, Any]) -> None:
+        def watch(step: int, measured: Mapping[str, int | float]) -> None:
             words = "size {size}  {excess:.4f} bits a bit".format_map(measured) if measured else "training"
             progress.update(bar, completed=step, description=words)
 

@@ -11,6 +11,7 @@ from memory_core.recurrent import Recurrent
 from memory_core.state import TensorState
 from memory_core.tasks import Batch, Task
 from memory_core.training.checkpoint import Notes
+from memory_core.training.metrics import Figures
 
 _HELD_SEED = 1_000_000_007  # of held sequences: the same for every run, so that runs compare
 
@@ -36,7 +37,7 @@ class Curriculum:
         batch = self._task.sample(generator, self._batch_size, self.size).to(device_of(self._network))
         return batch.cost(answers(self._network, batch)).sum() / batch.counted.sum()
 
-    def validate(self) -> dict[str, Any]:
+    def validate(self) -> Figures:
         """The size measured last; `bits` per sequence, `least` what the best predictor pays, `excess` in bits a counted
         bit, and the share of wrong bits."""
         while True:
@@ -67,7 +68,7 @@ def answers(
 
 
 @torch.no_grad()
-def measure(network: Recurrent[Any], task: Task, batch: Batch, state: TensorState | None = None) -> dict[str, Any]:
+def measure(network: Recurrent[Any], task: Task, batch: Batch, state: TensorState | None = None) -> dict[str, float]:
     """Means over the sequences of a batch, which is on the CPU. A cost that is not finite counts as infinite."""
     network.eval()
     logits = answers(network, batch.to(device_of(network)), state).float().cpu()

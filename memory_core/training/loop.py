@@ -3,17 +3,18 @@
 What is learnt is a `Lesson`; the loop knows nothing of tasks, and the assistant's own training runs through it too.
 """
 
+import math
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
 
 from memory_core.training.checkpoint import Notes
 from memory_core.training.learner import Learner, Training
-from memory_core.training.metrics import Metrics
+from memory_core.training.metrics import Figures, Metrics
 
 CHECKPOINT = "checkpoint.safetensors"
 METRICS = "metrics.jsonl"
@@ -30,9 +31,9 @@ class Lesson(Protocol):
     def loss(self, generator: torch.Generator) -> Tensor:
         """The loss of a batch drawn from the generator: a scalar to go down."""
 
-    def validate(self) -> dict[str, Any]:
-        """Measures the network on what it was not trained on; may change what `loss` draws. Draws nothing from the
-        learner's generator."""
+    def validate(self) -> Figures:
+        """Measures the network on what it was not trained on, and may change what `loss` draws. A figure that is not
+        finite counts as a bad step. Draws nothing from the learner's generator."""
 
     def notes(self) -> Notes:
         """What a resumed lesson needs to know."""
@@ -48,7 +49,7 @@ def train(
     folder: Path,
     *,
     resume: bool = False,
-    watch: Callable[[int, dict[str, Any]], None] = lambda step, measured: None,
+    watch: Callable[[int, Figures], None] = lambda step, measured: None,
     tell: Callable[[str], None] = lambda line: None,
 ) -> None:
     """Trains until the lesson is learnt or `training.steps` are done; leaves a checkpoint and metrics in `folder`.
@@ -70,24 +71,28 @@ def train(
     if resume:
         lesson.take_up(learner.load(folder / CHECKPOINT))
     metrics.rewind(learner.step if resume else -1)
-    measured: dict[str, Any] = {}
+    measured: Figures = {}
     losses: list[float] = []
     began = time.perf_counter() - learner.seconds
     while learner.step < training.steps and not lesson.learnt:
         update = learner.update(lesson.loss)
         learner.seconds = time.perf_counter() - began
-        if update.restored:
-            bad = "loss" if not torch.isfinite(torch.tensor(update.loss)) else "gradient"
-            metrics.write(learner.step, event="restored", bad=bad, rate=learner.rate)
-            tell(f"step {learner.step}: {bad} not finite; back to the last good step, step size now {learner.rate:g}")
-        else:
+        bad = update.bad
+        if not bad:
             losses.append(update.loss)
-        if learner.step % training.every == 0:
+        due = learner.step % training.every == 0
+        if due and not bad:
             measured = lesson.validate()
-            loss = sum(losses) / len(losses) if losses else None
+            loss = sum(losses) / len(losses)
             figures = {"loss": loss, "gradient": update.gradient, "rate": learner.rate, "seconds": learner.seconds}
             metrics.write(learner.step, **figures, **measured)
             losses.clear()
-        if learner.step % training.every == 0 or learner.step == training.steps:
+            if not all(math.isfinite(figure) for figure in measured.values()):
+                bad = "validation"
+                learner.go_back()
+        if bad:
+            metrics.write(learner.step, event="restored", bad=bad, rate=learner.rate)
+            tell(f"step {learner.step}: {bad} not finite; back to the last good step, step size now {learner.rate:g}")
+        elif due or learner.step == training.steps:
             learner.save(folder / CHECKPOINT, lesson.notes())
         watch(learner.step, measured)

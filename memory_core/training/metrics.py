@@ -2,8 +2,11 @@
 
 import json
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+Figures = Mapping[str, int | float]  # what was measured, by name
 
 
 class Metrics:

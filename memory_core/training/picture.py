@@ -34,7 +34,7 @@ def draw(network: Recurrent[Any], task: Task, path: Path) -> None:
     FigureCanvasAgg(figure)
     axes = figure.subplots(len(panels), 1, sharex=True, squeeze=False)[:, 0]
     for axis, (title, rows) in zip(axes, panels.items(), strict=True):
-        image = axis.imshow(rows.T, aspect="auto", interpolation="nearest", cmap="viridis")
+        image = axis.imshow(rows.T.numpy(), aspect="auto", interpolation="nearest", cmap="viridis")
         axis.set_ylabel(title)
         axis.set_yticks([])
         figure.colorbar(image, ax=axis, pad=0.01)

@@ -21,7 +21,7 @@ from memory_core.training.curriculum import Curriculum
 from memory_core.training.generalisation import generalisation
 from memory_core.training.learner import Learner, Optimiser, Training
 from memory_core.training.loop import METRICS, train
-from memory_core.training.metrics import Metrics
+from memory_core.training.metrics import Figures, Metrics
 from memory_core.training.picture import NoMatplotlib, draw
 from memory_core.training.presets import PRESETS
 
@@ -123,7 +123,7 @@ def perform(
     *,
     device: str = "cpu",
     resume: bool = False,
-    watch: Callable[[int, dict[str, Any]], None] = lambda step, measured: None,
+    watch: Callable[[int, Figures], None] = lambda step, measured: None,
     tell: Callable[[str], None] = lambda line: None,
 ) -> dict[str, Any]:
     """Trains, measures and draws.

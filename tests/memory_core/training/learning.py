@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from memory_core.tasks import Copy
 from memory_core.training.curriculum import Curriculum
 from memory_core.training.learner import Learner, Training
+from memory_core.training.metrics import Figures
 from memory_core.training.run import network_of, planned
 
 TINY = Copy(bits=3, full=3)
@@ -27,7 +28,7 @@ class Line:
         self._calls += 1
         return torch.mul(error, self._bad if self._calls in self._bad_calls else 1.0)
 
-    def validate(self) -> dict[str, Any]:
+    def validate(self) -> Figures:
         return {}
 
     def notes(self) -> dict[str, Any]:

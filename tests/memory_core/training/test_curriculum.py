@@ -74,7 +74,7 @@ def test_a_solved_task_ends_the_training_early(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_tiny_dnc_learns_to_copy_in_under_a_minute_of_one_thread(tmp_path: Path) -> None:
-    task, training = Copy(bits=3, full=4), Training(steps=2_000, rate=2e-2)
+    task, training = Copy(bits=3, full=4), Training(steps=2_000, rate=2e-2, optimiser="adam")
     torch.manual_seed(1)
     network = build("dnc", task.inputs, task.outputs, slots=8, word=12, controller=ControllerConfig(hidden=64))
     learner = Learner(network, training, seed=1)

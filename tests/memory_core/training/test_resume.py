@@ -14,7 +14,7 @@ from memory_core.training import checkpoint
 from memory_core.training.checkpoint import CheckpointError
 from memory_core.training.learner import Learner, Training
 from memory_core.training.loop import CHECKPOINT, METRICS, train
-from memory_core.training.metrics import Metrics
+from memory_core.training.metrics import Figures, Metrics
 from tests.memory_core.training.learning import Line, tiny_lesson
 
 
@@ -22,8 +22,8 @@ class Killed(Exception):
     """Stands for a process that ends between two steps."""
 
 
-def kill_at(step: int) -> Callable[[int, dict[str, Any]], None]:
-    def watch(now: int, _: dict[str, Any]) -> None:
+def kill_at(step: int) -> Callable[[int, Figures], None]:
+    def watch(now: int, _: Figures) -> None:
         if now == step:
             raise Killed
 
