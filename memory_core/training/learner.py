@@ -26,7 +26,7 @@ class TrainingError(RuntimeError):
 class Training:
     """How a network is trained.
 
-    RMSprop by default, with the momentum of 0.9 that Graves et al. trained with: on copy the DNC and the NTM needed no
+    RMSprop by default, with the momentum of 0.9 of Graves et al.: on copy (one seed each) the DNC and the NTM needed no
     more sequences than with the best step size of Adam (1e-2), at which the sparse DNC fell back again and again. A
     gradient's norm of 10, uncut, did the same to the NTM.
     """
