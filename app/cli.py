@@ -1,19 +1,21 @@
-"""The `mneme` command: serve, migrate, chat, replay.
+"""The `mneme` command: serve, migrate, chat, replay, train, table.
 
 Parts that take long to import are imported where they are used, so that a wrong setting is told at once.
 """
 
 import asyncio
 import logging
-import sys
 from collections.abc import Coroutine
-from typing import Annotated, Any, NoReturn, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import typer
 
-from app import __version__, settings
+from app import __version__, settings, training
+from app.telling import fail, saying, tell
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="A self-hosted assistant with neural memory.")
+app.add_typer(training.train, name="train")
+app.command()(training.table)
 Done = TypeVar("Done")
 
 
@@ -29,13 +31,13 @@ def serve() -> None:
     logging.basicConfig(level=chosen.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     for chatty in ("httpx", "alembic"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
-    _tell("starting …")
+    tell("starting …")
     from app.server import run
     from app.store.database import StoreUnavailable
     from app.store.migration import SchemaError
 
-    with _saying(StoreUnavailable, SchemaError, OSError, *_model_errors()):
-        run(chosen, _tell)
+    with saying(StoreUnavailable, SchemaError, OSError, *_model_errors()):
+        run(chosen, tell)
 
 
 @app.command()
@@ -46,8 +48,8 @@ def migrate() -> None:
     from app.store.migration import SchemaError
     from app.store.migration import migrate as upgrade
 
-    with _saying(StoreUnavailable, SchemaError, OSError):
-        _tell(f"database at schema {_run(upgrade(chosen.database_url))}")
+    with saying(StoreUnavailable, SchemaError, OSError):
+        tell(f"database at schema {_run(upgrade(chosen.database_url))}")
 
 
 @app.command()
@@ -75,14 +77,14 @@ def replay(
     Ends with status 1 where --check finds a difference.
     """
     if (user is None) != every:
-        _fail("give either --user or --all")
+        fail("give either --user or --all")
     chosen = _settings()
-    _tell("loading the encoder …")
+    tell("loading the encoder …")
     from app.replaying import replay_users
     from app.store.database import StoreUnavailable
     from app.store.migration import SchemaError
 
-    with _saying(StoreUnavailable, SchemaError, OSError, LookupError, *_model_errors()):
+    with saying(StoreUnavailable, SchemaError, OSError, LookupError, *_model_errors()):
         if not _run(replay_users(chosen, user, check, print)):
             raise typer.Exit(1)
 
@@ -97,7 +99,7 @@ def _settings() -> settings.Settings:
     try:
         return settings.load()
     except settings.SettingsError as error:
-        _fail(str(error))
+        fail(str(error))
 
 
 def _model_errors() -> tuple[type[Exception], ...]:
@@ -107,28 +109,5 @@ def _model_errors() -> tuple[type[Exception], ...]:
     return ModelError, EncoderError
 
 
-class _saying:
-    """Turns errors that a person can mend into one line and status 1."""
-
-    def __init__(self, *kinds: type[Exception]) -> None:
-        self._kinds = kinds
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, self._kinds):
-            _fail(str(error))
-
-
 def _run(coroutine: Coroutine[Any, Any, Done]) -> Done:
     return asyncio.run(coroutine)
-
-
-def _tell(line: str) -> None:
-    print(f"mneme: {line}", file=sys.stderr, flush=True)
-
-
-def _fail(line: str) -> NoReturn:
-    _tell(line)
-    raise typer.Exit(1)

@@ -51,7 +51,7 @@ def needed(roots: Iterable[str]) -> Iterator[Requirement]:
 
 @pytest.mark.parametrize(
     ("extras", "files"),
-    [((), ["requirements.txt"]), (("dev", "bench"), ["requirements.txt", "requirements-dev.txt"])],
+    [((), ["requirements.txt"]), (("dev", "bench", "train"), ["requirements.txt", "requirements-dev.txt"])],
 )
 def test_the_lock_has_all_that_the_project_needs_and_within_its_ranges(
     extras: tuple[str, ...], files: list[str]

@@ -1,0 +1,104 @@
+"""`mneme train` and `mneme table`: networks trained on tasks, and what came out as a table. Everything that takes long
+to import is imported where it is used."""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from app.telling import fail, saying, tell
+
+TASKS = {
+    "copy": "Say again what was shown (Graves 2014).",
+    "repeat-copy": "Say it again as often as asked.",
+    "associative-recall": "Say what came after the item asked for.",
+    "n-grams": "Predict bits from the five before; against the optimal Bayesian predictor.",
+    "priority-sort": "Put vectors in the order of their priorities.",
+    "completion-half": "Restore images of characters from their upper half (needs --data).",
+    "completion-noise": "Restore images of characters from noise (needs --data).",
+}
+SCIENCE = Path("docs/science.md")
+
+train = typer.Typer(no_args_is_help=True, help="Train a network with external memory on a task.")
+
+
+def table(
+    runs: Annotated[Path, typer.Argument(help="the folder with the runs")] = Path("runs"),
+    document: Annotated[Path, typer.Option(help="the document whose table is rewritten")] = SCIENCE,
+) -> None:
+    """Gather the results of training runs into the table of docs/science.md."""
+    from memory_core.training import results
+
+    with saying(results.ResultsError, OSError):
+        found = results.gather(runs)
+        results.write_section(document, "tasks", results.table(found))
+    tell(f"{len(found)} runs in {document}")
+
+
+def _register(name: str, summary: str) -> None:
+    @train.command(name, help=summary)
+    def command(
+        model: Annotated[str, typer.Option(help="ntm, dnc, …; or a controller alone: lstm, gru, …")] = "dnc",
+        controller: Annotated[str | None, typer.Option(help="what drives the memory; lstm unless said")] = None,
+        seed: Annotated[int, typer.Option(help="of parameters and sequences", min=0, max=10**9)] = 1,
+        preset: Annotated[str, typer.Option(help="small (10–50 slots), medium (100–500), large (1,000 on)")] = "small",
+        slots: Annotated[int | None, typer.Option(help="of the memory", min=1)] = None,
+        steps: Annotated[int | None, typer.Option(help="updates at most", min=1)] = None,
+        batch_size: Annotated[int | None, typer.Option(help="sequences an update", min=1)] = None,
+        optimiser: Annotated[str | None, typer.Option(help="adam or rmsprop")] = None,
+        rate: Annotated[float | None, typer.Option(help="step size")] = None,
+        data: Annotated[Path | None, typer.Option(help="the folder with omniglot_28.npz")] = None,
+        device: Annotated[str, typer.Option(help="cpu or cuda; small networks are faster on the CPU")] = "cpu",
+        out: Annotated[Path | None, typer.Option(help="the run's folder; runs/TASK-MODEL-… unless said")] = None,
+        resume: Annotated[bool, typer.Option("--resume", help="go on with the run in that folder")] = False,
+    ) -> None:
+        import torch
+
+        from memory_core import tasks
+        from memory_core.training.checkpoint import CheckpointError
+        from memory_core.training.learner import TrainingError
+        from memory_core.training.run import RunError, perform, planned
+
+        if device not in ("cpu", "cuda"):
+            fail(f"--device {device}: there are cpu and cuda")
+        if device == "cuda" and not torch.cuda.is_available():
+            fail("--device cuda: PyTorch finds no CUDA device here")
+        with saying(tasks.TaskError, RunError, CheckpointError, TrainingError, OSError):
+            task = tasks.make(name, data)
+            run = planned(
+                name, model, controller, seed, preset,
+                slots=slots, batch_size=batch_size, steps=steps, optimiser=optimiser, rate=rate,
+            )  # fmt: skip
+            folder = out or Path("runs") / run.name
+            with _progress(run.training.steps) as watch:
+                result = perform(run, task, folder, device=device, resume=resume, watch=watch, tell=tell)
+        tell(_summary(result))
+        tell(f"metrics, checkpoint, result and picture are in {folder}")
+
+
+@contextmanager
+def _progress(steps: int) -> Iterator[Callable[[int, Mapping[str, int | float]], None]]:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        bar = progress.add_task("training", total=steps)
+
+        def watch(step: int, measured: Mapping[str, int | float]) -> None:
+            words = "size {size}  {excess:.4f} bits a bit".format_map(measured) if measured else "training"
+            progress.update(bar, completed=step, description=words)
+
+        yield watch
+
+
+def _summary(result: dict[str, Any]) -> str:
+    state = "solved" if result["solved"] else "NOT solved"
+    errors = ", ".join(f"{100 * size['bit_error']:.2f} % at {size['multiple']}×" for size in result["sizes"])
+    return f"{state} after {result['sequences']:,} sequences, {result['seconds']:.0f} s; wrong bits: {errors}"
+
+
+for _task, _help in TASKS.items():
+    _register(_task, _help)

@@ -1,0 +1,74 @@
+"""Every member runs through: trained, measured with an enlarged memory, drawn."""
+
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from memory_core.models import NAMES
+from memory_core.tasks import AssociativeRecall, Completion, Copy, NGrams, PrioritySort, RepeatCopy, Task
+from memory_core.training.generalisation import generalisation
+from memory_core.training.picture import NoMatplotlib, draw, followed
+from memory_core.training.run import network_of, perform, planned
+
+TINY = Copy(bits=2, full=2)
+IMAGES = torch.rand(30, 16, generator=torch.Generator().manual_seed(3)) > 0.5
+TASKS: dict[str, Task] = {
+    "repeat-copy": RepeatCopy(bits=2, full=2, repeats=2),
+    "associative-recall": AssociativeRecall(bits=2, vectors=1, full=2),
+    "n-grams": NGrams(full=8),
+    "priority-sort": PrioritySort(bits=2, full=2, kept=1),
+    "completion-half": Completion(IMAGES, full=2),
+}
+
+
+@pytest.mark.parametrize("model", NAMES)
+def test_every_member_can_be_trained_measured_and_drawn(model: str, tmp_path: Path) -> None:
+    run = planned("copy", model, slots=None, batch_size=2, steps=25)
+    result = perform(run, TINY, tmp_path)
+    assert [size["size"] for size in result["sizes"]] == [2, 4, 8, 20]
+    assert [size["slots"] for size in result["sizes"]] == [run.slots * multiple for multiple in (1, 2, 4, 10)]
+    assert (tmp_path / "memory.png").stat().st_size > 1_000
+    assert result["sequences"] == 50
+
+
+@pytest.mark.parametrize("name", list(TASKS))
+def test_every_task_can_be_trained(name: str, tmp_path: Path) -> None:
+    run = planned(name, "ntm", slots=4, batch_size=2, steps=25)
+    result = perform(run, TASKS[name], tmp_path)
+    assert result["sizes"][0]["least"] >= 0.0
+    assert all(0.0 <= size["bit_error"] <= 1.0 for size in result["sizes"])
+
+
+def test_a_seed_decides_what_comes_out(tmp_path: Path) -> None:
+    bits = []
+    for place, seed in enumerate((1, 1, 2)):
+        run = planned("copy", "dnc", seed=seed, slots=4, batch_size=2, steps=5)
+        bits.append(perform(run, TINY, tmp_path / str(place))["sizes"][0]["bits"])
+    assert bits[0] == bits[1] != bits[2]
+
+
+def test_a_memory_is_enlarged_no_further_than_asked() -> None:
+    network = network_of(planned("copy", "ntm", slots=4), TINY)
+    sizes = generalisation(network, TINY, 4, sequences=2, at_once=2, most_slots=10)
+    assert [size["slots"] for size in sizes] == [4, 8, 10, 10]
+
+
+@pytest.mark.parametrize("model", ["ntm", "dnc", "sdnc", "lstm"])
+def test_the_panels_of_the_picture_follow_the_sequence(model: str) -> None:
+    panels = followed(network_of(planned("copy", model), TINY), TINY)
+    assert {len(rows) for rows in panels.values()} == {5}
+    assert panels["inputs"].shape[1] == 3
+    assert not panels["outputs"][:3].any()
+    weightings = {name: rows for name, rows in panels.items() if name.startswith(("write", "read"))}
+    assert len(weightings) == (0 if model == "lstm" else 2)
+    assert all(rows.shape[1] == 48 and rows.sum(1).max() < 1.001 for rows in weightings.values())
+
+
+def test_a_picture_without_matplotlib_is_an_error_that_says_how_to_get_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    with pytest.raises(NoMatplotlib, match=r"mneme\[train\]"):
+        draw(network_of(planned("copy", "ntm"), TINY), TINY, tmp_path / "memory.png")
