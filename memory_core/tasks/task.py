@@ -14,7 +14,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn import functional
 
-MULTIPLES = (1, 2, 4, 10)  # of the trained size, at which generalisation is measured
+MULTIPLES = (1, 2, 4, 5, 10)  # of the trained size, at which generalisation is measured
 
 
 class TaskError(ValueError):

@@ -17,7 +17,7 @@ def result(model: str = "dnc", seed: int = 1, solved: bool = True, sequences: in
         "sequences": sequences,
         "seconds": 60.0 * seed,
         "restores": 0,
-        "sizes": [{"bits": 0.4, "least": 0.0, "bit_error": 0.001 * seed * place} for place in range(4)],
+        "sizes": [{"bits": 0.4, "least": 0.0, "bit_error": 0.001 * seed * place} for place in range(5)],
     }
 
 
@@ -35,7 +35,7 @@ def test_seeds_of_one_command_are_one_row() -> None:
     assert of["solved"] == "2 of 3"
     assert of["sequences to solve"] == "6,500 (4,000–9,000)"
     assert of["seconds"] == "120"
-    assert of["bit error 10×"] == "0.60 % (≤ 0.90)"
+    assert of["bit error 10×"] == "0.80 % (≤ 1.20)"
     assert of["command, then `--seed`"] == "`mneme train copy --model dnc`"
     assert lstm[1] == "lstm"
 
