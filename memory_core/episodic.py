@@ -64,6 +64,7 @@ class EpisodicConfig:
     Attributes:
         facets: word pieces that one slot holds.
         word: width of a facet.
+        cue: word pieces of a cue that count, the rarest; the others weigh next to nothing and cost as much.
         links: links a slot keeps in each direction (K).
         candidates: slots that the first stage hands to late interaction; at or above the slots held, reading is exact.
         read: slots that a read weighting keeps.
@@ -76,6 +77,7 @@ class EpisodicConfig:
 
     facets: int = 64
     word: int = 128
+    cue: int = 32
     links: int = 8
     candidates: int = 256
     read: int = 64
@@ -311,7 +313,7 @@ class EpisodicMemory(nn.Module):
         """Reads memories, changing nothing; each reading depends on its own state and cue alone.
 
         Args:
-            states, cues: one of each a reading. Of a long cue the rarest `facets` word pieces count.
+            states, cues: one of each a reading. Of a long cue the rarest `cue` word pieces count.
             among: where given, the slots that content may address.
         """
         allowed = among or [None] * len(states)
@@ -325,7 +327,7 @@ class EpisodicMemory(nn.Module):
         used = state.source > 0
         pieces = cue.pieces.long()
         rarity = addressing.rarity(state.piece_counts[pieces], used.sum())
-        most = self.config.facets
+        most = self.config.cue
         kept = torch.sort(torch.topk(rarity, most).indices).values if len(pieces) > most else slice(None)
         pooled, facets, pieces, rarity = _pooled(cue.facets), cue.facets[kept], pieces[kept], rarity[kept]
         shares = rarity / rarity.sum().clamp(min=1e-6)
@@ -338,25 +340,26 @@ class EpisodicMemory(nn.Module):
             candidates = best[allowed[best]]
         else:
             candidates = allowed.nonzero().squeeze(1)
-        return _Stage(candidates, facets, pieces, shares, pooled)
+        held = state.pieces.index_select(0, candidates)
+        exact = addressing.exact_matches(pieces, shares, held, self.vocabulary)
+        return _Stage(candidates, int((held >= 0).sum(1).max()) if len(held) else 0, facets, shares, exact, pooled)
 
     def _similarities(self, states: Sequence[EpisodicState], stages: Sequence["_Stage"]) -> list[Tensor]:
         """Late interaction plus exact matches, over all readings in one padded batch."""
         if not stages:
             return []
-        pairs = list(zip(states, stages, strict=True))
-        pieces = _padded([state.pieces[stage.candidates] for state, stage in pairs], -1)
-        longest = max(1, int((pieces >= 0).sum(-1).max())) if pieces.numel() else 1
-        pieces = pieces[:, :, :longest]
-        words = _padded([state.words[stage.candidates, :longest] for state, stage in pairs], 0)
-        cue = _padded([stage.facets / _SCALE for stage in stages], 0)
-        cue_pieces = _padded([stage.pieces for stage in stages], -2)
-        shares = _padded([stage.shares for stage in stages], 0)
+        longest = max(1, *(stage.longest for stage in stages))
+        words = _padded([
+            state.words.index_select(0, stage.candidates)[:, :longest]
+            for state, stage in zip(states, stages, strict=True)
+        ])  # fmt: skip
+        cue = _padded([stage.facets / _SCALE for stage in stages])
+        shares = _padded([stage.shares for stage in stages])
         if not words.shape[1] or not cue.shape[1]:
             return [torch.zeros(len(stage.candidates), device=self.device) for stage in stages]
-        cosines = addressing.late_interaction(cue, words.float(), pieces >= 0)
-        exact = (pieces.unsqueeze(1) == cue_pieces[:, :, None, None]).any(3).transpose(1, 2)
-        similarity = ((cosines + self.lexical * exact) * shares.unsqueeze(1)).sum(-1)
+        cosines = addressing.late_interaction(cue, words.float())
+        similarity = (cosines @ shares.unsqueeze(2)).squeeze(2)
+        similarity = similarity + self.lexical * _padded([stage.exact for stage in stages])
         return [row[: len(stage.candidates)] for row, stage in zip(similarity, stages, strict=True)]
 
     def _reading(self, state: EpisodicState, stage: "_Stage", similarity: Tensor) -> Reading:
@@ -377,7 +380,7 @@ class EpisodicMemory(nn.Module):
         shares[2, place[bounds[1] :]] = backward_mode * backward[1]
         total = shares.sum(0)
         order = torch.sort(total, descending=True, stable=True).indices[: self.config.read]
-        best = similarity.max() if len(similarity) else torch.tensor(-1.0, device=self.device)
+        best = similarity.max() if len(similarity) else similarity.new_zeros(())
         confidence = torch.sigmoid(self.confidence_strength * (best - self.confidence_threshold))
         confidence = torch.maximum(confidence, following * (total.sum() > 0))
         parts = shares[:, order]
@@ -466,9 +469,10 @@ class EpisodicMemory(nn.Module):
 
 class _Stage(NamedTuple):
     candidates: Tensor
+    longest: int  # facets of the longest candidate
     facets: Tensor
-    pieces: Tensor
     shares: Tensor
+    exact: Tensor
     pooled: Tensor
 
 
@@ -500,10 +504,8 @@ def _faded(usage: Tensor, age: Tensor, capacity: Tensor) -> Tensor:
     return usage * torch.exp2(-age.float() / capacity)
 
 
-def _padded(rows: list[Tensor], fill: int) -> Tensor:
-    if len(rows) == 1:
-        return rows[0].unsqueeze(0)
-    return nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=fill)
+def _padded(rows: list[Tensor]) -> Tensor:
+    return rows[0].unsqueeze(0) if len(rows) == 1 else nn.utils.rnn.pad_sequence(rows, batch_first=True)
 
 
 def _distinct(values: Tensor) -> Tensor:

@@ -17,6 +17,8 @@ from memory_core.episodic import EpisodicMemory, Reading
 from memory_core.state import EpisodicState
 
 _PIECES_AT_ONCE = 512  # a long text or import goes in steps of so many word pieces, and others' messages go between
+_SHORT = 2_000  # characters that are cut into word pieces sooner than another thread is woken for it
+
 In = TypeVar("In")
 Out = TypeVar("Out")
 
@@ -48,7 +50,10 @@ class Device:
 
     async def encode(self, texts: Sequence[str]) -> list[Utterance]:
         """An utterance a text, in order."""
-        cut = await asyncio.get_running_loop().run_in_executor(self._cutting, self.encoder.windows, texts)
+        if sum(map(len, texts)) <= _SHORT:
+            cut = self.encoder.windows(texts)
+        else:
+            cut = await asyncio.get_running_loop().run_in_executor(self._cutting, self.encoder.windows, texts)
         encoded: list[Utterance] = []
         for step in _steps(list(chain(*cut))):
             encoded += await self._encoding(step)

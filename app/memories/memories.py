@@ -10,8 +10,7 @@ import dataclasses
 import random
 import time
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from typing import TypeVar
 
@@ -109,13 +108,12 @@ class Memories:
         Raises:
             NotFound: the message answered was deleted meanwhile.
         """
-        texts = [spoken(draft.speaker, draft.content) for draft in drafts]
+        utterances = await self.device.encode([spoken(draft.speaker, draft.content) for draft in drafts])
 
         async def once(live: Live) -> Remembered:
             known = await self._known(user_id, drafts)
             if answers and not await self._still_there(user_id, live, answers):
                 raise NotFound("the message was deleted before it was answered")
-            utterances, _ = await encoding
             messages: list[Message] = []
             fresh: list[tuple[Message, Utterance]] = []
             seq = live.head.last_seq
@@ -132,8 +130,7 @@ class Memories:
                 await self._write(user_id, live, fresh)
             return await self._remembered(user_id, live, messages)
 
-        async with self._encoding(texts) as encoding:
-            return await self._in_order(user_id, once)
+        return await self._in_order(user_id, once)
 
     async def hear(self, user_id: str, draft: Draft, k: int, history: int) -> Heard:
         """A turn's first half: reads with the message as cue, then commits the message, what it wrote and the trace.
@@ -142,9 +139,11 @@ class Memories:
             k: messages to recall.
             history: latest messages of the session to bring along.
         """
+        began = time.perf_counter()
+        utterance = (await self.device.encode([spoken(draft.speaker, draft.content)]))[0]
+        encoded = time.perf_counter()
 
         async def once(live: Live) -> Heard:
-            (utterance,), encode = await encoding
             started = time.perf_counter()
             reading = await self.device.read(live.state, utterance)
             found = grouped(reading, live.state, k)
@@ -159,10 +158,9 @@ class Memories:
             remembered = await self._remembered(user_id, live, [message])
             timings = {"read": _ms(started, read), "write": wrote, "commit": committed}
             recalled = Recalled(recollected(found, known), reading.confidence, timings)
-            return Heard(recalled, remembered, said, {"encode": encode, **timings})
+            return Heard(recalled, remembered, said, {"encode": _ms(began, encoded), **timings})
 
-        async with self._encoding([spoken(draft.speaker, draft.content)]) as encoding:
-            return await self._in_order(user_id, once)
+        return await self._in_order(user_id, once)
 
     async def recall(self, user_id: str, query: str, k: int, session_id: str | None = None) -> Recalled:
         """Reads with a cue, changing nothing.
@@ -174,11 +172,11 @@ class Memories:
             NotFound: no such user or session.
         """
         began = time.perf_counter()
+        utterance = (await self.device.encode([query]))[0]
+        encoded = time.perf_counter()
 
         async def once(live: Live) -> Recalled:
             self._must_exist(user_id, live)
-            (utterance,), encode = await encoding
-            encoded = time.perf_counter()
             async with self.database.reading() as connection:
                 among = None
                 if session_id is not None:
@@ -190,11 +188,10 @@ class Memories:
                 found = grouped(reading, live.state, k)
                 known = await log.by_seqs(connection, user_id, {entry.source for entry in found})
             done = time.perf_counter()
-            timings = {"encode": encode, "read": _ms(encoded, done), "total": _ms(began, done)}
+            timings = {"encode": _ms(began, encoded), "read": _ms(encoded, done), "total": _ms(began, done)}
             return Recalled(recollected(found, known), reading.confidence, timings)
 
-        async with self._encoding([query]) as encoding:
-            return await self._in_order(user_id, once)
+        return await self._in_order(user_id, once)
 
     async def forget(self, user_id: str, message_id: str) -> None:
         """Deletes a message and all that it left (see `forgetting`).
@@ -255,20 +252,6 @@ class Memories:
             return await view(live)
 
         return await self._in_order(user_id, once)
-
-    @asynccontextmanager
-    async def _encoding(self, texts: Sequence[str]) -> AsyncIterator["asyncio.Task[tuple[list[Utterance], float]]"]:
-        """Encodes while the caller waits for its turn and for the database; the task tells its milliseconds too."""
-
-        async def timed() -> tuple[list[Utterance], float]:
-            began = time.perf_counter()
-            return await self.device.encode(texts), _ms(began, time.perf_counter())
-
-        task = asyncio.create_task(timed())
-        try:
-            yield task
-        finally:
-            task.cancel()
 
     async def _in_order(self, user_id: str, once: Callable[[Live], Awaitable[Done]]) -> Done:
         async def on_the_current() -> Done:

@@ -18,14 +18,13 @@ Array = NDArray[np.float64]
 FAINTEST = 0.02  # precedence below this is dropped, as the memory does
 
 
-def late_interaction(cue: Array, words: Array, held: NDArray[np.bool_]) -> Array:
-    """The best cosine of each cue facet in each slot: [slots, cue]; -1 in a slot that holds no facet."""
-    best = np.full((len(words), len(cue)), -1.0)
+def late_interaction(cue: Array, words: Array) -> Array:
+    """The best cosine of each cue facet in each slot, at least 0: [slots, cue]."""
+    best = np.zeros((len(words), len(cue)))
     for slot in range(len(words)):
         for f in range(len(cue)):
-            for g in range(words.shape[1]):
-                if held[slot, g]:
-                    best[slot, f] = max(best[slot, f], float(np.dot(cue[f], words[slot, g])))
+            for facet in words[slot]:
+                best[slot, f] = max(best[slot, f], float(np.dot(cue[f], facet)))
     return best
 
 
@@ -211,8 +210,7 @@ class DenseMemory:
         pieces = cue.pieces.tolist()
         rarity = [max(0.0, math.log((used + 1.0) / (self.piece_count(piece) + 0.5))) for piece in pieces]
         shares = [r / max(sum(rarity), 1e-6) for r in rarity]
-        held = np.array([[g < len(held) for g in range(self.config.facets)] for held in self.pieces])
-        cosines = late_interaction(cue.facets.cpu().double().numpy(), self.words, held)
+        cosines = late_interaction(cue.facets.cpu().double().numpy(), self.words)
         lexical = float(self.parameters["lexical"])
         similarity = np.zeros(self.capacity)
         for slot in range(self.capacity):
@@ -238,7 +236,7 @@ class DenseMemory:
             backward_mode * (self.links.T @ origin),
         )
         used = [s for s, source in zip(similarity, self.source, strict=True) if source > 0]
-        confidence = _sigmoid(p["confidence_strength"] * (max(used, default=-1.0) - p["confidence_threshold"]))
+        confidence = _sigmoid(p["confidence_strength"] * (max(used, default=0.0) - p["confidence_threshold"]))
         found = sum(part.sum() for part in parts) > 0
         return DenseReading(*parts, max(confidence, following if found else 0.0))
 
