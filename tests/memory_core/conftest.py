@@ -10,8 +10,9 @@ from memory_core.encoder import Encoder
 from memory_core.episodic import EpisodicConfig, EpisodicMemory
 from tests.tiny_transformer import save_tiny_transformer
 
-SMALL = EpisodicConfig(facets=4, word=16, cue=4, links=16, candidates=16, read=16)  # links, candidates and read cut nothing
-TIGHT = EpisodicConfig(facets=4, word=16, cue=4, links=3, candidates=16, read=8)  # links and read cut
+# Links, candidates and read of the first cut nothing; links and read of the second do.
+SMALL = EpisodicConfig(facets=4, word=16, cue=4, links=16, candidates=16, read=16)
+TIGHT = EpisodicConfig(facets=4, word=16, cue=4, links=3, candidates=16, read=8)
 
 
 @pytest.fixture(
