@@ -5,7 +5,7 @@ MAKEFLAGS += --no-builtin-rules --no-print-directory
 SHELL := /bin/bash
 LOCKS := requirements.txt requirements-weights.txt pyproject.toml scripts/install
 
-.PHONY: help serve chat test bench bench-recall bench-peers bench-answers demo crash compose-check clean
+.PHONY: help serve chat test bench bench-recall bench-peers bench-times bench-answers demo crash compose-check clean
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -42,6 +42,9 @@ bench-recall: .venv/.dev  ## how often the memory finds the evidence, against BM
 
 bench-peers: .venv-peers/.peers  ## recall, speed and size beside mem0, LangGraph's store, Chroma, BM25: docs/science.md
 	@exec .venv-peers/bin/python -m benchmarks.peers --speed
+
+bench-times: .venv/.dev  ## how often "what did I tell you last week about …" finds what was said then
+	@exec .venv/bin/python -m benchmarks.times
 
 bench-answers: .venv/.dev  ## how often the answer is right, with memory and without
 	@exec .venv/bin/python -m benchmarks.answers

@@ -94,6 +94,18 @@ def inverse_length(words: Float[Tensor, "*batch word"]) -> Float[Tensor, "*batch
     return (words.square().sum(-1) + _EPSILON).rsqrt()
 
 
+def nearness(said_at: Int[Tensor, " slots"], span: tuple[int, int]) -> Float[Tensor, " slots"]:
+    """How near slots lie to a span of time: 1 within it, halved for every length of the span that they lie outside.
+
+    Args:
+        said_at: in the unit of the span.
+        span: from when to when, not empty.
+    """
+    start, end = span
+    away = torch.maximum(start - said_at, said_at - end).clamp(min=0)
+    return torch.exp2(-away.double() / (end - start)).float()
+
+
 def content_weighting(
     similarity: Float[Tensor, "*batch slots"],
     key_strength: Float[Tensor, "*#batch"],

@@ -129,6 +129,7 @@ class EpisodicMemory(nn.Module):
     mode_threshold: nn.Parameter
     key_strength: nn.Parameter
     lexical: nn.Parameter
+    time_share: nn.Parameter
     link_share: nn.Parameter
     follow_share: nn.Parameter
     confidence_strength: nn.Parameter
@@ -146,6 +147,7 @@ class EpisodicMemory(nn.Module):
         self.register_parameter("mode_threshold", _scalar(0.75))
         self.register_parameter("key_strength", _scalar(12.0))
         self.register_parameter("lexical", _scalar(0.2))
+        self.register_parameter("time_share", _scalar(0.3))
         self.register_parameter("link_share", _scalar(0.125))
         self.register_parameter("follow_share", _scalar(0.9))
         self.register_parameter("confidence_strength", _scalar(12.0))
@@ -184,6 +186,7 @@ class EpisodicMemory(nn.Module):
             source=full(rows),
             part=full(rows),
             touched=full(rows),
+            said_at=full(rows),
             usage=full(rows, dtype=real),
             strength=full(rows, dtype=real),
             reads=full(rows),
@@ -221,13 +224,13 @@ class EpisodicMemory(nn.Module):
         return max(1, min(math.ceil(pieces / self.config.facets), capacity // 4))
 
     def write(
-        self, state: EpisodicState, utterance: Utterance, source: int, gate: float = 1.0
+        self, state: EpisodicState, utterance: Utterance, source: int, gate: float = 1.0, said_at: int = 0
     ) -> tuple[EpisodicState, Written]:
         """`write_`, on a copy."""
-        return self.write_(state.clone(), utterance, source, gate)
+        return self.write_(state.clone(), utterance, source, gate, said_at)
 
     def write_(
-        self, state: EpisodicState, utterance: Utterance, source: int, gate: float = 1.0
+        self, state: EpisodicState, utterance: Utterance, source: int, gate: float = 1.0, said_at: int = 0
     ) -> tuple[EpisodicState, Written]:
         """Writes an utterance into free slots, or when the memory is full into the least used ones.
 
@@ -237,6 +240,7 @@ class EpisodicMemory(nn.Module):
             state: changed in place; after growing, the state returned is another object.
             source: the caller's number for what is written, > 0 and above those written before.
             gate: write gate in (0, 1].
+            said_at: when it was said, in seconds since 1970; 0 where that is not known.
 
         Returns:
             The state to go on with, and what changed. An utterance longer than `parts` allows is cut.
@@ -251,7 +255,7 @@ class EpisodicMemory(nn.Module):
             held = slice(part * self.config.facets, (part + 1) * self.config.facets)
             self._fill_(state, slot, utterance.facets[held], utterance.pieces[held])
             state.source[slot] = state.touched[slot] = source
-            state.part[slot] = part
+            state.part[slot], state.said_at[slot] = part, said_at
             state.strength[slot] = state.usage[slot] = gate
             changed += [cleared, write_links_(state, slot, each)]
             slots.append(slot)
@@ -309,21 +313,26 @@ class EpisodicMemory(nn.Module):
         states: Sequence[EpisodicState],
         cues: Sequence[Utterance],
         among: Sequence[Bool[Tensor, " slots"] | None] | None = None,
+        spans: Sequence[tuple[int, int] | None] | None = None,
     ) -> list[Reading]:
         """Reads memories, changing nothing; each reading depends on its own state and cue alone.
 
         Args:
             states, cues: one of each a reading. Of a long cue the rarest `cue` word pieces count.
             among: where given, the slots that content may address.
+            spans: where given, the time that the cue speaks of, from when to when, in seconds since 1970: what was
+                said then counts as more like it, by `time_share`.
         """
-        allowed = among or [None] * len(states)
-        stages = [self._first_stage(*each) for each in zip(states, cues, allowed, strict=True)]
+        none = [None] * len(states)
+        stages = [self._first_stage(*each) for each in zip(states, cues, among or none, spans or none, strict=True)]
         return [
             self._reading(state, stage, similarity)
             for state, stage, similarity in zip(states, stages, self._similarities(states, stages), strict=True)
         ]
 
-    def _first_stage(self, state: EpisodicState, cue: Utterance, among: Tensor | None) -> "_Stage":
+    def _first_stage(
+        self, state: EpisodicState, cue: Utterance, among: Tensor | None, span: tuple[int, int] | None
+    ) -> "_Stage":
         used = state.source > 0
         pieces = cue.pieces.long()
         rarity = addressing.rarity(state.piece_counts[pieces], used.sum())
@@ -332,17 +341,20 @@ class EpisodicMemory(nn.Module):
         pooled, facets, pieces, rarity = _pooled(cue.facets), cue.facets[kept], pieces[kept], rarity[kept]
         shares = rarity / rarity.sum().clamp(min=1e-6)
         allowed = used if among is None else used & among
+        near = state.usage.new_zeros(()) if span is None else addressing.nearness(state.said_at, span)
+        near = (self.time_share * near).expand_as(state.usage)
         if state.slots > self.config.candidates:
             table = torch.zeros(self.vocabulary + 1, device=self.device).index_put((pieces,), shares)
             lexical = table[state.pieces].sum(1).clamp(max=1.0)  # piece -1 is the table's last place
-            score = state.keys @ (shares @ facets) + self.lexical * lexical
+            score = state.keys @ (shares @ facets) + self.lexical * lexical + near
             best = score.masked_fill(~allowed, -torch.inf).topk(self.config.candidates).indices
             candidates = best[allowed[best]]
         else:
             candidates = allowed.nonzero().squeeze(1)
         held = state.pieces.index_select(0, candidates)
         exact = addressing.exact_matches(pieces, shares, held, self.vocabulary)
-        return _Stage(candidates, int((held >= 0).sum(1).max()) if len(held) else 0, facets, shares, exact, pooled)
+        longest = int((held >= 0).sum(1).max()) if len(held) else 0
+        return _Stage(candidates, longest, facets, shares, exact, near[candidates], pooled)
 
     def _similarities(self, states: Sequence[EpisodicState], stages: Sequence["_Stage"]) -> list[Tensor]:
         """Late interaction plus exact matches, over all readings in one padded batch."""
@@ -363,7 +375,9 @@ class EpisodicMemory(nn.Module):
         return [row[: len(stage.candidates)] for row, stage in zip(similarity, stages, strict=True)]
 
     def _reading(self, state: EpisodicState, stage: "_Stage", similarity: Tensor) -> Reading:
-        weighting = addressing.content_weighting(similarity, self.key_strength, state.strength[stage.candidates])
+        weighting = addressing.content_weighting(
+            similarity + stage.near, self.key_strength, state.strength[stage.candidates]
+        )
         kept = torch.sort(weighting, descending=True, stable=True).indices[: self.config.read]
         slots, content = stage.candidates[kept], weighting[kept]
         content = content / content.sum().clamp(min=1e-12)
@@ -461,7 +475,7 @@ class EpisodicMemory(nn.Module):
         state.words[slot].zero_()
         state.pieces[slot].fill_(-1)
         state.keys[slot].zero_()
-        for column in (state.source, state.part, state.touched, state.reads):
+        for column in (state.source, state.part, state.touched, state.said_at, state.reads):
             column[slot] = 0
         state.usage[slot] = state.strength[slot] = 0.0
         return changed
@@ -473,6 +487,7 @@ class _Stage(NamedTuple):
     facets: Tensor
     shares: Tensor
     exact: Tensor
+    near: Tensor
     pooled: Tensor
 
 

@@ -154,9 +154,12 @@ class EpisodicState(TensorState):
 
     A free slot has source 0; the other sources are the numbers of messages in their user's log, from 1. They also
     tell the time: `clock` is the last number written, `touched` what it was when a slot was last written or read.
+    `said_at` is when what a slot holds was said, in seconds since 1970; 0 where that is not known.
     Links are row-sparse: row j of `forward_*` lists the slots written after slot j, row i of `backward_*` those before
     slot i, both with their weight L[i, j] of the temporal link matrix. Unused places hold slot -1 and weight 0.
     """
+
+    schema: ClassVar[int] = 2
 
     words: Int8[Tensor, "*batch slots facets word"]
     pieces: Int[Tensor, "*batch slots facets"]
@@ -164,6 +167,7 @@ class EpisodicState(TensorState):
     source: Int[Tensor, "*batch slots"]
     part: Int[Tensor, "*batch slots"]
     touched: Int[Tensor, "*batch slots"]
+    said_at: Int[Tensor, "*batch slots"]
     usage: Float[Tensor, "*batch slots"]
     strength: Float[Tensor, "*batch slots"]
     reads: Int[Tensor, "*batch slots"]

@@ -18,7 +18,9 @@ _MEDIA = {"npz": "application/x-npz", "safetensors": "application/octet-stream"}
 @router.post("/recall")
 async def recall(user_id: UserId, body: RecallRequest, memories: MemoriesDep, settings: SettingsDep) -> RecallReply:
     """Reads with a cue, changing nothing."""
-    return RecallReply.of(await memories.recall(user_id, body.query, body.k or settings.recalled, body.session_id))
+    return RecallReply.of(
+        await memories.recall(user_id, body.query, body.k or settings.recalled, body.session_id, body.asked_at)
+    )
 
 
 @router.get("")

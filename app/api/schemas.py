@@ -70,7 +70,9 @@ class RecallRequest(Request):
 
     query: Text = Field(examples=["What's my dog's name?"])
     k: Count | None = Field(None, description="messages to recall")
-    asked_at: Moment | None = Field(None, description="when the question is asked, if not now")
+    asked_at: Moment | None = Field(
+        None, description='when the question is asked, which "last week" in it is relative to; now, if not given'
+    )
     session_id: Identifier | None = Field(None, description="address only what was said in that session")
 
 

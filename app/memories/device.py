@@ -29,6 +29,7 @@ class Cue(NamedTuple):
     state: EpisodicState
     utterance: Utterance
     among: Tensor | None
+    span: tuple[int, int] | None
 
 
 class Device:
@@ -60,9 +61,15 @@ class Device:
         counts = [len(windows) for windows in cut]
         return encoded if max(counts, default=1) == 1 else await self.run(joined, encoded, counts)
 
-    async def read(self, state: EpisodicState, utterance: Utterance, among: Tensor | None = None) -> Reading:
+    async def read(
+        self,
+        state: EpisodicState,
+        utterance: Utterance,
+        among: Tensor | None = None,
+        span: tuple[int, int] | None = None,
+    ) -> Reading:
         """Reads one memory; the caller keeps others from changing it meanwhile."""
-        reading: Reading = (await self._reading([Cue(state, utterance, among)]))[0]
+        reading: Reading = (await self._reading([Cue(state, utterance, among, span)]))[0]
         return reading
 
     async def run(self, compute: Callable[..., Out], *args: Any) -> Out:

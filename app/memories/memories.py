@@ -20,6 +20,7 @@ from app.memories import forgetting
 from app.memories.cache import Cache, Live, Locks
 from app.memories.device import Device
 from app.memories.rows import changed_rows, load_state, new_head, word_rows
+from app.memories.times import seconds, span_named
 from app.memories.trace import Recollection, grouped, note_read_, recollected
 from app.store import log, memories
 from app.store.database import Conflict, Database
@@ -96,6 +97,7 @@ class Memories:
     def __init__(self, database: Database, device: Device, slots: int, cache_bytes: int) -> None:
         self.database, self.device, self.core = database, device, device.memory
         self.cache, self._locks, self.slots = Cache(cache_bytes), Locks(), slots
+        span_named("yesterday", datetime.now(UTC))  # its words are loaded at the first use, which takes a while
 
     async def remember(
         self, user_id: str, drafts: Sequence[Draft], answers: tuple[str, int] | None = None
@@ -141,11 +143,12 @@ class Memories:
         """
         began = time.perf_counter()
         utterance = (await self.device.encode([spoken(draft.speaker, draft.content)]))[0]
+        span = span_named(draft.content, draft.occurred_at)
         encoded = time.perf_counter()
 
         async def once(live: Live) -> Heard:
             started = time.perf_counter()
-            reading = await self.device.read(live.state, utterance)
+            reading = await self.device.read(live.state, utterance, span=span)
             found = grouped(reading, live.state, k)
             seq = live.head.last_seq + 1
             async with self.database.reading() as connection:
@@ -162,17 +165,21 @@ class Memories:
 
         return await self._in_order(user_id, once)
 
-    async def recall(self, user_id: str, query: str, k: int, session_id: str | None = None) -> Recalled:
+    async def recall(
+        self, user_id: str, query: str, k: int, session_id: str | None = None, asked_at: datetime | None = None
+    ) -> Recalled:
         """Reads with a cue, changing nothing.
 
         Args:
             session_id: where given, only what was said in that session is addressed by content.
+            asked_at: what "last week" in the query is relative to; now, unless given.
 
         Raises:
             NotFound: no such user or session.
         """
         began = time.perf_counter()
         utterance = (await self.device.encode([query]))[0]
+        span = span_named(query, asked_at or datetime.now(UTC))
         encoded = time.perf_counter()
 
         async def once(live: Live) -> Recalled:
@@ -184,7 +191,7 @@ class Memories:
                     if not seqs:
                         raise NotFound(f"user {user_id} has no session {session_id}")
                     among = torch.isin(live.state.source, live.state.source.new_tensor(seqs))
-                reading = await self.device.read(live.state, utterance, among)
+                reading = await self.device.read(live.state, utterance, among, span)
                 found = grouped(reading, live.state, k)
                 known = await log.by_seqs(connection, user_id, {entry.source for entry in found})
             done = time.perf_counter()
@@ -312,7 +319,11 @@ class Memories:
                 changed |= {entry.slot for entry in trace}
             for message, utterance in said:
                 live.state, wrote = self.core.write_(
-                    live.state, utterance, message.seq, write_gate(self.device, message)
+                    live.state,
+                    utterance,
+                    message.seq,
+                    write_gate(self.device, message),
+                    seconds(message.occurred_at),
                 )
                 changed |= set(wrote.changed.tolist())
                 written |= set(wrote.slots.tolist())

@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app.memories.device import Device
 from app.memories.memories import spoken, write_gate
 from app.memories.rows import DamagedMemory, changed_rows, load_state, new_head, word_rows
+from app.memories.times import seconds, span_named
 from app.memories.trace import grouped, note_read_
 from app.store import log, memories
 from app.store.database import Database
@@ -111,7 +112,7 @@ class Fold:
             trace = None
             if message.confidence is not None:
                 found = traces[message.seq]
-                trace = await self._read(message.seq, utterance, found) if isinstance(found, int) else found
+                trace = await self._read(message, utterance, found) if isinstance(found, int) else found
             await self.device.run(self._write, message, utterance, trace)
             self.messages += 1
 
@@ -119,10 +120,11 @@ class Fold:
         if trace is not None:
             note_read_(self.core, self.state, trace)
         gate = write_gate(self.device, message)
-        self.state, _ = self.core.write_(self.state, utterance, message.seq, gate)
+        self.state, _ = self.core.write_(self.state, utterance, message.seq, gate, seconds(message.occurred_at))
 
-    async def _read(self, seq: int, cue: Utterance, k: int) -> list[Read]:
-        reading = await self.device.read(self.state, cue)
+    async def _read(self, message: Message, cue: Utterance, k: int) -> list[Read]:
+        seq = message.seq
+        reading = await self.device.read(self.state, cue, span=span_named(message.content, message.occurred_at))
         trace = [dataclasses.replace(one, seq=seq) for one in grouped(reading, self.state, k, self._forgotten)]
         self.reads += trace
         self.confidences[seq] = reading.confidence

@@ -12,7 +12,7 @@ from app.store.memories import Head
 from memory_core.episodic import EpisodicMemory, count_pieces, slot_keys
 from memory_core.state import EpisodicState
 
-_COUNTERS = ("source", "part", "touched", "usage", "strength", "reads")
+_COUNTERS = ("source", "part", "touched", "said_at", "usage", "strength", "reads")
 _LINKS = ("forward_slots", "forward_weights", "backward_slots", "backward_weights")
 
 

@@ -109,6 +109,7 @@ slots = sa.Table(
     sa.Column("strength", sa.Float, nullable=False),
     sa.Column("reads", sa.BigInteger, nullable=False),
     sa.Column("links", sa.LargeBinary, nullable=False),
+    sa.Column("said_at", sa.BigInteger, nullable=False, server_default="0"),
     sa.Index("ix_slots_user_id_source", "user_id", "source"),
 )
 

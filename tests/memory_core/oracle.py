@@ -28,6 +28,12 @@ def late_interaction(cue: Array, words: Array) -> Array:
     return best
 
 
+def nearness(said_at: int, span: tuple[int, int]) -> float:
+    """1 within the span, halved for every length of it outside."""
+    start, end = span
+    return float(2.0 ** -(max(start - said_at, said_at - end, 0) / (end - start)))
+
+
 def content_weighting(similarity: Array, key_strength: float, prior: Array) -> Array:
     """w[i] = prior[i] exp(beta k[i]) / sum_j prior[j] exp(beta k[j])."""
     top = max((key_strength * s for s, p in zip(similarity, prior, strict=True) if p > 0), default=0.0)
@@ -109,6 +115,7 @@ class DenseMemory:
         self.source = [0] * capacity
         self.part = [0] * capacity
         self.touched = [0] * capacity
+        self.said_at = [0] * capacity
         self.usage = np.zeros(capacity)
         self.strength = np.zeros(capacity)
         self.links = np.zeros((capacity, capacity))
@@ -129,7 +136,7 @@ class DenseMemory:
         """In how many slots a piece stands."""
         return sum(piece in held for held in self.pieces)
 
-    def write(self, utterance: Utterance, source: int, gate: float) -> list[int]:
+    def write(self, utterance: Utterance, source: int, gate: float, said_at: int) -> list[int]:
         """One part after the other: allocate, fill, link; returns the slots taken."""
         facets, pieces = utterance.facets.cpu().numpy(), utterance.pieces.tolist()
         each_holds = self.config.facets
@@ -147,6 +154,7 @@ class DenseMemory:
             self.pieces[slot] = held
             self.source[slot], self.part[slot] = source, part
             self.touched[slot] = source
+            self.said_at[slot] = said_at
             self.strength[slot] = self.usage[slot] = gate
             weighting = np.zeros(self.capacity)
             weighting[slot] = part_gate
@@ -186,7 +194,7 @@ class DenseMemory:
         self.links = joined
         self.words[slot] = 0.0
         self.pieces[slot] = []
-        self.source[slot] = self.part[slot] = self.touched[slot] = 0
+        self.source[slot] = self.part[slot] = self.touched[slot] = self.said_at[slot] = 0
         self.usage[slot] = self.strength[slot] = self.last_read[slot] = 0.0
 
     def forget(self, source: int) -> None:
@@ -218,10 +226,11 @@ class DenseMemory:
                 similarity[slot] += shares[f] * (cosines[slot, f] + lexical * (piece in self.pieces[slot]))
         return similarity
 
-    def read(self, cue: Utterance) -> DenseReading:
+    def read(self, cue: Utterance, span: tuple[int, int] | None) -> DenseReading:
         p = {name: float(value) for name, value in self.parameters.items() if value.ndim == 0}
         similarity = self.similarity(cue)
-        content = content_weighting(similarity, p["key_strength"], self.strength)
+        near = np.array([p["time_share"] * nearness(at, span) if span else 0.0 for at in self.said_at])
+        content = content_weighting(similarity + near, p["key_strength"], self.strength)
         mean = cue.facets.cpu().double().numpy().sum(0)
         mean = mean / max(float(np.linalg.norm(mean)), 1e-12)
         on, back = (max(float(np.dot(row, mean)) for row in self.parameters[n]) for n in ("follow_ups", "look_backs"))

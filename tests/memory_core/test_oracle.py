@@ -23,12 +23,15 @@ def test_a_random_life_gives_the_dense_memory(small: EpisodicMemory, device: tor
     for source in range(1, 45):
         said = saying(seed * 1000 + source, choose.randint(1, 12))
         gate = choose.choice([1.0, 0.3, 0.5, choose.uniform(0.05, 1.0)])
-        state, written = memory.write_(state, moved(said, device), source, gate)
-        assert dense.write(said, source, gate) == written.slots.tolist()
+        at = choose.choice([0, 1_000 + 60 * source])
+        state, written = memory.write_(state, moved(said, device), source, gate, at)
+        assert dense.write(said, source, gate, at) == written.slots.tolist()
         _assert_states_agree(dense, state)
         if choose.random() < 0.6:
             cue = _a_cue(memory, choose, said)
-            reading, expected = memory.read([state], [moved(cue, device)])[0], dense.read(cue)
+            start = choose.randint(900, 4_000)
+            span = choose.choice([None, (start, start + choose.randint(1, 600))])
+            reading, expected = memory.read([state], [moved(cue, device)], spans=[span])[0], dense.read(cue, span)
             _assert_readings_agree(reading, expected.content, expected.forward, expected.backward)
             assert reading.confidence == pytest.approx(expected.confidence, abs=1e-5)
             if choose.random() < 0.7:
@@ -59,7 +62,7 @@ def _dense(slots: torch.Tensor, weights: torch.Tensor) -> Array:
 def _assert_states_agree(dense: DenseMemory, state: EpisodicState) -> None:
     assert state.slots == CAPACITY
     assert int(state.clock) == dense.clock
-    for column in ("source", "part", "touched"):
+    for column in ("source", "part", "touched", "said_at"):
         assert getattr(state, column).tolist() == getattr(dense, column), column
     assert [[p for p in row if p >= 0] for row in state.pieces.tolist()] == dense.pieces
     np.testing.assert_array_equal(state.words.cpu().numpy(), np.rint(dense.words * 254))

@@ -1,0 +1,156 @@
+"""How well a memory is addressed by time: dated questions about subjects that came up again and again.
+
+Somebody speaks of each of forty subjects at six times within two years, in the same words but for a detail, among other
+messages. Every question names a subject and a time ("last week", "in March", "three days ago"), so that wording alone
+cannot tell which of the six is meant. Counted is how often the right message is first, and in the first three.
+"""
+
+import argparse
+import json
+import random
+import sys
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import httpx
+
+from benchmarks.serving import Server, ServerFailed
+from benchmarks.speed import made_up
+
+NOW = datetime(2026, 6, 18, 19, 0, tzinfo=UTC)  # a Thursday
+OTHERS = 400
+BATCH = 500
+SUBJECTS = (
+    "the garden", "my sister", "the old car", "piano lessons", "the new job", "our neighbour", "the bicycle", "my back",
+    "the kitchen", "the cat", "swimming", "the tax return", "Spanish", "the allotment", "my brother Ben", "the roof",
+    "photography", "the choir", "baking bread", "the dentist", "my thesis", "the band", "chess", "the boat", "running",
+    "the bees", "my landlord", "the heating", "pottery", "the book club", "our holiday", "the allergy", "the printer",
+    "the flat in Leeds", "my uncle", "the greenhouse", "the phone contract", "the museum job", "sewing", "the puppy",
+)  # fmt: skip
+SAID = (
+    "About {0}: I finally had some good news today, number {1} on my list.",
+    "I want to tell you about {0}. It cost me {1} pounds this time.",
+    "There is something new with {0}, it took {1} hours and then it worked out.",
+    "You know, {0} kept me busy again, {1} calls and a letter.",
+)
+ASKED = (
+    "What did I tell you {1} about {0}?",
+    "{1}, I said something about {0}. What was it?",
+    "Remember what I told you about {0} {1}?",
+)
+
+
+class Time(NamedTuple):
+    """A way to name a time, and a moment that it means."""
+
+    words: str
+    at: datetime
+
+
+class Dated(NamedTuple):
+    """What is said at a time, and the question that means it."""
+
+    content: str
+    at: datetime
+    question: str
+    words: str
+
+
+def times(choose: random.Random) -> list[Time]:
+    """Six times before `NOW`, far enough apart that each name means one of them."""
+
+    def ago(days: int) -> datetime:
+        return NOW - timedelta(days=days, minutes=choose.randint(0, 500))
+
+    monday = NOW - timedelta(days=NOW.weekday())
+    days = choose.choice([("yesterday", 1), ("the day before yesterday", 2), ("three days ago", 3)])
+    last_week = monday - timedelta(days=choose.randint(1, 7), minutes=choose.randint(0, 500))
+    weeks = choose.choice([("three weeks ago", 3), ("four weeks ago", 4)])
+    month = choose.choice([("in March", 3), ("in February", 2), ("in January", 1)])
+    before = choose.choice([("in October", 10), ("in September", 9), ("in November 2025", 11)])
+    day = datetime(2024, choose.randint(7, 12), choose.randint(1, 28), 12, tzinfo=UTC)
+    return [
+        Time(days[0], ago(days[1])),
+        Time("last week", last_week),
+        Time(weeks[0], monday - timedelta(weeks=weeks[1] - 1, days=choose.randint(1, 7))),
+        Time(month[0], datetime(2026, month[1], choose.randint(1, 28), 12, tzinfo=UTC)),
+        Time(before[0], datetime(2025, before[1], choose.randint(1, 28), 12, tzinfo=UTC)),
+        Time(f"on {day:%-d %B %Y}", day),
+    ]
+
+
+def material(seed: int) -> list[Dated]:
+    """All that is said of the subjects, and how it is asked for."""
+    choose = random.Random(seed)
+    said = []
+    for subject in SUBJECTS:
+        saying = choose.choice(SAID)
+        for words, at in times(choose):
+            question = choose.choice(ASKED).format(subject, words)
+            content = saying.format(subject, choose.randint(2, 99))
+            said.append(Dated(content, at, question[0].upper() + question[1:], words))
+    return said
+
+
+def messages(dated: Sequence[Dated], seed: int) -> Iterator[dict[str, Any]]:
+    """Everything that is remembered, in the order of time; what a question means is named by its place."""
+    choose = random.Random(seed)
+    every = [(one.at, one.content, str(place)) for place, one in enumerate(dated)]
+    for number, text in enumerate(made_up(OTHERS, 0)[0]):
+        every.append((NOW - timedelta(minutes=choose.randint(600, 700 * 24 * 60)), text, f"other-{number}"))
+    for at, content, external in sorted(every):
+        yield {"role": "user", "content": content, "occurred_at": at.isoformat(), "external_id": external}
+
+
+def measure(seeds: Sequence[int]) -> dict[str, Any]:
+    """Runs the benchmark and returns its figures."""
+    places: list[int] = []
+    wrong: dict[str, int] = {}
+    with Server() as server, server.client() as client:
+        for seed in seeds:
+            dated, user = material(seed), f"/v1/users/seed-{seed}"
+            told = list(messages(dated, seed))
+            for start in range(0, len(told), BATCH):
+                body = {"session_id": "told", "messages": told[start : start + BATCH]}
+                client.post(f"{user}/messages", json=body).raise_for_status()
+            for place, one in enumerate(dated):
+                query = {"query": one.question, "asked_at": NOW.isoformat(), "k": 20}
+                reply = client.post(f"{user}/memory/recall", json=query).raise_for_status().json()
+                found = [each["external_id"] for each in reply["recalled"]]
+                places.append(found.index(str(place)) if str(place) in found else len(found))
+                if places[-1] >= 3:
+                    wrong[one.words] = wrong.get(one.words, 0) + 1
+    return {
+        "questions": len(places),
+        "seeds": list(seeds),
+        "first": sum(place == 0 for place in places) / len(places),
+        "in_three": sum(place < 3 for place in places) / len(places),
+        "missed": dict(sorted(wrong.items(), key=lambda each: -each[1])),
+    }
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Runs the benchmark and prints its figures."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.times", description=__doc__)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3], help="(default: %(default)s)")
+    parser.add_argument("--json", type=Path, help="also write the figures there")
+    options = parser.parse_args(arguments)
+    try:
+        figures = measure(options.seeds)
+    except ServerFailed as error:
+        sys.exit(str(error))
+    except httpx.HTTPStatusError as error:
+        sys.exit(f"{error.request.url} answered {error.response.status_code}: {error.response.text[:300]}")
+    print(f"{figures['questions']} dated questions, seeds {figures['seeds']}, each over {OTHERS} other messages")
+    print(
+        f"the right message first: {figures['first']:.1%}, in the first three: {figures['in_three']:.1%} (target 90%)"
+    )
+    print("not in the first three, by the words for the time:", figures["missed"] or "none")
+    if options.json:
+        options.json.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
