@@ -31,6 +31,7 @@ _PHRASE = re.compile(
     )\b""",
     re.IGNORECASE | re.VERBOSE,
 )
+_FIRST = 2_000  # characters that are looked at: what is longer tells a story, it does not ask
 _LEADING = re.compile(rf"^(?:in|on|this)\ (?={_WEEKDAY}|{_MONTH}|\d)|^last\ (?={_MONTH})", re.IGNORECASE)
 
 
@@ -45,7 +46,7 @@ def span_named(text: str, now: datetime) -> tuple[int, int] | None:
     Returns:
         Seconds since 1970, or None where no time is named.
     """
-    found = _PHRASE.search(text)
+    found = _PHRASE.search(text, 0, _FIRST)
     if found is None:
         return None
     here = now.astimezone(UTC).replace(tzinfo=None)
