@@ -22,39 +22,12 @@ from torch.nn import functional
 
 from memory_core import addressing
 from memory_core.encoder import Encoder, Utterance
+from memory_core.follow_ups import FOLLOW_UPS, LOOK_BACKS
 from memory_core.links import clear_links_, write_links_
 from memory_core.state import EpisodicState
+from memory_core.words import SCALE, encode_word, slot_keys
 
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+")
-_SCALE = 254.0  # int8 steps a unit: facets are unit vectors whose parts hardly pass 1/2
-
-# The read modes' initial prototypes: cues that ask for a neighbour in time, whatever it was about.
-FOLLOW_UPS = (
-    "And after that?",
-    "And then?",
-    "And then what happened?",
-    "What happened next?",
-    "What happened after that?",
-    "What did I do next?",
-    "What did I do after that?",
-    "What came next?",
-    "What next?",
-    "Then what?",
-    "And what did I do then?",
-    "What did I say after that?",
-)
-LOOK_BACKS = (
-    "And before that?",
-    "And before?",
-    "And what was before that?",
-    "What happened just before?",
-    "What happened before that?",
-    "What did I do just before?",
-    "What did I do before that?",
-    "What came before?",
-    "What happened earlier?",
-    "What did I say before that?",
-)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -274,7 +247,7 @@ class EpisodicMemory(nn.Module):
     ) -> None:
         count = len(pieces)
         state.words[slot].zero_()
-        state.words[slot, :count] = (facets.float() * _SCALE).round().clamp(-127, 127).to(torch.int8)
+        state.words[slot, :count] = encode_word(facets)
         state.pieces[slot].fill_(-1)
         state.pieces[slot, :count] = pieces.to(torch.int32)
         state.keys[slot] = slot_keys(state.words[slot : slot + 1], state.pieces[slot : slot + 1])[0]
@@ -365,7 +338,7 @@ class EpisodicMemory(nn.Module):
             state.words.index_select(0, stage.candidates)[:, :longest]
             for state, stage in zip(states, stages, strict=True)
         ])  # fmt: skip
-        cue = _padded([stage.facets / _SCALE for stage in stages])
+        cue = _padded([stage.facets / SCALE for stage in stages])
         shares = _padded([stage.shares for stage in stages])
         if not words.shape[1] or not cue.shape[1]:
             return [torch.zeros(len(stage.candidates), device=self.device) for stage in stages]
@@ -489,26 +462,6 @@ class _Stage(NamedTuple):
     exact: Tensor
     near: Tensor
     pooled: Tensor
-
-
-def slot_keys(
-    words: Int[Tensor, "slots facets word"], pieces: Int[Tensor, "slots facets"]
-) -> Float[Tensor, "slots word"]:
-    """The first stage's key of each slot: the mean of its facets, summed in integers so that it never varies."""
-    total = words.sum(1, dtype=torch.int32)
-    return total.float() / (_SCALE * (pieces >= 0).sum(1, keepdim=True).clamp(min=1))
-
-
-def decode_word(word: Int[Tensor, "facets word"]) -> Float[Tensor, "facets word"]:
-    """A stored word as the unit vectors that it stands for, to the precision of int8."""
-    return word.float() / _SCALE
-
-
-def count_pieces(pieces: Int[Tensor, "slots facets"], vocabulary: int) -> Int[Tensor, " vocabulary"]:
-    """In how many slots each word piece stands; what a loaded memory's `piece_counts` is made of."""
-    slots, _ = torch.where(pieces >= 0)
-    held = _distinct(slots * vocabulary + pieces[pieces >= 0].long()) % vocabulary
-    return torch.bincount(held, minlength=vocabulary).to(torch.int32)
 
 
 def _pooled(facets: Float[Tensor, "pieces word"]) -> Float[Tensor, " word"]:

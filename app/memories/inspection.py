@@ -16,7 +16,7 @@ from app.store import log, memories
 from app.store.database import Conflict
 from app.store.log import Message, Session
 from app.store.memories import Read
-from memory_core.episodic import decode_word
+from memory_core.words import decode_word
 
 Order = Literal["slot", "usage", "reads", "strength", "written"]
 

@@ -9,8 +9,9 @@ from torch import Tensor
 
 from app.store.database import Row
 from app.store.memories import Head
-from memory_core.episodic import EpisodicMemory, count_pieces, slot_keys
+from memory_core.episodic import EpisodicMemory
 from memory_core.state import EpisodicState
+from memory_core.words import count_pieces, slot_keys
 
 _COUNTERS = ("source", "part", "touched", "said_at", "usage", "strength", "reads")
 _LINKS = ("forward_slots", "forward_weights", "backward_slots", "backward_weights")

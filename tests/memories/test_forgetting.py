@@ -12,7 +12,7 @@ from app.memories.memories import Memories, NotFound
 from app.memories.replay import replay
 from app.memories.transfer import export
 from app.store import memories as stored
-from memory_core.episodic import count_pieces
+from memory_core.words import count_pieces
 from tests.conftest import ON_SQLITE
 from tests.memories.conftest import Another
 from tests.memories.histories import START, History, assert_whole, live_state, logged, said, text

@@ -14,7 +14,7 @@ from app.memories import inspection
 from app.memories.inspection import Order, SlotView
 from app.memories.memories import Memories, NotFound
 from app.memories.transfer import bring_back
-from memory_core.episodic import decode_word
+from memory_core.words import decode_word
 from tests.memories.conftest import Another
 from tests.memories.histories import START, History, live_state, logged, said
 

@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from memory_core.encoder import Encoder, Utterance
-from memory_core.episodic import EpisodicConfig, EpisodicMemory, Reading, count_pieces, slot_keys
+from memory_core.episodic import EpisodicConfig, EpisodicMemory, Reading
 from memory_core.state import EpisodicState
+from memory_core.words import count_pieces, slot_keys
 from tests.memory_core import oracle
 from tests.memory_core.conftest import SMALL
 from tests.memory_core.sayings import dense_links, differing, differing_rows, filled, follow_up, moved, saying

@@ -6,8 +6,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
 from memory_core.encoder import Utterance
-from memory_core.episodic import EpisodicMemory, count_pieces, slot_keys
+from memory_core.episodic import EpisodicMemory
 from memory_core.state import EpisodicState
+from memory_core.words import count_pieces, slot_keys
 from tests.memory_core.sayings import dense_links, dense_weighting, differing_rows, follow_up, saying
 
 CAPACITY = 24
