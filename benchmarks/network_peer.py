@@ -25,7 +25,7 @@ from memory_core.training.learner import Learner, Training
 
 TASK = Copy(bits=4, full=5)
 HIDDEN, SLOTS, WORD, HEADS = 64, 16, 16, 1
-BATCH, HELD, EVERY = 16, 200, 25
+BATCH, HELD, EVERY = 16, 100, 25
 OURS, PEER, ALONE = "memory_core.DNC", "pytorch-dnc", "the LSTM alone"
 Run = Callable[[Tensor, Any], tuple[Tensor, Any]]
 
