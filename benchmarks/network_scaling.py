@@ -21,11 +21,11 @@ from memory_core import addressing, models, shortlist
 from memory_core.recurrent import Recurrent
 from memory_core.sparse_dnc import SparseDNCState
 
-SIZES = (64, 256, 1_000, 4_096, 8_192, 65_536, 100_000, 1_000_000)
+SIZES = (64, 256, 1_000, 4_096, 8_192, 16_384, 65_536, 100_000, 300_000, 1_000_000)
 FLAT, LARGE = (1_000, 100_000), 65_536
 SHAPE: dict[str, Any] = {"word": 32, "read_heads": 4}
 WIDTH, CHUNK = 8, 65_536
-DENSE_STEPS, SHORT, LONG, TRAINED = 4, 5, 20, 100
+DENSE_STEPS, SHORT, LONG, TRAINED = 4, 10, 50, 100
 GIB = 2**30
 ENOUGH = 2.0  # seconds of one measurement, after which it is not repeated
 Timer = Callable[[], float]
@@ -78,7 +78,7 @@ class Training:
 def cases() -> list[Case]:
     """Those that can run here: the shortlist needs faiss."""
     listed = [LISTED] if importlib.util.find_spec("faiss") else []
-    return [DENSE, SPARSE, SAM, FULL, *listed]
+    return [DENSE, UNLINKED, SPARSE, SAM, FULL, *listed]
 
 
 def measure(chosen: Sequence[Case], bound_gib: float, repeats: int, seed: int) -> Iterator[tuple[Case, Cost]]:

@@ -30,7 +30,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--machine", default="", help="what else the reader should know of the machine")
     parser.add_argument("--gib", type=float, default=6.0, help="what a dense network's sequence may keep")
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3], help="of networks, patterns and sequences")
-    parser.add_argument("--updates", type=int, default=1_500, help="of training beside the peer, at most")
+    parser.add_argument(
+        "--updates", type=int, default=1_500, help="of training beside the peer, at most; 0 leaves it out"
+    )
     chosen = parser.parse_args(arguments)
     parts = chosen.parts or list(PARTS)
     if unknown := set(parts) - set(PARTS):
@@ -56,7 +58,7 @@ def _seeds(seeds: Sequence[int]) -> str:
 
 def _scaling(said: argparse.Namespace) -> tuple[str, str]:
     costs: dict[str, list[scaling.Cost]] = {}
-    for case, cost in scaling.measure(scaling.cases(), said.gib, repeats=2, seed=said.seeds[0]):
+    for case, cost in scaling.measure(scaling.cases(), said.gib, repeats=3, seed=said.seeds[0]):
         costs.setdefault(case.name, []).append(cost)
         print(f"{case.name}, {cost.slots:,} words: {cost.step_ms:.2f} ms a step")
     trained = scaling.training(said.seeds[0])
@@ -64,7 +66,7 @@ def _scaling(said: argparse.Namespace) -> tuple[str, str]:
     shape = ", ".join(f"{name.replace('_', ' ')} {size}" for name, size in scaling.SHAPE.items())
     how = (
         f"Batch 1, {shape}, one write head, an LSTM of 100 units, fp32. CPU milliseconds a step, forward and backward,"
-        f" the least of up to 2: dense over {scaling.DENSE_STEPS} steps, while that keeps at most {said.gib:g} GiB;"
+        f" the least of up to 3: dense over {scaling.DENSE_STEPS} steps, while that keeps at most {said.gib:g} GiB;"
         f" sparse over {scaling.LONG} steps, with the copy of memory and tables that a call makes once, and in brackets"
         f" one step more, out of {scaling.LONG} and {scaling.SHORT} steps. The shortlist is faiss's, from 8,192 slots"
         " in use on. What autograd keeps is each storage once, without parameters. What a call pays once is the copy"
@@ -89,7 +91,7 @@ def _scaling(said: argparse.Namespace) -> tuple[str, str]:
 
 def _peer(said: argparse.Namespace) -> tuple[str, str]:
     found: dict[str, list[peer.Learnt]] = {name: [] for name in (peer.OURS, peer.PEER, peer.ALONE)}
-    for seed in said.seeds:
+    for seed in said.seeds if said.updates else ():
         for network in (peer.ours(seed), peer.peer(seed, said.peer), peer.alone(seed)):
             found[network.name].append(peer.learn(network, seed, said.updates))
             print(f"{network.name}, seed {seed}: {found[network.name][-1]}")
@@ -104,8 +106,7 @@ def _peer(said: argparse.Namespace) -> tuple[str, str]:
     networks = [peer.ours(said.seeds[0]), peer.peer(said.seeds[0], said.peer)]
     text = [
         _caption("peer", said, _seeds(said.seeds), how),
-        peer.learning_table(found),
-        "",
+        *([peer.learning_table(found), ""] if said.updates else ["Not trained in this run (`--updates 0`).", ""]),
         peer.correctness_table(networks),
     ]
     return "Beside pytorch-dnc", "\n".join(text)
