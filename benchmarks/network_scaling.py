@@ -207,7 +207,7 @@ def filled(network: Recurrent[Any], state: SparseDNCState, seed: int) -> SparseD
     hashes = state.hashes
     if hashes.shape[-2]:
         directions = shortlist.projections(memory.shape[-1])
-        hashes = torch.cat([shortlist.hashed(words, directions) for words in memory.split(CHUNK, 1)], 1)
+        hashes = torch.cat([shortlist.hashed(words, directions) for words in torch.split(memory, CHUNK, 1)], 1)
     return dataclasses.replace(
         state,
         memory=memory,
