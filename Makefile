@@ -5,7 +5,7 @@ MAKEFLAGS += --no-builtin-rules --no-print-directory
 SHELL := /bin/bash
 LOCKS := requirements.txt requirements-weights.txt pyproject.toml scripts/install
 
-.PHONY: help serve chat test bench bench-recall bench-peers bench-times bench-answers demo crash compose-check clean
+.PHONY: help serve chat test bench bench-recall bench-peers bench-times bench-networks bench-answers demo crash compose-check clean
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -46,6 +46,13 @@ bench-peers: .venv-peers/.peers  ## recall, speed and size beside mem0, LangGrap
 bench-times: .venv/.dev  ## how often "what did I tell you last week about …" finds what was said then
 	@exec .venv/bin/python -m benchmarks.times
 
+.peer-dnc/.installed: requirements-networks.txt
+	@.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --upgrade --target .peer-dnc -r $<
+	@touch $@
+
+bench-networks: .venv/.dev .peer-dnc/.installed  ## the networks' time, memory and capacity, beside pytorch-dnc: docs/science.md
+	@exec .venv/bin/python -m benchmarks.networks $(PARTS)
+
 bench-answers: .venv/.dev  ## how often the answer is right, with memory and without
 	@exec .venv/bin/python -m benchmarks.answers
 
@@ -58,6 +65,6 @@ crash: .venv/.dev  ## kill the service while it writes, again and again, and che
 compose-check:  ## build, start, use and remove the docker-compose deployment (needs a Docker engine)
 	@exec scripts/compose-check
 
-clean:  ## remove .venv, .venv-peers and what the tools left; never data/
-	rm -rf .venv .venv-peers .coverage coverage.xml .pytest_cache .mypy_cache .ruff_cache .hypothesis build *.egg-info
+clean:  ## remove .venv, .venv-peers, .peer-dnc and what the tools left; never data/
+	rm -rf .venv .venv-peers .peer-dnc .coverage coverage.xml .pytest_cache .mypy_cache .ruff_cache .hypothesis build *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -51,7 +51,10 @@ def needed(roots: Iterable[str]) -> Iterator[Requirement]:
 
 @pytest.mark.parametrize(
     ("extras", "files"),
-    [((), ["requirements.txt"]), (("dev", "bench", "train"), ["requirements.txt", "requirements-dev.txt"])],
+    [
+        ((), ["requirements.txt"]),
+        (("dev", "bench", "train", "approximate"), ["requirements.txt", "requirements-dev.txt"]),
+    ],
 )
 def test_the_lock_has_all_that_the_project_needs_and_within_its_ranges(
     extras: tuple[str, ...], files: list[str]
@@ -82,6 +85,10 @@ def test_the_peers_are_pinned_apart_and_share_the_benchmarks_versions() -> None:
     shared = set(peers) & set(tools)
     assert {"bm25s", "pystemmer", "matplotlib"} <= shared
     assert {name: peers[name] for name in shared} == {name: tools[name] for name in shared}
+
+
+def test_the_networks_peer_is_pinned_apart() -> None:
+    assert set(pins("requirements-networks.txt")) == {"dnc"}
 
 
 def test_the_versions_of_project_and_app_agree() -> None:
