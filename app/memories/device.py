@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import chain
 from typing import Any, NamedTuple, TypeVar
 
+import torch
 from torch import Tensor
 
 from memory_core.encoder import Encoder, Utterance, joined
@@ -44,6 +45,8 @@ class Device:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="device")
         self.encoder, self.memory = encoder, memory = self._thread.submit(load).result()
         self.fingerprint = self._thread.submit(memory.fingerprint).result()
+        # That thread has its count of cores now; this one, and those to come, form no team with one operation too many.
+        torch.set_num_threads(1)
         # Cutting a text into word pieces is no matter of torch, and need not wait for the step that runs.
         self._cutting = ThreadPoolExecutor(1, thread_name_prefix="word pieces")
         self._encoding = Batched(self.run, encoder.encode_windows)

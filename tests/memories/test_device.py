@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from app.memories.device import Batched, Device
-from memory_core.encoder import Utterance
+from memory_core.encoder import Encoder, Utterance
+from memory_core.episodic import EpisodicMemory
 
 
 class Slow:
@@ -92,6 +93,18 @@ async def test_all_computing_is_done_by_one_thread_that_is_not_the_event_loops(s
     names = await asyncio.gather(*(small_device.run(lambda: threading.current_thread().name) for _ in range(20)))
     assert len(set(names)) == 1
     assert names[0] != threading.current_thread().name
+
+
+async def test_the_other_threads_compute_alone(encoder: Encoder) -> None:
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        device = Device(lambda: (encoder, EpisodicMemory(encoder)))
+        assert await device.run(torch.get_num_threads) == 2
+        assert [torch.get_num_threads(), await asyncio.to_thread(torch.get_num_threads)] == [1, 1]
+        device.close()
+    finally:
+        torch.set_num_threads(before)
 
 
 async def test_texts_encoded_together_come_back_in_order_each_to_its_caller(small_device: Device) -> None:
