@@ -50,7 +50,13 @@ def test_a_run_leaves_metrics_a_checkpoint_a_result_and_a_picture(ran: Ran, monk
     }  # fmt: skip
     assert json.loads((folder / "metrics.jsonl").read_text().splitlines()[-1])["step"] == 25
     came_out = json.loads((folder / "result.json").read_text())
-    assert [(size["size"], size["slots"]) for size in came_out["sizes"]] == [(2, 4), (4, 8), (8, 16), (20, 40)]
+    assert [(size["size"], size["slots"]) for size in came_out["sizes"]] == [
+        (2, 4),
+        (4, 8),
+        (8, 16),
+        (10, 20),
+        (20, 40),
+    ]
     assert (folder / "memory.png").read_bytes().startswith(b"\x89PNG")
 
 

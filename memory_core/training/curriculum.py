@@ -13,6 +13,8 @@ from memory_core.tasks import Batch, Task
 from memory_core.training.checkpoint import Notes
 from memory_core.training.metrics import Figures
 
+eager: Any = torch.compiler.set_stance("force_eager")  # of one shape each: a compiled step is for training alone
+
 _HELD_SEED = 1_000_000_007  # of held sequences: the same for every run, so that runs compare
 
 
@@ -68,6 +70,7 @@ def answers(
 
 
 @torch.no_grad()
+@eager
 def measure(network: Recurrent[Any], task: Task, batch: Batch, state: TensorState | None = None) -> dict[str, float]:
     """Means over the sequences of a batch, which is on the CPU. A cost that is not finite counts as infinite."""
     network.eval()
