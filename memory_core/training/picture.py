@@ -42,7 +42,7 @@ def draw(network: Recurrent[Any], task: Task, path: Path) -> None:
     figure.savefig(path, dpi=100)
 
 
-@eager
+@eager()
 def followed(network: Recurrent[Any], task: Task) -> dict[str, Tensor]:
     """One sequence of the full size, step by step: each panel's rows are `[time, channels or slots]`.
 

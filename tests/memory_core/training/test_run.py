@@ -65,7 +65,7 @@ def backend(graph, inputs):
 torch.compile = partial(torch.compile, backend=backend)
 run = planned("copy", "ntm", slots=4, batch_size=2, steps=25)
 one, other = (perform(run, Copy(bits=2, full=2), Path(sys.argv[1]) / str(on), compiled=on) for on in (False, True))
-assert len(traced) == 1
+assert len(traced) in (1, 2)  # the first step, whose state needs no gradient, and the others, of any length
 assert (one["compiled"], other["compiled"]) == (False, True)
 assert abs(one["sizes"][0]["bits"] - other["sizes"][0]["bits"]) < 1e-3
 """
