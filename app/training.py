@@ -52,7 +52,7 @@ def _register(name: str, summary: str) -> None:
         data: Annotated[Path | None, typer.Option(help="the folder with omniglot_28.npz")] = None,
         device: Annotated[str, typer.Option(help="cpu or cuda; small networks are faster on the CPU")] = "cpu",
         compile: Annotated[
-            bool, typer.Option("--compile", help="3 times as fast, after half a minute of compiling")
+            bool, typer.Option("--compile", help="2 to 3 times as fast, after half a minute of compiling")
         ] = False,
         out: Annotated[Path | None, typer.Option(help="the run's folder; runs/TASK-MODEL-… unless said")] = None,
         resume: Annotated[bool, typer.Option("--resume", help="go on with the run in that folder")] = False,

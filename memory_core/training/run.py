@@ -131,7 +131,7 @@ def perform(
 
     Args:
         folder: made unless it is there.
-        compiled: trains with a compiled step: on a CPU an update of the NTM or the DNC takes a third of the time, after
+        compiled: trains with a compiled step: on a CPU an update takes a third (NTM) or half (DNC) of the time, after
             half a minute of compiling, which needs a C++ compiler. Rounding differs, so a run that is resumed
             bit for bit must be compiled as before. Members that change their memory in place are not compiled.
         resume: go on with the run in `folder`, which must be the same but for its number of steps.
