@@ -67,7 +67,8 @@ def unroll(
 ) -> tuple[Float[Tensor, "batch time outputs"], State]:
     """A sequence in steps. `step` takes an input, a state and which rows still run (None: all of them)."""
     collected = [sequence.new_zeros(len(sequence), 0, outputs)]
-    for time, input in enumerate(sequence.unbind(1)):
+    steps = sequence.transpose(0, 1).contiguous()  # a step's layout must not tell how long the sequence is: a compiled
+    for time, input in enumerate(steps.unbind(0)):  # step would be compiled anew for every length
         running: Bool[Tensor, " batch"] | None = None if lengths is None else lengths > time
         output, state = step(input, state, running)
         output = output if running is None else output.masked_fill(~running.unsqueeze(1), 0.0)

@@ -19,6 +19,7 @@ from memory_core.sparse_links import SparseLinks
 from memory_core.state import TensorState
 
 _ACCESSED = 0.005  # delta: a slot of more weight counts as accessed
+_NOTHING = 1e-6  # a weight so small is as good as none
 
 
 @dataclasses.dataclass(frozen=True)
@@ -192,7 +193,10 @@ class SparseDNC(Recurrent[SparseDNCState]):
         return dataclasses.replace(state, memory=memory, links=links, write_slots=slots, write_weights=w)
 
     def _read(self, interface: Tensor, state: SparseDNCState) -> SparseDNCState:
-        """The K slots most like the key, and with links those around what was read last. Source: Rae 2016, eq. 4."""
+        """The K slots most like the key, and with links those around what was read last. Source: Rae 2016, eq. 4.
+
+        The K strongest of both carry the weight of the others too: along a chain of links it would drain away.
+        """
         heads, count = self.config.read_heads, self.config.reads
         key, beta, modes = torch.split(torch.unflatten(interface, 1, (heads, -1)), self.read_parts, -1)
         slots = self._most_similar(key, state)
@@ -205,6 +209,7 @@ class SparseDNC(Recurrent[SparseDNCState]):
             modes = torch.softmax(modes, -1)
             mixed = torch.cat([modes[..., :1] * back, modes[..., 1:2] * w, modes[..., 2:] * on], -1)
             slots, w = sparse_links.strongest(torch.cat([back_slots, slots, on_slots], -1), mixed, count)
+            w = w * (mixed.sum(-1, keepdim=True) / w.sum(-1, keepdim=True).clamp(min=_NOTHING))
             memory, words = in_place.fetch(memory, slots.flatten(1))
             words = torch.unflatten(words, 1, (heads, count))
         reads = addressing.read(words, w.unsqueeze(2)).squeeze(2)

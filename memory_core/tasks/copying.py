@@ -50,12 +50,17 @@ class RepeatCopy(Task):
     """Random vectors and how often to say them; then that many copies, and an end marker on a channel of its own.
 
     The number of copies comes on its own channel in the step after the vectors, normalised to mean 0 and variance 1
-    over 1 to `repeats`, from which it is drawn evenly at every size. Size: the number of vectors, 1 to 10 in the paper.
+    over 1 to `repeats`, from which it is drawn evenly at every size. Size: the number of vectors, 1 to 10 in the paper;
+    a curriculum begins with five, as that of copy does.
     """
 
     bits: int = 8
     full: int = 10
     repeats: int = 10
+
+    @property
+    def start(self) -> int:
+        return 5
 
     @property
     def inputs(self) -> int:

@@ -1,6 +1,8 @@
 """A task as a lesson: its sizes grow with success, and it is learnt when it is solved at full size."""
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -59,6 +61,13 @@ class Curriculum:
         return self._task.sample(generator, self._held, self.size)
 
 
+@contextmanager
+def eager() -> Iterator[None]:
+    """In here, or decorated by it, nothing is compiled: shapes that come once are not worth it."""
+    with torch.compiler.set_stance("force_eager"):
+        yield
+
+
 def answers(
     network: Recurrent[Any], batch: Batch, state: TensorState | None = None
 ) -> Float[Tensor, "batch time outputs"]:
@@ -68,6 +77,7 @@ def answers(
 
 
 @torch.no_grad()
+@eager()
 def measure(network: Recurrent[Any], task: Task, batch: Batch, state: TensorState | None = None) -> dict[str, float]:
     """Means over the sequences of a batch, which is on the CPU. A cost that is not finite counts as infinite."""
     network.eval()

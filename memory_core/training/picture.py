@@ -8,7 +8,7 @@ from torch import Tensor
 
 from memory_core.recurrent import Recurrent
 from memory_core.tasks import Task
-from memory_core.training.curriculum import device_of
+from memory_core.training.curriculum import device_of, eager
 
 _SEED = 11
 
@@ -42,6 +42,7 @@ def draw(network: Recurrent[Any], task: Task, path: Path) -> None:
     figure.savefig(path, dpi=100)
 
 
+@eager()
 def followed(network: Recurrent[Any], task: Task) -> dict[str, Tensor]:
     """One sequence of the full size, step by step: each panel's rows are `[time, channels or slots]`.
 

@@ -122,6 +122,7 @@ def perform(
     folder: Path,
     *,
     device: str = "cpu",
+    compiled: bool = False,
     resume: bool = False,
     watch: Callable[[int, Figures], None] = lambda step, measured: None,
     tell: Callable[[str], None] = lambda line: None,
@@ -130,6 +131,9 @@ def perform(
 
     Args:
         folder: made unless it is there.
+        compiled: trains with a compiled step: on a CPU an update takes a third (NTM) or half (DNC) of the time, after
+            half a minute of compiling, which needs a C++ compiler. Rounding differs, so a run that is resumed
+            bit for bit must be compiled as before. Members that change their memory in place are not compiled.
         resume: go on with the run in `folder`, which must be the same but for its number of steps.
         watch, tell: see `loop.train`.
 
@@ -142,6 +146,8 @@ def perform(
     """
     network = network_of(run, task).to(device)
     _claim(folder, run, resume)
+    if compiled:
+        network.step = torch.compile(network.step, dynamic=False)  # type: ignore[method-assign]
     learner = Learner(network, run.training, run.seed)
     curriculum = Curriculum(network, task, run.batch_size)
     train(learner, curriculum, run.training, folder, resume=resume, watch=watch, tell=tell)
@@ -156,6 +162,7 @@ def perform(
         "seconds": round(learner.seconds, 1),
         "restores": sum(line.get("event") == "restored" for line in lines),
         "device": device,
+        "compiled": compiled,
         "threads": torch.get_num_threads(),
         "sizes": generalisation(network, task, run.slots),
     }

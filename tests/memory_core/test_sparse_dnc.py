@@ -189,6 +189,19 @@ def test_links_stay_within_a_weighting_however_few_are_kept(seed: int, writes: i
     assert (on >= 0).all()
 
 
+def test_a_head_that_follows_links_keeps_the_weight_of_the_slots_it_cannot_keep() -> None:
+    network = tiny(reads=1)
+    state = network.initial_state(1)
+    slots, weights, followers = state.links.slots, state.links.weights, state.links.followers
+    for later, weight in ((1, 0.6), (2, 0.4)):  # slot 0 leads to both
+        slots[0, later, 0], weights[0, later, 0], followers[0, 0, later] = 0, weight, later
+    state = dataclasses.replace(state, read_weights=torch.ones_like(state.read_weights))
+    modes = torch.tensor([[0.0, 0.0, 100.0]]).double()  # forward alone
+    after = network._read(torch.cat([torch.zeros(1, 4).double(), modes], 1), state)
+    assert after.read_slots.item() == 1
+    assert after.read_weights.item() == pytest.approx(1.0)
+
+
 def test_rows_that_stopped_keep_their_tables_bit_for_bit() -> None:
     network, sequence = tiny(reads=3, links=2), torch.randn(2, 12, 3).double()
     _, early = network(sequence[:, :5])

@@ -1,5 +1,6 @@
 """Every member runs through: trained, measured with an enlarged memory, drawn."""
 
+import subprocess
 import sys
 from pathlib import Path
 
@@ -47,6 +48,28 @@ def test_a_seed_decides_what_comes_out(tmp_path: Path) -> None:
         run = planned("copy", "dnc", seed=seed, slots=4, batch_size=2, steps=5)
         bits.append(perform(run, TINY, tmp_path / str(place))["sizes"][0]["bits"])
     assert bits[0] == bits[1] != bits[2]
+
+
+def test_a_compiled_step_is_for_training_alone_and_gives_the_same(tmp_path: Path) -> None:
+    """In a process of its own: the checks of shapes that tests run under cannot be compiled."""
+    code = """
+import sys, torch
+from functools import partial
+from pathlib import Path
+from memory_core.tasks import Copy
+from memory_core.training.run import perform, planned
+traced = []
+def backend(graph, inputs):
+    traced.append(len(inputs))
+    return graph.forward
+torch.compile = partial(torch.compile, backend=backend)
+run = planned("copy", "ntm", slots=4, batch_size=2, steps=25)
+one, other = (perform(run, Copy(bits=2, full=2), Path(sys.argv[1]) / str(on), compiled=on) for on in (False, True))
+assert len(traced) in (1, 2)  # the first step, whose state needs no gradient, and the others, of any length
+assert (one["compiled"], other["compiled"]) == (False, True)
+assert abs(one["sizes"][0]["bits"] - other["sizes"][0]["bits"]) < 1e-3
+"""
+    subprocess.run([sys.executable, "-c", code, str(tmp_path)], cwd=Path(__file__).parents[3], check=True)
 
 
 def test_a_memory_is_enlarged_no_further_than_asked() -> None:
