@@ -38,6 +38,7 @@ def upgrade() -> None:
         sa.Column("last_seq", sa.BigInteger(), nullable=False),
         sa.Column("precedence", sa.LargeBinary(), nullable=False),
         sa.Column("last_read", sa.LargeBinary(), nullable=False),
+        sa.Column("last_read_at", sa.DateTime(), nullable=True),
         sa.ForeignKeyConstraint(["user_id"], ["users.id"], ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("user_id"),
     )

@@ -1,4 +1,7 @@
-"""Slots know when what they hold was said; a replay fills it in, which the new fingerprint asks for anyway."""
+"""Slots know when what they hold was said; the log tells when a memory was last read.
+
+A replay fills the first in, which the new fingerprint asks for anyway.
+"""
 
 import sqlalchemy as sa
 from alembic import op
@@ -11,8 +14,11 @@ depends_on = None
 
 def upgrade() -> None:
     op.add_column("slots", sa.Column("said_at", sa.BigInteger(), nullable=False, server_default="0"))
+    with op.batch_alter_table("memories") as memories:
+        memories.drop_column("last_read_at")
 
 
 def downgrade() -> None:
+    op.add_column("memories", sa.Column("last_read_at", sa.DateTime(), nullable=True))
     with op.batch_alter_table("slots") as slots:
         slots.drop_column("said_at")
