@@ -6,7 +6,7 @@ p precedence, L the temporal link matrix, where L[i, j] is the degree to which s
 """
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor
 
 _EPSILON = 1e-6  # of squared lengths
@@ -307,6 +307,13 @@ def greatest(values: Float[Tensor, "*batch slots"], count: int) -> Int[Tensor, "
     rank = (bits ^ ((bits >> 31) & 0x7FFFFFFF)).long()  # in the order of the floats
     numbered = rank * slots + torch.arange(slots - 1, -1, -1, device=values.device)
     return numbered.topk(count, -1).indices
+
+
+def across(
+    slots: Int[Tensor, "batch entries"], table: Shaped[Tensor, "batch rows width"]
+) -> Int[Tensor, "batch entries width"]:
+    """The index with which gather and scatter take the whole rows of a table that stand at `slots`."""
+    return slots.unsqueeze(-1).expand(-1, -1, table.shape[-1])
 
 
 def first_of_slot(slots: Int[Tensor, "*batch entries"]) -> Int[Tensor, "*batch entries"]:

@@ -17,6 +17,8 @@ from torch import Tensor
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
+from memory_core.addressing import across
+
 
 def fetch(
     memory: Float[Tensor, "batch slots word"], slots: Int[Tensor, "batch entries"]
@@ -54,7 +56,7 @@ class _Fetch(Function):
         ctx.set_materialize_grads(False)
         ctx.save_for_backward(slots)
         ctx.shape = memory.shape
-        return memory, memory.gather(1, _rows(slots, memory))
+        return memory, memory.gather(1, across(slots, memory))
 
     @staticmethod
     @once_differentiable
@@ -62,7 +64,7 @@ class _Fetch(Function):
         (slots,) = ctx.saved_tensors
         if of_words is not None:
             of_memory = of_words.new_zeros(ctx.shape) if of_memory is None else of_memory
-            of_memory.scatter_add_(1, _rows(slots, of_memory), of_words)
+            of_memory.scatter_add_(1, across(slots, of_memory), of_words)
         return of_memory, None
 
 
@@ -72,7 +74,7 @@ class _Store(Function):
         ctx.mark_dirty(memory)
         ctx.set_materialize_grads(False)
         ctx.save_for_backward(slots, place)
-        return memory.scatter_(1, _rows(slots, memory), words.gather(1, _rows(place, memory)))
+        return memory.scatter_(1, across(slots, memory), words.gather(1, across(place, memory)))
 
     @staticmethod
     @once_differentiable
@@ -80,7 +82,7 @@ class _Store(Function):
         if of_memory is None:
             return None, None, None, None
         slots, place = ctx.saved_tensors
-        rows = _rows(slots, of_memory)
+        rows = across(slots, of_memory)
         first = place == torch.arange(place.shape[1], device=place.device)
         of_words = of_memory.gather(1, rows) * first.unsqueeze(-1)
         return of_memory.scatter_(1, rows, 0.0), None, of_words, None
@@ -96,7 +98,3 @@ class _Seal(Function):
     @once_differentiable
     def backward(ctx: Any, of_memory: Tensor) -> Tensor:
         return of_memory.clone()
-
-
-def _rows(slots: Tensor, memory: Tensor) -> Tensor:
-    return slots.unsqueeze(-1).expand(-1, -1, memory.shape[-1])

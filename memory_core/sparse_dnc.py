@@ -188,8 +188,8 @@ class SparseDNC(Recurrent[SparseDNCState]):
         lengths = addressing.inverse_length(words.detach()).gather(1, place)
         state.inverse_lengths.scatter_(1, slots, lengths)
         if self.config.approximate_above is not None:
-            hashes = shortlist.hashed(words.detach().gather(1, _across(place, words)), self.directions)
-            state.hashes.scatter_(1, _across(slots, hashes), hashes)
+            hashes = shortlist.hashed(words.detach().gather(1, addressing.across(place, words)), self.directions)
+            state.hashes.scatter_(1, addressing.across(slots, hashes), hashes)
         return dataclasses.replace(state, memory=memory, links=links, write_slots=slots, write_weights=w)
 
     def _read(self, interface: Tensor, state: SparseDNCState) -> SparseDNCState:
@@ -224,7 +224,7 @@ class SparseDNC(Recurrent[SparseDNCState]):
             return addressing.greatest(similarity.mul_(state.inverse_lengths[:, None, :near]), c.reads)
         hashes = shortlist.hashed(key, self.directions)
         listed = shortlist.shortlist(hashes, state.hashes[:, :near], min(c.candidates, near)).sort(-1).values
-        words = state.memory.gather(1, _across(listed.flatten(1), state.memory))
+        words = state.memory.gather(1, addressing.across(listed.flatten(1), state.memory))
         lengths = state.inverse_lengths.gather(1, listed.flatten(1)).reshape(listed.shape)
         similarity = (torch.unflatten(words, 1, listed.shape[1:]) @ key.unsqueeze(-1)).squeeze(-1) * lengths
         return listed.gather(-1, addressing.greatest(similarity, c.reads))
@@ -259,7 +259,3 @@ def _copied(state: SparseDNCState) -> SparseDNCState:
         accessed=state.accessed.clone(),
         links=state.links.clone(),
     )
-
-
-def _across(slots: Tensor, rows: Tensor) -> Tensor:
-    return slots.unsqueeze(-1).expand(-1, -1, rows.shape[-1])

@@ -124,9 +124,9 @@ def _between(links: SparseLinks, later: Tensor, earlier: Tensor) -> Tensor:
 
 
 def _rows(table: Tensor, rows: Tensor) -> Tensor:
-    return table.gather(1, rows.unsqueeze(-1).expand(-1, -1, table.shape[-1]))
+    return table.gather(1, addressing.across(rows, table))
 
 
 def _set_rows(table: Tensor, rows: Tensor, values: Tensor, running: Tensor) -> None:
     values = torch.where(running.reshape(-1, 1, 1), values, _rows(table, rows))
-    table.scatter_(1, rows.unsqueeze(-1).expand(-1, -1, table.shape[-1]), values)
+    table.scatter_(1, addressing.across(rows, table), values)
