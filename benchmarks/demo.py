@@ -15,7 +15,7 @@ from typing import Any
 
 import httpx
 
-from benchmarks.serving import Server, ServerFailed
+from benchmarks.serving import Server, told_in_one_line
 
 SCENARIO = Path(__file__).with_name("demo_scenario.json")
 USER = "nora"
@@ -227,14 +227,10 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Plays the scenario; exit status 1 where a claim about the memory fails."""
     options = _options(arguments)
-    try:
+    with told_in_one_line(ScenarioError):
         sessions = read_scenario(options.scenario)
         with Server() as server:
             outcomes = list(play(server, sessions, options.shown, options.max_tokens))
-    except (ScenarioError, ServerFailed) as error:
-        sys.exit(str(error))
-    except httpx.HTTPStatusError as error:
-        sys.exit(f"{error.request.url} answered {error.response.status_code}: {error.response.text[:300]}")
     print(f"\n{check_list(outcomes)}")
     if not all(outcome.passed for outcome in outcomes if outcome.decides):
         sys.exit(1)

@@ -25,7 +25,7 @@ from benchmarks.peer_adapters import MNEME, PACKAGES, PEERS, Memory, Mneme, Open
 from benchmarks.peer_figures import SHOWN, Measured, bootstrap, by_category, timed
 from benchmarks.recall import CUTS
 from benchmarks.recall_data import BEAM_KEPT_BACK, DATA, Conversation, MissingData, read_conversations
-from benchmarks.serving import PROJECT, Server, ServerFailed
+from benchmarks.serving import PROJECT, Server, told_in_one_line
 from benchmarks.speed import Disk, spread
 from memory_core.encoder import Encoder
 
@@ -196,13 +196,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = _options(arguments)
     stay_here()
     try:
-        figures = measure(options)
-    except (MissingData, ServerFailed) as error:
-        sys.exit(str(error))
+        with told_in_one_line(MissingData):
+            figures = measure(options)
     except ModuleNotFoundError as error:
         sys.exit(f"{error}: the peers are in an environment of their own, which `make bench-peers` makes and uses")
-    except httpx.HTTPStatusError as error:
-        sys.exit(f"{error.request.url} answered {error.response.status_code}: {error.response.text[:300]}")
     if options.json:
         options.json.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
 

@@ -24,7 +24,7 @@ import torch
 from torch.nn import functional
 
 from benchmarks.recall_data import DATA, Conversation, MissingData, Question, Turn, read_conversations
-from benchmarks.serving import Server, ServerFailed
+from benchmarks.serving import Server, told_in_one_line
 from memory_core.encoder import Encoder
 
 CUTS = (1, 5, 10, 20)
@@ -264,12 +264,8 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Runs the benchmark."""
     options = _options(arguments)
-    try:
+    with told_in_one_line(MissingData):
         figures = measure(options)
-    except (MissingData, ServerFailed) as error:
-        sys.exit(str(error))
-    except httpx.HTTPStatusError as error:
-        sys.exit(f"{error.request.url} answered {error.response.status_code}: {error.response.text[:300]}")
     if options.json:
         options.json.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
 

@@ -24,9 +24,9 @@ from typing import Any
 
 import httpx
 
-from benchmarks.serving import PROJECT, Server, ServerFailed
+from benchmarks.recall_data import DATA
+from benchmarks.serving import Server, ServerFailed, told_in_one_line
 
-DATA = PROJECT.parent / "shared" / "data"
 LEVELS = (100, 1_000, 10_000)
 CAPACITY = 20_000
 A_USER = 4_096  # slots at which a user's part of the database is taken
@@ -364,12 +364,8 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Runs the benchmark and prints its figures."""
     options = _options(arguments)
-    try:
+    with told_in_one_line():
         figures = measure(options)
-    except ServerFailed as error:
-        sys.exit(str(error))
-    except httpx.HTTPStatusError as error:
-        sys.exit(f"{error.request.url} answered {error.response.status_code}: {error.response.text[:300]}")
     print(report(figures))
     if options.json:
         options.json.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")

@@ -8,15 +8,12 @@ cannot tell which of the six is meant. Counted is how often the right message is
 import argparse
 import json
 import random
-import sys
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import httpx
-
-from benchmarks.serving import Server, ServerFailed
+from benchmarks.serving import Server, told_in_one_line
 from benchmarks.speed import made_up
 
 NOW = datetime(2026, 6, 18, 19, 0, tzinfo=UTC)  # a Thursday
@@ -137,12 +134,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3], help="(default: %(default)s)")
     parser.add_argument("--json", type=Path, help="also write the figures there")
     options = parser.parse_args(arguments)
-    try:
+    with told_in_one_line():
         figures = measure(options.seeds)
-    except ServerFailed as error:
-        sys.exit(str(error))
-    except httpx.HTTPStatusError as error:
-        sys.exit(f"{error.request.url} answered {error.response.status_code}: {error.response.text[:300]}")
     print(f"{figures['questions']} dated questions, seeds {figures['seeds']}, each over {OTHERS} other messages")
     print(
         f"the right message first: {figures['first']:.1%}, in the first three: {figures['in_three']:.1%} (target 90%)"
