@@ -1,7 +1,7 @@
 """The one place that computes: a thread that runs the encoder and the memory core, batching over users.
 
-Requests that arrive while a batch runs form the next one; what takes long to encode goes in steps. Nothing else of the
-service calls torch, so that tensor work never blocks the event loop and never competes with itself for the cores.
+Requests that arrive while a batch runs form the next one; what takes long to encode goes in steps. Other threads
+do no more than bookkeeping with torch, so that tensor work never competes with itself for the cores.
 """
 
 import asyncio

@@ -14,7 +14,7 @@ _SEED = 2_000_000_011  # of the measured sequences: the same for every run, and 
 def generalisation(
     network: Recurrent[Any], task: Task, slots: int, *, sequences: int = 32, at_once: int = 16, most_slots: int = 10_000
 ) -> list[dict[str, Any]]:
-    """Measures sequences of exactly one, two, four and ten times the full size, each with a memory enlarged as much.
+    """Measures sequences of each of the `MULTIPLES` of the full size exactly, each with a memory enlarged as much.
 
     Args:
         slots: of the memory in training; 0 for a network without one.
