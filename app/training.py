@@ -37,6 +37,54 @@ def table(
     tell(f"{len(found)} runs in {document}")
 
 
+@train.command("recall", help="Teach the assistant's memory what to read, from conversations with labelled evidence.")
+def recall(
+    data: Annotated[Path, typer.Option(help="the folder whose recall/ has the conversations")],
+    seed: Annotated[int, typer.Option(help="of parameters, batches and pools", min=0, max=10**9)] = 1,
+    steps: Annotated[int, typer.Option(help="updates of the reader", min=1)] = 1_500,
+    rate: Annotated[float, typer.Option(help="step size", min=0.0)] = 6e-3,
+    device: Annotated[str, typer.Option(help="cpu or cuda")] = "cpu",
+    out: Annotated[Path | None, typer.Option(help="the run's folder; runs/recall-SEED unless said")] = None,
+) -> None:
+    from memory_core.encoder import EncoderError
+    from memory_core.training.conversations import MissingData
+    from memory_core.training.recall import RecallError, RecallTraining, perform
+
+    _check_device(device)
+    folder = out or Path("runs") / f"recall-{seed}"
+    with saying(MissingData, RecallError, EncoderError, OSError), _stages() as watch:
+        result = perform(data, folder, RecallTraining(seed=seed, steps=steps, rate=rate), watch, device)
+    for name, figures in result["held"].items():
+        tell(f"{name}, conversations held back: " + ", ".join(f"{what} {value}" for what, value in figures.items()))
+    tell(f"weights, metrics and result are in {folder}; a run that is broken off goes on when it is started again")
+
+
+@contextmanager
+def _stages() -> Iterator[Callable[[str, int, int, float], None]]:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        bars: dict[str, Any] = {}
+
+        def watch(stage: str, done: int, total: int, value: float) -> None:
+            if stage not in bars:
+                bars[stage] = progress.add_task(stage, total=total)
+            progress.update(bars[stage], completed=done, description=f"{stage}  {value:.3f}" if value else stage)
+
+        yield watch
+
+
+def _check_device(device: str) -> None:
+    import torch
+
+    if device not in ("cpu", "cuda"):
+        fail(f"--device {device}: there are cpu and cuda")
+    if device == "cuda" and not torch.cuda.is_available():
+        fail("--device cuda: PyTorch finds no CUDA device here")
+
+
 def _register(name: str, summary: str) -> None:
     @train.command(name, help=summary)
     def command(
@@ -57,17 +105,12 @@ def _register(name: str, summary: str) -> None:
         out: Annotated[Path | None, typer.Option(help="the run's folder; runs/TASK-MODEL-… unless said")] = None,
         resume: Annotated[bool, typer.Option("--resume", help="go on with the run in that folder")] = False,
     ) -> None:
-        import torch
-
         from memory_core import tasks
         from memory_core.training.checkpoint import CheckpointError
         from memory_core.training.learner import TrainingError
         from memory_core.training.run import RunError, perform, planned
 
-        if device not in ("cpu", "cuda"):
-            fail(f"--device {device}: there are cpu and cuda")
-        if device == "cuda" and not torch.cuda.is_available():
-            fail("--device cuda: PyTorch finds no CUDA device here")
+        _check_device(device)
         with saying(tasks.TaskError, RunError, CheckpointError, TrainingError, OSError):
             task = tasks.make(name, data)
             run = planned(

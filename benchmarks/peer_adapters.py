@@ -20,9 +20,9 @@ import numpy as np
 from bm25s.stopwords import STOPWORDS_EN_PLUS
 
 from benchmarks.recall import Vectors, pooled_vectors, ranking, standardised, stemmed_words
-from benchmarks.recall_data import Question, Turn
 from benchmarks.speed import Disk
 from memory_core.encoder import Encoder
+from memory_core.training.conversations import Question, Turn
 
 NEVER_CALLED = "http://127.0.0.1:9/v1"  # the discard port: an answer from there is impossible, a call is an error
 _USER = "conversation"

@@ -9,8 +9,8 @@ from typing import NamedTuple, ParamSpec, TypeVar
 import numpy as np
 
 from benchmarks.recall import CUTS, evidence_recall
-from benchmarks.recall_data import Question
 from benchmarks.speed import percentile
+from memory_core.training.conversations import Question
 
 RESAMPLES, SEED = 1_000, 20160
 SHOWN = 10  # the cut that the intervals, the categories and the plot are about

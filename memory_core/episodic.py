@@ -3,16 +3,16 @@
 A sparse DNC (Graves et al. 2016; Rae et al. 2016) whose words are sets of facets. A write takes allocated slots, one
 for every `facets` word pieces, erases and fills them, and ties them to what was written before. A read addresses by
 content among the candidates of a cheap first stage, follows the temporal links forward and backward, and mixes the
-three weightings by read modes that depend on the cue. It works untrained, with the initial parameters below; weights
-trained later load into the same module. It must never learn of users, texts or databases: the caller keeps the states,
-and names what it writes by numbers of its own ("sources").
+three weightings by read modes that depend on the cue and, once trained, on what the slots hold (see `reader`). For an
+encoder that has no trained weights it works with the initial parameters below. It must never learn of users or
+databases: the caller keeps the states, and names what it writes by numbers of its own ("sources").
 """
 
 import dataclasses
 import hashlib
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import torch
@@ -20,13 +20,17 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn import functional
 
-from memory_core import addressing
+from memory_core import addressing, weights
 from memory_core.encoder import Encoder, Utterance
 from memory_core.follow_ups import FOLLOW_UPS, LOOK_BACKS
 from memory_core.links import clear_links_, write_links_
+from memory_core.manner import TRAITS, Manner, traits
+from memory_core.reader import WINDOW, Found, Reader
 from memory_core.state import EpisodicState
-from memory_core.words import SCALE, encode_word, slot_keys
+from memory_core.words import decode_word, encode_word, slot_keys
 
+_PLAIN = Manner()
+_MOST_PARTS = 2**20  # parts of one utterance stay below
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+")
 
 
@@ -39,6 +43,7 @@ class EpisodicConfig:
         word: width of a facet.
         cue: word pieces of a cue that count, the rarest; the others weigh next to nothing and cost as much.
         links: links a slot keeps in each direction (K).
+        voice: word pieces of a speaker's name that tell who speaks.
         candidates: slots that the first stage hands to late interaction; at or above the slots held, reading is exact.
         read: slots that a read weighting keeps.
         read_gain: how much of a read weighting becomes usage.
@@ -49,9 +54,10 @@ class EpisodicConfig:
     """
 
     facets: int = 64
-    word: int = 128
+    word: int = 256
     cue: int = 32
     links: int = 8
+    voice: int = 4
     candidates: int = 256
     read: int = 64
     read_gain: float = 0.5
@@ -64,7 +70,8 @@ class EpisodicConfig:
 class Reading(NamedTuple):
     """A sparse read weighting, the strongest slot first, with each mode's part of it (they sum to `weights`).
 
-    `confidence` is in [0, 1]; untrained it is a fixed function of the best similarity, not a calibrated probability.
+    `confidence` is in [0, 1]: the probability that the memory holds what the cue asks for, as far as the training's
+    conversations tell; untrained it is a fixed function of the best similarity.
     """
 
     slots: Int[Tensor, " read"]
@@ -107,6 +114,7 @@ class EpisodicMemory(nn.Module):
     follow_share: nn.Parameter
     confidence_strength: nn.Parameter
     confidence_threshold: nn.Parameter
+    common: Tensor
 
     def __init__(self, encoder: Encoder, config: EpisodicConfig | None = None) -> None:
         super().__init__()
@@ -125,6 +133,13 @@ class EpisodicMemory(nn.Module):
         self.register_parameter("follow_share", _scalar(0.9))
         self.register_parameter("confidence_strength", _scalar(12.0))
         self.register_parameter("confidence_threshold", _scalar(0.5))
+        self.register_buffer("common", torch.zeros(self.vocabulary, dtype=torch.bool))
+        self._pieces_of: Callable[[str], list[int]] = lambda name: encoder.windows([name])[0][0]
+        self.reader: Reader | None = None
+        learned = weights.of(encoder.transformer_fingerprint(), self.config.word)
+        if learned:
+            self.reader = Reader()
+            self.load_state_dict({name: learned[name] for name in self.state_dict()})
         self.requires_grad_(False).to(encoder.device)
 
     @property
@@ -153,13 +168,15 @@ class EpisodicMemory(nn.Module):
 
         real = torch.float32
         return EpisodicState(
-            words=full(rows, c.facets, c.word, dtype=torch.int8),
+            words=full(rows, c.facets, c.word // 8, dtype=torch.uint8),
             pieces=full(rows, c.facets, value=-1, dtype=torch.int32),
             keys=full(rows, c.word, dtype=real),
             source=full(rows),
             part=full(rows),
             touched=full(rows),
             said_at=full(rows),
+            traits=full(rows),
+            voice=full(rows, c.voice, value=-1),
             usage=full(rows, dtype=real),
             strength=full(rows, dtype=real),
             reads=full(rows),
@@ -192,18 +209,46 @@ class EpisodicMemory(nn.Module):
         asks_only = all(sentence.endswith("?") for sentence in sentences)
         return self.config.question_gate if asks_only else self.config.asking_gate
 
+    def manner(self, text: str, speaker: str | None = None, reply: bool = False) -> Manner:
+        """How a text was said, as `write` takes it.
+
+        Args:
+            speaker: the name of who said it; its first word is the voice that a cue may name.
+            reply: whether an assistant without a name said it.
+        """
+        name = (speaker or "").split()[:1]
+        voice = tuple(self._pieces_of(name[0])[: self.config.voice]) if name else ()
+        return Manner(traits(text, speaker, reply), voice)
+
+    def essential(self, utterance: Utterance) -> Utterance:
+        """The utterance without the pieces that all texts have (the, of, a comma); whole where it has no others."""
+        kept = ~self.common[utterance.pieces.long()]
+        return Utterance(utterance.facets[kept], utterance.pieces[kept]) if bool(kept.any()) else utterance
+
     def parts(self, pieces: int, capacity: int) -> int:
-        """Slots that an utterance of so many word pieces takes: at least one, at most a quarter of the memory."""
+        """Slots that so many essential pieces take: at least one, at most a quarter of the memory."""
         return max(1, min(math.ceil(pieces / self.config.facets), capacity // 4))
 
     def write(
-        self, state: EpisodicState, utterance: Utterance, source: int, gate: float = 1.0, said_at: int = 0
+        self,
+        state: EpisodicState,
+        utterance: Utterance,
+        source: int,
+        gate: float = 1.0,
+        said_at: int = 0,
+        manner: Manner = _PLAIN,
     ) -> tuple[EpisodicState, Written]:
         """`write_`, on a copy."""
-        return self.write_(state.clone(), utterance, source, gate, said_at)
+        return self.write_(state.clone(), utterance, source, gate, said_at, manner)
 
     def write_(
-        self, state: EpisodicState, utterance: Utterance, source: int, gate: float = 1.0, said_at: int = 0
+        self,
+        state: EpisodicState,
+        utterance: Utterance,
+        source: int,
+        gate: float = 1.0,
+        said_at: int = 0,
+        manner: Manner = _PLAIN,
     ) -> tuple[EpisodicState, Written]:
         """Writes an utterance into free slots, or when the memory is full into the least used ones.
 
@@ -214,10 +259,12 @@ class EpisodicMemory(nn.Module):
             source: the caller's number for what is written, > 0 and above those written before.
             gate: write gate in (0, 1].
             said_at: when it was said, in seconds since 1970; 0 where that is not known.
+            manner: how it was said.
 
         Returns:
             The state to go on with, and what changed. An utterance longer than `parts` allows is cut.
         """
+        utterance = self.essential(utterance)
         parts = self.parts(len(utterance.pieces), int(state.capacity))
         state.clock.fill_(source)
         each = 1.0 - (1.0 - gate) ** (1.0 / parts)  # so that all parts together leave (1 - gate) of the precedence
@@ -228,7 +275,8 @@ class EpisodicMemory(nn.Module):
             held = slice(part * self.config.facets, (part + 1) * self.config.facets)
             self._fill_(state, slot, utterance.facets[held], utterance.pieces[held])
             state.source[slot] = state.touched[slot] = source
-            state.part[slot], state.said_at[slot] = part, said_at
+            state.part[slot], state.said_at[slot], state.traits[slot] = part, said_at, manner.traits
+            state.voice[slot, : len(manner.voice)] = state.voice.new_tensor(manner.voice)
             state.strength[slot] = state.usage[slot] = gate
             changed += [cleared, write_links_(state, slot, each)]
             slots.append(slot)
@@ -297,62 +345,109 @@ class EpisodicMemory(nn.Module):
                 said then counts as more like it, by `time_share`.
         """
         none = [None] * len(states)
-        stages = [self._first_stage(*each) for each in zip(states, cues, among or none, spans or none, strict=True)]
+        stages = [self.first_stage(*each) for each in zip(states, cues, among or none, spans or none, strict=True)]
         return [
-            self._reading(state, stage, similarity)
-            for state, stage, similarity in zip(states, stages, self._similarities(states, stages), strict=True)
+            self._reading(state, stage, cosines)
+            for state, stage, cosines in zip(states, stages, self.cosines(states, stages), strict=True)
         ]
 
-    def _first_stage(
+    def first_stage(
         self, state: EpisodicState, cue: Utterance, among: Tensor | None, span: tuple[int, int] | None
     ) -> "_Stage":
         used = state.source > 0
+        pooled, named, cue = _pooled(cue.facets), cue.pieces, self.essential(cue)
         pieces = cue.pieces.long()
         rarity = addressing.rarity(state.piece_counts[pieces], used.sum())
         most = self.config.cue
         kept = torch.sort(torch.topk(rarity, most).indices).values if len(pieces) > most else slice(None)
-        pooled, facets, pieces, rarity = _pooled(cue.facets), cue.facets[kept], pieces[kept], rarity[kept]
+        facets, pieces, rarity = cue.facets[kept], pieces[kept], rarity[kept]
         shares = rarity / rarity.sum().clamp(min=1e-6)
         allowed = used if among is None else used & among
         near = state.usage.new_zeros(()) if span is None else addressing.nearness(state.said_at, span)
-        near = (self.time_share * near).expand_as(state.usage)
+        near = near.expand_as(state.usage)
         if state.slots > self.config.candidates:
             table = torch.zeros(self.vocabulary + 1, device=self.device).index_put((pieces,), shares)
             lexical = table[state.pieces].sum(1).clamp(max=1.0)  # piece -1 is the table's last place
-            score = state.keys @ (shares @ facets) + self.lexical * lexical + near
+            score = state.keys @ (shares @ facets) + self.lexical * lexical + self.time_share * near
             best = score.masked_fill(~allowed, -torch.inf).topk(self.config.candidates).indices
             candidates = best[allowed[best]]
         else:
             candidates = allowed.nonzero().squeeze(1)
         held = state.pieces.index_select(0, candidates)
-        exact = addressing.exact_matches(pieces, shares, held, self.vocabulary)
+        exact = addressing.exact_matches(pieces, held, self.vocabulary)
         longest = int((held >= 0).sum(1).max()) if len(held) else 0
-        return _Stage(candidates, longest, facets, shares, exact, near[candidates], pooled)
+        return _Stage(candidates, longest, facets, shares, exact, near[candidates], pooled, named)
 
-    def _similarities(self, states: Sequence[EpisodicState], stages: Sequence["_Stage"]) -> list[Tensor]:
-        """Late interaction plus exact matches, over all readings in one padded batch."""
+    def cosines(self, states: Sequence[EpisodicState], stages: Sequence["_Stage"]) -> list[Tensor]:
+        """Late interaction, [candidates, cue] for each reading, over all of them in one padded batch."""
         if not stages:
             return []
         longest = max(1, *(stage.longest for stage in stages))
-        words = _padded([
-            state.words.index_select(0, stage.candidates)[:, :longest]
-            for state, stage in zip(states, stages, strict=True)
-        ])  # fmt: skip
-        cue = _padded([stage.facets / SCALE for stage in stages])
-        shares = _padded([stage.shares for stage in stages])
+        words, pieces = (
+            _padded([
+                getattr(state, name).index_select(0, stage.candidates)[:, :longest]
+                for state, stage in zip(states, stages, strict=True)
+            ])
+            for name in ("words", "pieces")
+        )  # fmt: skip
+        cue = _padded([stage.facets for stage in stages])
         if not words.shape[1] or not cue.shape[1]:
-            return [torch.zeros(len(stage.candidates), device=self.device) for stage in stages]
-        cosines = addressing.late_interaction(cue, words.float())
-        similarity = (cosines @ shares.unsqueeze(2)).squeeze(2)
-        similarity = similarity + self.lexical * _padded([stage.exact for stage in stages])
-        return [row[: len(stage.candidates)] for row, stage in zip(similarity, stages, strict=True)]
+            return [torch.zeros(len(stage.candidates), len(stage.facets), device=self.device) for stage in stages]
+        cosines = addressing.late_interaction(cue, decode_word(words), pieces >= 0)
+        return [row[: len(stage.candidates), : len(stage.facets)] for row, stage in zip(cosines, stages, strict=True)]
 
-    def _reading(self, state: EpisodicState, stage: "_Stage", similarity: Tensor) -> Reading:
-        weighting = addressing.content_weighting(
-            similarity + stage.near, self.key_strength, state.strength[stage.candidates]
+    def found(self, state: EpisodicState, stage: "_Stage", cosines: Float[Tensor, "slots cue"]) -> Found:
+        """What content addressing found in the candidates, as the learned reading takes it; one reading."""
+        slots, shares, exact = stage.candidates, stage.shares, stage.exact
+        similarity, matched = cosines @ shares, exact @ shares
+        content = self.key_strength * (similarity + self.lexical * matched + self.time_share * stage.near)
+        voice = state.voice[slots]
+        said = (voice.unsqueeze(2) == stage.named).any(2)
+        spoke = ((voice < 0) | said).all(1) & (voice[:, 0] >= 0)
+        signals = [
+            similarity,
+            matched,
+            (exact * shares).amax(1) if len(shares) else matched,
+            (cosines - 0.5).clamp(min=0.0) @ shares,
+            state.keys[slots] @ stage.pooled,
+            spoke.float(),
+            (~spoke & spoke.any()).float(),
+            stage.near,
+        ]
+        before, after = (_places(state, slots, way) for way in ("backward_slots", "forward_slots"))
+        chain = torch.stack([*_walk(before), *_walk(after)], 1)
+        last = voice.new_full((1, voice.shape[1]), -2)
+        same = (voice == torch.cat([voice, last])[before]).all(1).float()
+        bits = (state.traits[slots].unsqueeze(1) >> torch.arange(len(TRAITS), device=self.device)) & 1
+        held = (state.pieces[slots] >= 0).sum(1, keepdim=True)
+        features = torch.cat([bits.float(), (state.part[slots] > 0).float().unsqueeze(1), torch.log1p(held)], 1)
+        return Found(
+            (content + state.strength[slots].log()).unsqueeze(0),
+            torch.stack(signals, -1).unsqueeze(0),
+            features,
+            same,
+            state.keys[slots],
+            chain,
+            torch.ones(1, len(slots), dtype=torch.bool, device=self.device),
         )
+
+    def _reading(self, state: EpisodicState, stage: "_Stage", cosines: Tensor) -> Reading:
+        similarity = cosines @ stage.shares + self.lexical * (stage.exact @ stage.shares)
+        lent = torch.zeros(2, len(stage.candidates), device=self.device)
+        if self.reader is None or not len(stage.candidates):
+            weighting = addressing.content_weighting(
+                similarity + self.time_share * stage.near, self.key_strength, state.strength[stage.candidates]
+            )
+            best = similarity.max() if len(similarity) else similarity.new_zeros(())
+            confidence = torch.sigmoid(self.confidence_strength * (best - self.confidence_threshold))
+        else:
+            found = self.found(state, stage, cosines)
+            weighed = self.reader(found)
+            weighting = torch.softmax(weighed.logits[0], -1)
+            lent = torch.stack([weighed.forward[0], weighed.backward[0]])
+            confidence = self.reader.confidence(found, weighed)[0]
         kept = torch.sort(weighting, descending=True, stable=True).indices[: self.config.read]
-        slots, content = stage.candidates[kept], weighting[kept]
+        slots, content, lent = stage.candidates[kept], weighting[kept], lent[:, kept]
         content = content / content.sum().clamp(min=1e-12)
         following, forward_mode, content_mode, backward_mode = self.read_modes(stage.pooled)
         last = addressing.sharpen(state.read_weights, 2.0)
@@ -362,13 +457,11 @@ class EpisodicMemory(nn.Module):
         every, place = torch.unique(torch.cat([slots, forward[0], backward[0]]), return_inverse=True)
         shares = torch.zeros(3, len(every), device=self.device)
         bounds = (len(slots), len(slots) + len(forward[0]))
-        shares[0, place[: bounds[0]]] = content_mode * content
-        shares[1, place[bounds[0] : bounds[1]]] = forward_mode * forward[1]
-        shares[2, place[bounds[1] :]] = backward_mode * backward[1]
+        shares[:, place[: bounds[0]]] = content_mode * content * torch.cat([1.0 - lent.sum(0, keepdim=True), lent])
+        shares[1, place[bounds[0] : bounds[1]]] += forward_mode * forward[1]
+        shares[2, place[bounds[1] :]] += backward_mode * backward[1]
         total = shares.sum(0)
         order = torch.sort(total, descending=True, stable=True).indices[: self.config.read]
-        best = similarity.max() if len(similarity) else similarity.new_zeros(())
-        confidence = torch.sigmoid(self.confidence_strength * (best - self.confidence_threshold))
         confidence = torch.maximum(confidence, following * (total.sum() > 0))
         parts = shares[:, order]
         return Reading(every[order], total[order], parts[0], parts[1], parts[2], float(confidence))
@@ -448,8 +541,9 @@ class EpisodicMemory(nn.Module):
         state.words[slot].zero_()
         state.pieces[slot].fill_(-1)
         state.keys[slot].zero_()
-        for column in (state.source, state.part, state.touched, state.said_at, state.reads):
+        for column in (state.source, state.part, state.touched, state.said_at, state.traits, state.reads):
             column[slot] = 0
+        state.voice[slot] = -1
         state.usage[slot] = state.strength[slot] = 0.0
         return changed
 
@@ -462,6 +556,28 @@ class _Stage(NamedTuple):
     exact: Tensor
     near: Tensor
     pooled: Tensor
+    named: Tensor  # all pieces of the cue, which may name a speaker
+
+
+def _places(state: EpisodicState, slots: Tensor, way: str) -> Int[Tensor, " slots"]:
+    """The place among `slots` of the slot written just before each, or just after; len(slots) where it is not there."""
+    place = slots.new_full((state.slots + 1,), len(slots))
+    place[slots] = torch.arange(len(slots), device=slots.device)
+    linked = getattr(state, way)[slots]
+    order = state.source[linked] * _MOST_PARTS + state.part[linked]
+    nearest = order.masked_fill(linked < 0, -1).argmax(1) if way == "backward_slots" else (
+        order.masked_fill(linked < 0, torch.iinfo(order.dtype).max).argmin(1)
+    )  # fmt: skip
+    return place[linked.gather(1, nearest.unsqueeze(1)).squeeze(1)]  # -1, for no link, is the last place
+
+
+def _walk(step: Int[Tensor, " slots"]) -> Iterator[Int[Tensor, " slots"]]:
+    """Where WINDOW steps along the chain lead from each place, the first step first."""
+    there = torch.cat([step, step.new_tensor([len(step)])])
+    at = step
+    for _ in range(WINDOW):
+        yield at
+        at = there[at]
 
 
 def _pooled(facets: Float[Tensor, "pieces word"]) -> Float[Tensor, " word"]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
 import torch
-from jaxtyping import Bool, Float, Int, Int8, jaxtyped
+from jaxtyping import Bool, Float, Int, UInt8, jaxtyped
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
@@ -154,20 +154,23 @@ class EpisodicState(TensorState):
 
     A free slot has source 0; the other sources are the numbers of messages in their user's log, from 1. They also
     tell the time: `clock` is the last number written, `touched` what it was when a slot was last written or read.
-    `said_at` is when what a slot holds was said, in seconds since 1970; 0 where that is not known.
+    `said_at` is when what a slot holds was said, in seconds since 1970; 0 where that is not known. `traits` are bits
+    (see `manner`), and `voice` the word pieces of the name of who said it, -1 where there are no more.
     Links are row-sparse: row j of `forward_*` lists the slots written after slot j, row i of `backward_*` those before
     slot i, both with their weight L[i, j] of the temporal link matrix. Unused places hold slot -1 and weight 0.
     """
 
-    schema: ClassVar[int] = 2
+    schema: ClassVar[int] = 3
 
-    words: Int8[Tensor, "*batch slots facets word"]
+    words: UInt8[Tensor, "*batch slots facets bytes"]
     pieces: Int[Tensor, "*batch slots facets"]
     keys: Float[Tensor, "*batch slots word"]
     source: Int[Tensor, "*batch slots"]
     part: Int[Tensor, "*batch slots"]
     touched: Int[Tensor, "*batch slots"]
     said_at: Int[Tensor, "*batch slots"]
+    traits: Int[Tensor, "*batch slots"]
+    voice: Int[Tensor, "*batch slots voice"]
     usage: Float[Tensor, "*batch slots"]
     strength: Float[Tensor, "*batch slots"]
     reads: Int[Tensor, "*batch slots"]

@@ -27,6 +27,9 @@ from app.store.database import Conflict, Database
 from app.store.log import Forgotten, Message
 from app.store.memories import Head, Read
 from memory_core.encoder import Utterance
+from memory_core.episodic import EpisodicMemory, Written
+from memory_core.manner import header
+from memory_core.state import EpisodicState
 
 _TRIES = 30
 Done = TypeVar("Done")
@@ -81,9 +84,15 @@ class Heard:
     timings_ms: dict[str, float]
 
 
-def spoken(speaker: str | None, content: str) -> str:
-    """What the encoder is given: who said it, if a name is known, then what was said."""
-    return f"{speaker}: {content}" if speaker else content
+def spoken(message: Draft | Message) -> str:
+    """What the encoder is given: when it was said and, if a name is known, by whom, then what was said."""
+    return header(message.speaker, message.occurred_at) + message.content
+
+
+def as_cue(device: Device, message: Draft | Message, utterance: Utterance) -> Utterance:
+    """The message as a cue: what was said, without when and by whom."""
+    before = len(device.encoder.windows([header(message.speaker, message.occurred_at)])[0][0])
+    return Utterance(utterance.facets[before:], utterance.pieces[before:])
 
 
 class Memories:
@@ -110,7 +119,7 @@ class Memories:
         Raises:
             NotFound: the message answered was deleted meanwhile.
         """
-        utterances = await self.device.encode([spoken(draft.speaker, draft.content) for draft in drafts])
+        utterances = await self.device.encode([spoken(draft) for draft in drafts])
 
         async def once(live: Live) -> Remembered:
             known = await self._known(user_id, drafts)
@@ -142,13 +151,13 @@ class Memories:
             history: latest messages of the session to bring along.
         """
         began = time.perf_counter()
-        utterance = (await self.device.encode([spoken(draft.speaker, draft.content)]))[0]
-        span = span_named(draft.content, draft.occurred_at)
+        utterance = (await self.device.encode([spoken(draft)]))[0]
+        cue, span = as_cue(self.device, draft, utterance), span_named(draft.content, draft.occurred_at)
         encoded = time.perf_counter()
 
         async def once(live: Live) -> Heard:
             started = time.perf_counter()
-            reading = await self.device.read(live.state, utterance, span=span)
+            reading = await self.device.read(live.state, cue, span=span)
             found = grouped(reading, live.state, k)
             seq = live.head.last_seq + 1
             async with self.database.reading() as connection:
@@ -213,11 +222,11 @@ class Memories:
                 if message is None:
                     raise NotFound(f"user {user_id} has no message {message_id}")
                 effects = await forgetting.effects(connection, user_id, message.seq)
-            utterance = (await self.device.encode([spoken(message.speaker, message.content)]))[0]
+            utterance = self.core.essential((await self.device.encode([spoken(message)]))[0])
             parts = self.core.parts(len(utterance.pieces), live.head.capacity)
             changed = await self.device.run(forgetting.forget_, self.core, live.state, message.seq, effects)
             head = new_head(live.head, live.state, live.head.last_seq)
-            gate = write_gate(self.device, message)
+            gate = write_gate(self.core, message)
             place = Forgotten(message.seq, parts, gate, after_seq=live.head.last_seq, version=head.version)
             rows, freed = changed_rows(live.state, changed)
             async with self.database.writing() as connection:
@@ -318,13 +327,7 @@ class Memories:
                 note_read_(self.core, live.state, trace)
                 changed |= {entry.slot for entry in trace}
             for message, utterance in said:
-                live.state, wrote = self.core.write_(
-                    live.state,
-                    utterance,
-                    message.seq,
-                    write_gate(self.device, message),
-                    seconds(message.occurred_at),
-                )
+                live.state, wrote = write_message_(self.core, live.state, message, utterance)
                 changed |= set(wrote.changed.tolist())
                 written |= set(wrote.slots.tolist())
             return changed, written
@@ -372,10 +375,21 @@ class Memories:
         return Remembered([(message, held[message.seq]) for message in messages], live.head, live.state.slots_used)
 
 
-def write_gate(device: Device, message: Message) -> float:
-    """How strongly a message is written; a named speaker is never taken for the assistant."""
-    reply = message.role == "assistant" and message.speaker is None
-    return device.memory.write_gate(message.content, reply)
+def write_message_(
+    core: EpisodicMemory, state: EpisodicState, message: Message, utterance: Utterance
+) -> tuple[EpisodicState, Written]:
+    """Writes a message to the memory, in place."""
+    manner = core.manner(message.content, message.speaker, _is_reply(message))
+    return core.write_(state, utterance, message.seq, write_gate(core, message), seconds(message.occurred_at), manner)
+
+
+def write_gate(core: EpisodicMemory, message: Message) -> float:
+    """How strongly a message is written."""
+    return core.write_gate(message.content, _is_reply(message))
+
+
+def _is_reply(message: Message) -> bool:
+    return message.role == "assistant" and message.speaker is None  # a named speaker is never taken for the assistant
 
 
 async def _redoing(once: Callable[[], Awaitable[Done]]) -> Done:

@@ -13,7 +13,7 @@ from memory_core.episodic import EpisodicMemory
 from memory_core.state import EpisodicState
 from memory_core.words import count_pieces, slot_keys
 
-_COUNTERS = ("source", "part", "touched", "said_at", "usage", "strength", "reads")
+_COUNTERS = ("source", "part", "touched", "said_at", "traits", "usage", "strength", "reads")
 _LINKS = ("forward_slots", "forward_weights", "backward_slots", "backward_weights")
 
 
@@ -40,7 +40,8 @@ def word_rows(state: EpisodicState, written: Iterable[int]) -> list[Row]:
     for slot in sorted(written):
         pieces = state.pieces[slot]
         held = int((pieces >= 0).sum())
-        rows.append({"slot": slot, "word": _bytes(state.words[slot, :held]), "pieces": _bytes(pieces[:held])})
+        word, voice = state.words[slot, :held], state.voice[slot]
+        rows.append({"slot": slot, "word": _bytes(word), "pieces": _bytes(pieces[:held]), "voice": _bytes(voice)})
     return rows
 
 
@@ -90,18 +91,20 @@ def _loaded(memory: EpisodicMemory, head: Head, rows: Sequence[Row]) -> Episodic
         column[index] = torch.from_numpy(values.copy()).to(device, column.dtype)
     words, pieces = _words(memory, rows)
     state.words[index], state.pieces[index] = words.to(device), pieces.to(device)
+    voices = np.frombuffer(b"".join(row["voice"] for row in rows), dtype="<i4").reshape(len(rows), -1)
+    state.voice[index] = torch.from_numpy(voices.copy()).to(device, state.voice.dtype)
     state.keys[index] = slot_keys(state.words[index], state.pieces[index])
     state.piece_counts.copy_(count_pieces(state.pieces, len(state.piece_counts)))
     return state
 
 
 def _words(memory: EpisodicMemory, rows: Sequence[Row]) -> tuple[Tensor, Tensor]:
-    facets, word = memory.config.facets, memory.config.word
-    words, pieces = np.zeros((len(rows), facets, word), np.int8), np.full((len(rows), facets), -1, np.int32)
+    facets, word = memory.config.facets, memory.config.word // 8
+    words, pieces = np.zeros((len(rows), facets, word), np.uint8), np.full((len(rows), facets), -1, np.int32)
     for place, row in enumerate(rows):
         held = np.frombuffer(row["pieces"], "<i4")
         pieces[place, : len(held)] = held
-        words[place, : len(held)] = np.frombuffer(row["word"], np.int8).reshape(-1, word)
+        words[place, : len(held)] = np.frombuffer(row["word"], np.uint8).reshape(-1, word)
     return torch.from_numpy(words), torch.from_numpy(pieces)
 
 

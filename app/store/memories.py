@@ -76,7 +76,7 @@ async def advance(connection: AsyncConnection, user_id: str, expected: int, new:
 async def slot_rows(connection: AsyncConnection, user_id: str) -> list[Row]:
     """All used slots with their words, in order."""
     chosen = (
-        sa.select(slots, words.c.word, words.c.pieces)
+        sa.select(slots, words.c.word, words.c.pieces, words.c.voice)
         .join(words, sa.and_(words.c.user_id == slots.c.user_id, words.c.slot == slots.c.slot))
         .where(slots.c.user_id == user_id, words.c.user_id == user_id)
         .order_by(slots.c.slot)

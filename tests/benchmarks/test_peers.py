@@ -20,7 +20,7 @@ from benchmarks.peer_figures import (
     write_between,
 )
 from benchmarks.peers import WARM_UP, as_data, converse
-from benchmarks.recall_data import Conversation, Question, Turn
+from memory_core.training.conversations import Conversation, Question, Turn
 
 TURNS = [Turn(str(number), "s", "user", "Ann", None, f"text {number}") for number in range(2 * WARM_UP)]
 

@@ -16,7 +16,7 @@ from benchmarks.recall import (
     standardised,
     table,
 )
-from benchmarks.recall_data import Question
+from memory_core.training.conversations import Question
 
 
 def asked(category: str, *evidence: str) -> Question:

@@ -149,8 +149,8 @@ class DenseMemory:
             slot = self._allocate(spared)
             held = pieces[part * each_holds : (part + 1) * each_holds]
             for place in range(len(held)):
-                steps = np.rint(facets[part * each_holds + place] * np.float32(254))
-                self.words[slot, place] = np.clip(steps, -127, 127) / 254.0
+                signs = np.where(facets[part * each_holds + place] > 0, 1.0, -1.0)
+                self.words[slot, place] = signs / math.sqrt(len(signs))
             self.pieces[slot] = held
             self.source[slot], self.part[slot] = source, part
             self.touched[slot] = source

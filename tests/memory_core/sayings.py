@@ -10,7 +10,7 @@ from memory_core.episodic import EpisodicMemory
 from memory_core.state import EpisodicState, TensorState
 
 ROWS = (
-    "words", "pieces", "keys", "source", "part", "touched", "usage", "strength", "reads",
+    "words", "pieces", "keys", "source", "part", "touched", "traits", "voice", "usage", "strength", "reads",
     "forward_slots", "forward_weights", "backward_slots", "backward_weights",
 )  # fmt: skip
 

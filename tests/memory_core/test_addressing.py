@@ -43,24 +43,23 @@ def close(ours: Tensor, theirs: oracle.Array) -> None:
 @given(SEEDS)
 def test_late_interaction_takes_each_cue_facets_best_match(seed: int) -> None:
     cue, words, held = unit(seed, 1, 3, 5), unit(seed + 1, 1, 6, 4, 5), uniform(seed + 2, 1, 6, 4) > 0.4
-    words = words * held.unsqueeze(-1)
-    expected = oracle.late_interaction(cue[0].numpy(), words[0].numpy())
-    close(addressing.late_interaction(cue.float(), words.float())[0], expected)
+    expected = oracle.late_interaction(cue[0].numpy(), (words * held.unsqueeze(-1))[0].numpy())
+    close(addressing.late_interaction(cue.float(), words.float(), held)[0], expected)
 
 
 def test_a_slot_without_facets_is_unlike_every_cue() -> None:
-    found = addressing.late_interaction(unit(0, 2, 3, 5).float(), torch.zeros(2, 4, 2, 5))
+    words, held = unit(1, 2, 4, 2, 5).float(), torch.zeros(2, 4, 2, dtype=torch.bool)
+    found = addressing.late_interaction(unit(0, 2, 3, 5).float(), words, held)
     assert torch.equal(found, torch.zeros_like(found))
 
 
 @SOME
 @given(SEEDS)
-def test_exact_matches_count_each_cue_facet_once(seed: int) -> None:
+def test_exact_matches_tell_which_cue_facets_a_slot_holds(seed: int) -> None:
     random = torch.Generator().manual_seed(seed)
     pieces, cue = torch.randint(-1, 6, (5, 4), generator=random), torch.randint(0, 6, (7,), generator=random)
-    shares = torch.rand(7, generator=random)
-    expected = [sum(float(s) for s, p in zip(shares, cue, strict=True) if p in held) for held in pieces]
-    close(addressing.exact_matches(cue, shares, pieces, 6), np.array(expected))
+    expected = [[float(piece in held) for piece in cue.tolist()] for held in pieces.tolist()]
+    close(addressing.exact_matches(cue, pieces, 6), np.array(expected))
 
 
 @SOME
@@ -399,7 +398,10 @@ def followed(weights: Tensor, link_weights: Tensor) -> Tensor:
 
 
 DIFFERENTIABLE: dict[str, tuple[Callable[..., Tensor], tuple[Tensor, ...]]] = {
-    "late_interaction": (addressing.late_interaction, (unit(1, 1, 2, 3), unit(2, 1, 4, 2, 3))),
+    "late_interaction": (
+        lambda cue, words: addressing.late_interaction(cue, words, torch.ones(1, 4, 2, dtype=torch.bool)),
+        (unit(1, 1, 2, 3), unit(2, 1, 4, 2, 3)),
+    ),
     "cosine_similarity": (addressing.cosine_similarity, (uniform(31, 2, 3, 4), uniform(32, 2, 5, 4))),
     "masked cosine_similarity": (
         addressing.cosine_similarity,

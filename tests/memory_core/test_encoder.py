@@ -32,7 +32,7 @@ def assert_well_formed(utterance: Utterance, word: int) -> None:
 
 def test_a_text_gives_a_unit_facet_a_word_piece(encoder: Encoder) -> None:
     said = encoder.encode(["My dog is called Biscuit"])[0]
-    assert_well_formed(said, 128)
+    assert_well_formed(said, 256)
     assert said.pieces.tolist() == pieces_of(encoder, "My dog is called Biscuit")
 
 
@@ -42,7 +42,7 @@ def test_no_texts_give_no_utterances(encoder: Encoder) -> None:
 
 def test_an_empty_text_gives_an_utterance_of_nothing(encoder: Encoder) -> None:
     alone, mate = encoder.encode(["", "Hello there"])
-    assert_well_formed(alone, 128)
+    assert_well_formed(alone, 256)
     assert len(alone.pieces) == 0
     assert len(mate.pieces) == 2
     assert len(encoder.encode([""])[0].pieces) == 0
@@ -51,14 +51,14 @@ def test_an_empty_text_gives_an_utterance_of_nothing(encoder: Encoder) -> None:
 @pytest.mark.parametrize("text", ODD, ids=range(len(ODD)))
 def test_any_text_is_encoded(encoder: Encoder, text: str) -> None:
     said = encoder.encode([text])[0]
-    assert_well_formed(said, 128)
+    assert_well_formed(said, 256)
     assert torch.isfinite(said.facets).all()
     assert said.pieces.tolist() == pieces_of(encoder, text)
 
 
 def test_half_a_surrogate_pair_does_not_break_the_batch(encoder: Encoder) -> None:
     odd, mate = encoder.encode(["\ud83d", "Hello there"])
-    assert_well_formed(odd, 128)
+    assert_well_formed(odd, 256)
     assert len(mate.pieces) == 2
 
 
@@ -79,7 +79,7 @@ def test_a_text_of_3000_words_comes_back_whole(encoder: Encoder) -> None:
     text = " ".join(f"On day {day} we walked to the lighthouse and back" for day in range(300))
     assert len(text.split()) == 3000
     said = encoder.encode([text])[0]
-    assert_well_formed(said, 128)
+    assert_well_formed(said, 256)
     assert said.pieces.tolist() == pieces_of(encoder, text)
     window = encoder.encode([str(encoder.tokenizer.decode(pieces_of(encoder, text)[:510]))])[0]
     torch.testing.assert_close(said.facets[:510], window.facets, atol=1e-5, rtol=0)
@@ -116,9 +116,10 @@ def test_other_weights_have_another_fingerprint(
     assert len(names) == 3
 
 
-def test_the_projection_keeps_cosines(encoder: Encoder) -> None:
-    inner = torch.eye(128)
-    torch.testing.assert_close(encoder.projection.T @ encoder.projection, inner, atol=1e-5, rtol=0)
+def test_a_transformer_without_weights_of_its_own_keeps_its_cosines(tiny_encoder: Encoder) -> None:
+    inner = torch.eye(16)
+    torch.testing.assert_close(tiny_encoder.projection.T @ tiny_encoder.projection, inner, atol=1e-5, rtol=0)
+    assert not tiny_encoder.centre.any()
 
 
 def test_another_transformer_loads_by_its_folder(tiny_encoder: Encoder) -> None:

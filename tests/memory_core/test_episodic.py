@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from memory_core.encoder import Encoder, Utterance
 from memory_core.episodic import EpisodicConfig, EpisodicMemory, Reading
 from memory_core.state import EpisodicState
-from memory_core.words import count_pieces, slot_keys
+from memory_core.words import count_pieces, decode_word, slot_keys
 from tests.memory_core import oracle
 from tests.memory_core.conftest import SMALL
 from tests.memory_core.sayings import dense_links, differing, differing_rows, filled, follow_up, moved, saying
@@ -413,11 +413,11 @@ def test_counting_the_pieces_of_an_empty_memory_gives_zeros(small: EpisodicMemor
     assert torch.equal(count_pieces(state.pieces, small.vocabulary), state.piece_counts)
 
 
-def test_words_are_stored_to_half_a_step(small: EpisodicMemory) -> None:
+def test_words_are_stored_as_the_signs_of_their_facets(small: EpisodicMemory) -> None:
     said = saying(1, 4)
-    said = Utterance(torch.where(said.facets.abs() < 0.5, said.facets, 0.0), said.pieces)
     state, _ = small.write(small.empty(16), said, 1)
-    torch.testing.assert_close(state.words[0].float() / 254, said.facets, atol=0.5 / 254 + 1e-6, rtol=0)
+    torch.testing.assert_close(decode_word(state.words[0]), said.facets.sign() / 4)
+    assert state.words[0].nbytes == said.facets.numel() // 8
 
 
 # The first stage

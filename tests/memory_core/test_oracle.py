@@ -10,6 +10,7 @@ import torch
 from memory_core.encoder import Utterance
 from memory_core.episodic import EpisodicMemory, Reading
 from memory_core.state import EpisodicState
+from memory_core.words import decode_word
 from tests.memory_core.oracle import Array, DenseMemory
 from tests.memory_core.sayings import dense_links, dense_weighting, follow_up, moved, saying
 
@@ -65,7 +66,8 @@ def _assert_states_agree(dense: DenseMemory, state: EpisodicState) -> None:
     for column in ("source", "part", "touched", "said_at"):
         assert getattr(state, column).tolist() == getattr(dense, column), column
     assert [[p for p in row if p >= 0] for row in state.pieces.tolist()] == dense.pieces
-    np.testing.assert_array_equal(state.words.cpu().numpy(), np.rint(dense.words * 254))
+    held = (state.pieces >= 0).unsqueeze(-1)
+    np.testing.assert_allclose((decode_word(state.words) * held).cpu().numpy(), dense.words, atol=1e-6)
     np.testing.assert_allclose(state.usage.cpu(), dense.usage, atol=1e-6)
     np.testing.assert_allclose(state.strength.cpu(), dense.strength, atol=1e-6)
     np.testing.assert_allclose(dense_links(state), dense.links, atol=1e-6)

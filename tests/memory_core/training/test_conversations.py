@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks.recall_data import BEAM_KEPT_BACK, EVALUATION_ONLY, MissingData, moment, read_conversations
+from memory_core.training.conversations import BEAM_KEPT_BACK, EVALUATION_ONLY, MissingData, moment, read_conversations
 
 ROW = {
     "id": "conv",

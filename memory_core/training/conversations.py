@@ -1,4 +1,4 @@
-"""The conversations with labelled evidence, as every benchmark and every training reads them.
+"""The conversations with labelled evidence, as the training of recall and every benchmark read them.
 
 What may be trained on and what may not is said here and nowhere else: `beam-dev` and `beam-train` are two parts of one
 file that share no conversation, and `EVALUATION_ONLY` names the sets that no training may see.
@@ -12,11 +12,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from benchmarks.serving import PROJECT
-
-DATA = PROJECT.parent / "shared" / "data"
+DATA = Path(__file__).parents[3] / "shared" / "data"  # beside the project
 MOST_CHARACTERS = 32_000  # of one message
-UNANSWERABLE = "adversarial"
+UNANSWERABLE = frozenset({"adversarial", "abstention"})  # categories that no turn answers
 WHERE = {
     "locomo-dev": "LoCoMo, https://github.com/snap-research/locomo",
     "longmemeval-pooled-dev": "LongMemEval, https://github.com/xiaowu0162/LongMemEval",
@@ -63,6 +61,7 @@ class Question:
     evidence: frozenset[str]
     category: str
     asked_at: datetime | None
+    asked_in: str | None = None  # the session in which it was said itself, where it is a turn of the conversation
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,8 +89,11 @@ def moment(text: str | None) -> datetime | None:
     raise ValueError(f"a time in no known form: {text!r}")
 
 
-def read_conversations(data: Path, name: str) -> list[Conversation]:
+def read_conversations(data: Path, name: str, unanswerable: bool = False) -> list[Conversation]:
     """The conversations of a set or of a part of one (see `PARTS`), each with the questions that count.
+
+    Args:
+        unanswerable: whether those count too that the conversation does not answer.
 
     Raises:
         MissingData: the set is not in that folder.
@@ -102,10 +104,10 @@ def read_conversations(data: Path, name: str) -> list[Conversation]:
         origin = WHERE.get(name, "its publisher")
         raise MissingData(f"the data set {path} is missing: it is made from {origin}; --data says where it is")
     with lzma.open(path, "rt", encoding="utf-8") as lines:
-        return [_conversation(json.loads(line)) for place, line in enumerate(lines) if taken(place)]
+        return [_conversation(json.loads(line), unanswerable) for place, line in enumerate(lines) if taken(place)]
 
 
-def _conversation(row: Mapping[str, Any]) -> Conversation:
+def _conversation(row: Mapping[str, Any], unanswerable: bool) -> Conversation:
     turns = [
         Turn(
             id=turn["id"],
@@ -119,8 +121,14 @@ def _conversation(row: Mapping[str, Any]) -> Conversation:
         if turn["text"].strip()
     ]
     questions = [
-        Question(asked["question"], frozenset(asked["evidence"]), asked["category"], moment(asked["asked_at"]))
+        Question(
+            asked["question"],
+            frozenset(asked["evidence"]),
+            asked["category"],
+            moment(asked["asked_at"]),
+            asked.get("asked_in"),
+        )
         for asked in row["questions"]
-        if asked["evidence"] and asked["category"] != UNANSWERABLE
+        if unanswerable or (asked["evidence"] and asked["category"] not in UNANSWERABLE)
     ]
     return Conversation(row["id"], turns, questions)

@@ -1,0 +1,48 @@
+"""How something was said, beside its words: when and by whom, whether it asks, whether it tells numbers or times.
+
+What the learned reading knows of a slot without looking at its facets. English words and signs; a text in another
+language simply has fewer traits.
+"""
+
+import re
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+TRAITS = ("asks", "ends asking", "number", "time", "reply", "first person", "named")
+_TIME = re.compile(
+    r"\b(january|february|march|april|may|june|july|august|september|october|november|december|(mon|tues|wednes|thurs"
+    r"|fri|satur|sun)day|yesterday|today|tomorrow|weeks?|months?|years?|weekend|ago|last|night|morning)\b",
+    re.IGNORECASE,
+)
+_FIRST_PERSON = re.compile(r"\b(i|me|my|we|our)\b", re.IGNORECASE)
+
+
+class Manner(NamedTuple):
+    """How an utterance was said: `traits`, a bit each in the order of `TRAITS`; `voice`, the pieces of the name."""
+
+    traits: int = 0
+    voice: tuple[int, ...] = ()
+
+
+def header(speaker: str | None, at: datetime) -> str:
+    """What is written before a text so that its facets know when it was said and by whom: "8 May 2023, Ann: "."""
+    day = at.astimezone(UTC)
+    return f"{day.day} {day:%B %Y}, " + (f"{speaker}: " if speaker else "")
+
+
+def traits(text: str, speaker: str | None, reply: bool) -> int:
+    """The traits of a text as bits.
+
+    Args:
+        reply: whether an assistant without a name said it.
+    """
+    there = (
+        "?" in text,
+        text.rstrip().endswith("?"),
+        any(character.isdigit() for character in text),
+        _TIME.search(text) is not None,
+        reply,
+        _FIRST_PERSON.search(text) is not None,
+        speaker is not None,
+    )
+    return sum(1 << place for place, has in enumerate(there) if has)

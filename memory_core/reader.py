@@ -1,0 +1,167 @@
+"""The learned reading: what content addressing found, and how the temporal links carry it from slot to slot.
+
+Content addressing scores every slot by itself. The reader adds what only the slots together tell: a slot read strongly
+lends of its weight along the temporal links, forward and backward, as gates of both slots allow (the question before an
+answer, the answer after it); what was read first becomes part of the next step's cue; and how well the whole
+neighbourhood was read counts. Read modes of Graves et al. 2016, as a function of the cue and of what a slot holds.
+It must not know texts or states: it sees signals, traits and the chain of links alone.
+"""
+
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+from torch.nn import functional
+
+SIGNALS = ("similarity", "exact", "rarest", "strong", "key", "voice", "other voice", "near")
+FEATURES = 9  # of a slot: the seven traits, whether it is a further part, and how many facets it holds
+NEIGHBOURS = 3  # slots each way whose weight the gates pass on
+WINDOW = 6  # slots each way that make a slot's neighbourhood
+_FAR = 12.0  # nats below the best at which a slot counts as not read
+_FIRST = 8  # slots that the first read hands to the second
+
+
+class Found(NamedTuple):
+    """What content addressing found, for readings of the same slots.
+
+    Attributes:
+        content: log of each slot's content weighting, but for a constant.
+        signals: in the order of `SIGNALS`.
+        features: of the slots; see `FEATURES`.
+        same_voice: whether the slot before was said by the same.
+        keys: unit vectors.
+        chain: the places of the WINDOW slots before (nearest first), then of those after; `slots` where there is none.
+        allowed: the slots that a reading may address.
+    """
+
+    content: Float[Tensor, "readings slots"]
+    signals: Float[Tensor, "readings slots signals"]
+    features: Float[Tensor, "slots features"]
+    same_voice: Float[Tensor, " slots"]
+    keys: Float[Tensor, "slots word"]
+    chain: Int[Tensor, "slots around"]
+    allowed: Bool[Tensor, "readings slots"]
+
+
+class Weighed(NamedTuple):
+    """Log weights, but for a constant, and which share of each is owed to the links forward and backward."""
+
+    logits: Float[Tensor, "readings slots"]
+    forward: Float[Tensor, "readings slots"]
+    backward: Float[Tensor, "readings slots"]
+
+
+class Reader(nn.Module):
+    """Turns what was found by content into a read weighting. Untrained it leaves content as it is.
+
+    Args:
+        hidden: units of each of the two small networks.
+    """
+
+    def __init__(self, hidden: int = 16) -> None:
+        super().__init__()
+        self.signals = nn.Parameter(torch.zeros(len(SIGNALS)))
+        self.features = nn.Parameter(torch.zeros(FEATURES))
+        around = 2 * NEIGHBOURS
+        self.gates = nn.Sequential(nn.Linear(2 * FEATURES + 5 + around, hidden), nn.SiLU(), nn.Linear(hidden, 1))
+        self.whole = nn.Sequential(nn.Linear(2 * len(SIGNALS) + 11 + FEATURES, hidden), nn.SiLU(), nn.Linear(hidden, 1))
+        _start_at(self.gates, -2.0)
+        _start_at(self.whole, 0.0)
+        self.sure = nn.Linear(8, 1)
+
+    def forward(self, found: Found) -> Weighed:
+        """The read weighting of each reading.
+
+        Source: read modes and temporal links of Graves et al. 2016, gated; a second read whose key is the first one's
+        read vector, as the hops of Sukhbaatar et al. 2015.
+        """
+        content = found.content + 3.0 * (found.signals @ self.signals + found.features @ self.features)
+        read = _above(content, found.allowed)
+        lent = self._lent(found, read)
+        logits = content + lent.sum(-1)
+        forward, backward = lent[..., :NEIGHBOURS].sum(-1), lent[..., NEIGHBOURS:].sum(-1)
+        own = _FAR * read + 1e-6
+        total = own + forward + backward
+        logits = logits + _FAR * self._whole(found, logits)
+        return Weighed(logits, forward / total, backward / total)
+
+    def confidence(self, found: Found, weighed: Weighed) -> Float[Tensor, " readings"]:
+        """The probability that what the cue asks for is among the slots.
+
+        By how well the best slots match, how far they stand out, and, where the cue names a speaker, how what that one
+        said matches beside what the others did.
+        """
+        return torch.sigmoid(self.sure(evidence(found, weighed)).squeeze(-1))
+
+    def _lent(self, found: Found, read: Tensor) -> Float[Tensor, "readings slots around"]:
+        """What each neighbour within reach adds: those before (read forward), then those after (read backward)."""
+        near = torch.cat([found.chain[:, :NEIGHBOURS], found.chain[:, WINDOW : WINDOW + NEIGHBOURS]], 1)
+        readings, slots, around = *read.shape, near.shape[1]
+        there = _at(read, near)
+        cue = torch.stack([found.signals[..., 5], found.signals[..., 6], found.same_voice.expand(readings, -1)], -1)
+        seen = [
+            found.features.unsqueeze(1).expand(readings, slots, around, -1),
+            _at(found.features.T, near).permute(1, 2, 0).expand(readings, -1, -1, -1),
+            read[..., None, None].expand(-1, -1, around, -1),
+            there.unsqueeze(-1),
+            cue.unsqueeze(2).expand(-1, -1, around, -1),
+            torch.eye(around, device=read.device).expand(readings, slots, -1, -1),
+        ]
+        return functional.softplus(self.gates(torch.cat(seen, -1)).squeeze(-1)) * there * _FAR
+
+    def _whole(self, found: Found, logits: Tensor) -> Float[Tensor, "readings slots"]:
+        """What the slot, its neighbourhood and a second read say together."""
+        read = _above(logits, found.allowed)
+        weights = torch.softmax(logits.masked_fill(~found.allowed, -torch.inf), -1).nan_to_num()
+        first = weights.topk(min(_FIRST, weights.shape[1]), -1)
+        vector = functional.normalize((first.values.unsqueeze(-1) * found.keys[first.indices]).sum(1), dim=-1)
+        again = vector @ found.keys.T
+        around = _at(read, found.chain)
+        window = torch.maximum(around.amax(-1), read)
+        share = _at(weights, found.chain).sum(-1) + weights
+        masked = found.signals.masked_fill(~found.allowed.unsqueeze(-1), 0.0)
+        places = [0, 1, WINDOW, WINDOW + 1]
+        seen = [
+            torch.stack([read, again, again - found.signals[..., 4], window, share], -1),
+            around[..., places],
+            _at(masked[..., 1], found.chain[:, [0, WINDOW]]),
+            found.signals,
+            found.signals - masked.amax(1, keepdim=True),
+            found.features.expand(len(read), -1, -1),
+        ]
+        read_as: Tensor = self.whole(torch.cat(seen, -1)).squeeze(-1)
+        return read_as
+
+
+def _start_at(network: nn.Sequential, value: float) -> None:
+    last = network[-1]
+    assert isinstance(last, nn.Linear)
+    nn.init.zeros_(last.weight)
+    nn.init.constant_(last.bias, value)
+
+
+def evidence(found: Found, weighed: Weighed) -> Float[Tensor, "readings evidence"]:
+    """What tells whether the memory holds what is asked: eight numbers a reading, all of about unit size."""
+    signals = found.signals.masked_fill(~found.allowed.unsqueeze(-1), 0.0)
+    best = signals.amax(1)
+    weights = torch.softmax(weighed.logits.masked_fill(~found.allowed, -torch.inf), -1).nan_to_num()
+    mean = (weights.unsqueeze(-1) * signals).sum(1)
+    spoken = signals[..., 0] * signals[..., 5]
+    other = signals[..., 0] * signals[..., 6]
+    named = signals[..., 5].amax(1)
+    return torch.stack(
+        [best[:, 0], best[:, 1], best[:, 4], mean[:, 0], mean[:, 1], weights.amax(1),
+         named, spoken.amax(1) - other.amax(1)], -1,
+    )  # fmt: skip
+
+
+def _above(logits: Tensor, allowed: Tensor) -> Float[Tensor, "readings slots"]:
+    """How far a slot was read, in [0, 1]: 1 the best one, 0 all that lies `_FAR` below it."""
+    best = logits.masked_fill(~allowed, -torch.inf).amax(1, keepdim=True)
+    return ((logits - best).clamp(min=-_FAR) / _FAR + 1.0).masked_fill(~allowed, 0.0)
+
+
+def _at(values: Float[Tensor, "rows slots"], places: Int[Tensor, "slots around"]) -> Float[Tensor, "rows slots around"]:
+    """Each row's values at the places of every slot; 0 where there is none."""
+    return functional.pad(values, (0, 1))[:, places]
