@@ -133,7 +133,8 @@ def page(results: Results, fingerprint: str, figure: str) -> str:
     if "beam-dev" in results:
         kept = ", ".join(str(place) for place in sorted(BEAM_KEPT_BACK))
         parts.append(
-            f"beam-dev is conversations {kept} (from 0) of BEAM, which no training sees (`memory_core/training/conversations.py`)."
+            f"beam-dev is conversations {kept} (from 0) of BEAM, which no training sees"
+            " (`memory_core/training/conversations.py`)."
         )
     return "\n\n".join(parts)
 

@@ -166,7 +166,7 @@ class Encoder(nn.Module):
 
 def _random_projection(width: int, word: int) -> Float[Tensor, "width word"]:
     random = torch.Generator().manual_seed(_PROJECTION_SEED)
-    square = torch.linalg.qr(torch.randn(width, width, generator=random, dtype=torch.float64))[0]
+    square: Tensor = torch.linalg.qr(torch.randn(width, width, generator=random, dtype=torch.float64))[0]
     return square[:, :word].float().contiguous()
 
 

@@ -53,7 +53,7 @@ class Weighed(NamedTuple):
 
 
 class Reader(nn.Module):
-    """Turns what was found by content into a read weighting. Untrained it leaves content as it is.
+    """Turns what was found by content into a read weighting. Fresh, it lends every neighbour the same little.
 
     Args:
         hidden: units of each of the two small networks.

@@ -13,6 +13,7 @@ import random
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,14 @@ from memory_core.episodic import EpisodicConfig, EpisodicMemory
 from memory_core.manner import header
 from memory_core.reader import SIGNALS, Found, Reader, evidence
 from memory_core.state import EpisodicState
-from memory_core.training.conversations import EVALUATION_ONLY, Conversation, Question, Turn, read_conversations
+from memory_core.training.conversations import (
+    EVALUATION_ONLY,
+    UNANSWERABLE,
+    Conversation,
+    Question,
+    Turn,
+    read_conversations,
+)
 from memory_core.words import decode_word
 
 CUTS = (1, 5, 10, 20)
@@ -49,6 +57,7 @@ class RecallTraining:
         held: of each set's memories, one in so many is kept out of training, to choose the best update by.
         steps, batch_size, rate: of the reader's updates: how many, questions each, and the step size (it falls to 0).
         scenes: conversations of the set `friendsqa` that make one memory.
+        turns: of each set so many at most are written; its first memories are taken whole until then.
         sampled: turns of each set whose token states the map to facets is fitted to.
         common: word pieces that all sets use most, which take no room in a word.
         dated: share of the updates whose cues name the time of their evidence.
@@ -63,6 +72,7 @@ class RecallTraining:
     batch_size: int = 16
     rate: float = 6e-3
     scenes: int = 20
+    turns: int = 6_000
     sampled: int = 400
     common: int = 60
     dated: float = 0.1
@@ -88,7 +98,7 @@ class Pool:
             for question in conversation.questions:
                 ends = begins.get(question.asked_in or "", len(self.turns) + 1)
                 sources = frozenset(numbers[turn] for turn in question.evidence if numbers.get(turn, ends) < ends)
-                if sources:
+                if sources or question.category in UNANSWERABLE:
                     self.questions.append((question, sources, ends if question.asked_in else 0))
 
 
@@ -110,14 +120,19 @@ class Asked:
         return dataclasses.replace(self, found=found, right=self.right[index])
 
 
-def pools(data: Path, name: str, training: RecallTraining) -> list[Pool]:
-    """A set's conversations, gathered into memories."""
-    conversations = read_conversations(data, name)
+def pools(data: Path, name: str, training: RecallTraining, unanswerable: bool = False) -> list[Pool]:
+    """A set's conversations, gathered into memories.
+
+    Args:
+        unanswerable: whether their questions without an answer count too, with no evidence.
+    """
+    conversations = read_conversations(data, name, unanswerable)
     size = training.scenes if name == "friendsqa" else 1
     chosen = random.Random(f"{training.seed} {name}")
     grouped = (conversations[start : start + size] for start in range(0, len(conversations), size))
     gathered = [Pool(f"{name}-{number}", group, chosen) for number, group in enumerate(grouped)]
-    return [pool for pool in gathered if pool.questions]
+    until = accumulate(len(pool.turns) for pool in gathered)
+    return [pool for pool, turns in zip(gathered, until, strict=True) if pool.questions and turns <= training.turns]
 
 
 def fit_projection(encoder: Encoder, texts: Sequence[str], word: int, seed: int) -> dict[str, Tensor]:
@@ -125,8 +140,13 @@ def fit_projection(encoder: Encoder, texts: Sequence[str], word: int, seed: int)
 
     Evened by the fourth root of their deviations, so that the many weaker axes count; turned (seeded), so that every
     dimension tells as much and its sign is worth a bit (Gong & Lazebnik 2011, iterative quantisation, its start).
+
+    Raises:
+        RecallError: fewer word pieces than a facet has dimensions.
     """
     states = torch.cat([_token_states(encoder, texts[start : start + 32]) for start in range(0, len(texts), 32)])
+    if len(states) < word:
+        raise RecallError(f"too little to train on: {len(states)} word pieces, at least {word} are needed")
     directions = functional.normalize(states, dim=-1)
     mean = directions.mean(0)
     _, deviations, axes = torch.linalg.svd(directions - mean, full_matrices=False)
@@ -168,7 +188,7 @@ def written(memory: EpisodicMemory, encoder: Encoder, pool: Pool, watch: Callabl
                 state, utterance, number, memory.write_gate(turn.text, reply), int(at.timestamp()),
                 memory.manner(turn.text, turn.speaker, reply),
             )  # fmt: skip
-        watch(len(said))
+        watch(start + len(said))
     return state
 
 
@@ -296,7 +316,7 @@ def calibrate(reader: Reader, sets: Sequence[Asked]) -> dict[str, float]:
         value = functional.binary_cross_entropy_with_logits(reader.sure(x).squeeze(-1), y)
         value = value + 1e-3 * reader.sure.weight.square().sum()
         value.backward()  # type: ignore[no-untyped-call]
-        return float(value)
+        return float(value.detach())
 
     optimiser.step(closure)  # type: ignore[no-untyped-call]
     with torch.no_grad():

@@ -59,10 +59,10 @@ async def test_a_slot_is_shown_with_its_message_and_links(memories: Memories, hi
 
 
 async def test_one_slot_whole_shows_its_word_piece_by_piece(memories: Memories) -> None:
-    done = await memories.remember("ada", [said("Ludmilla's xylophone")])
+    done = await memories.remember("ada", [said("yes")])
     (slot,) = done.messages[0][1]
     view = await inspection.whole_slot(memories, "ada", slot)
-    assert "".join(piece.removeprefix("##") for piece in view.pieces) == "ludmilla'sxylophone"
+    assert "".join(piece.removeprefix("##") for piece in view.pieces).endswith(",yes")
     state = await live_state(memories, "ada")
     torch.testing.assert_close(torch.tensor(view.word), decode_word(state.words[slot, : len(view.pieces)]))
     for empty in (slot + 1, 15, 16, 10_000):
@@ -118,7 +118,7 @@ async def test_a_glance_counts_what_is_there(memories: Memories, history: Histor
     seen = await inspection.glance(memories, "ada")
     used = int((state.source > 0).sum())
     assert (seen.slots, seen.slots_used, sum(seen.usage_histogram)) == (256, used, used)
-    assert (seen.word_shape, seen.dtype, seen.bytes) == ([8, 16], "int8", state.nbytes)
+    assert (seen.word_shape, seen.dtype, seen.bytes) == ([8, 16], "bit", state.nbytes)
     assert seen.fingerprint == memories.device.fingerprint
     held = [message.occurred_at for message in messages if (state.source == message.seq).any()]
     assert (seen.oldest, seen.newest) == (min(held), max(held))

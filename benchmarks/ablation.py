@@ -1,0 +1,184 @@
+"""What each learned part of recall brings: the reader trained anew without it, measured on conversations it never saw.
+
+Needs the folder that `mneme train recall` left, whose memories it reads. Three readers each, by seed; the memories stay
+those of the run. Beside the parts: content alone, and the figures by category, on questions whose evidence shares no
+word piece with them too. And how well the confidence tells answerable questions from others.
+"""
+
+import argparse
+import dataclasses
+import json
+import statistics
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file
+
+from benchmarks.serving import told_in_one_line
+from memory_core.encoder import Encoder
+from memory_core.episodic import EpisodicMemory
+from memory_core.reader import SIGNALS, Found, Reader
+from memory_core.state import EpisodicState
+from memory_core.training.conversations import DATA, UNANSWERABLE, MissingData
+from memory_core.training.recall import (
+    Asked,
+    RecallTraining,
+    asked,
+    auroc,
+    calibrate,
+    calibration_error,
+    measure,
+    pools,
+    summary,
+    train_reader,
+    written,
+)
+
+SETS = ("locomo-dev", "longmemeval-pooled-dev", "beam-dev")
+_MATCHED, _VOICES = SIGNALS.index("exact"), (SIGNALS.index("voice"), SIGNALS.index("other voice"))
+
+
+def _without_links(found: Found) -> Found:
+    return found._replace(chain=torch.full_like(found.chain, len(found.chain)))
+
+
+def _without_voices(found: Found) -> Found:
+    signals = found.signals.clone()
+    signals[..., _VOICES] = 0.0
+    return found._replace(signals=signals)
+
+
+PARTS: dict[str, Callable[[Found], Found]] = {
+    "all parts": lambda found: found,
+    "without links (gates, neighbourhood)": _without_links,
+    "without traits": lambda found: found._replace(features=torch.zeros_like(found.features)),
+    "without who said it": _without_voices,
+    "without the second read": lambda found: found._replace(keys=torch.zeros_like(found.keys)),
+}
+
+
+def prepared(run: Path) -> tuple[Encoder, EpisodicMemory, RecallTraining]:
+    """The encoder, the memory without a reader, and the training of a run."""
+    told = json.loads((run / "training.json").read_text(encoding="utf-8"))
+    base, encoder = load_file(run / "facets.safetensors"), Encoder()
+    encoder.projection, encoder.centre = base["projection"], base["centre"]
+    memory = EpisodicMemory(encoder)
+    memory.reader, memory.common = None, base["common"]
+    return encoder, memory, RecallTraining(**told)
+
+
+def table(sets: Mapping[str, list[Asked]], dev: Mapping[str, list[Asked]], training: RecallTraining, seeds: int) -> str:
+    """A row a part: mean ± deviation over the seeds."""
+    head = "| reader | " + " | ".join(f"{name} R@1 | R@5 | R@10" for name in dev) + " |"
+    lines = [head, "| --- |" + " ---: |" * (3 * len(dev)), _row("content alone", [None], dev)]
+    for part, change in PARTS.items():
+        changed = {
+            name: [dataclasses.replace(one, found=change(one.found)) for one in each] for name, each in sets.items()
+        }
+        measured = {
+            name: [dataclasses.replace(one, found=change(one.found)) for one in each] for name, each in dev.items()
+        }
+        readers = []
+        for seed in range(1, seeds + 1):
+            torch.manual_seed(seed)
+            trained = train_reader(
+                Reader(), changed, dataclasses.replace(training, seed=seed), lambda step, value: None
+            )
+            readers.append(dict.fromkeys(dev, trained))
+            print(f"{part}, seed {seed}", file=sys.stderr, flush=True)
+        lines.append(_row(part, readers, measured))
+    return "\n".join(lines)
+
+
+def _quietly(step: int, loss: float) -> None:
+    pass
+
+
+def _row(label: str, readers: Sequence[Reader | None], dev: Mapping[str, list[Asked]]) -> str:
+    cells = []
+    for name, each in dev.items():
+        figures = [summary(measure(reader[name], each)) for reader in readers]
+        for cut in (1, 5, 10):
+            values = [one[f"recall@{cut}"] for one in figures]
+            cells.append(
+                f"{statistics.mean(values):.1f}" + (f" ± {statistics.stdev(values):.1f}" if values[1:] else "")
+            )
+    return f"| {label} | " + " | ".join(cells) + " |"
+
+
+def categories(reader: Reader, dev: Mapping[str, list[Asked]]) -> str:
+    """By category, and by whether the evidence shares a word piece with the question (common ones apart)."""
+    lines = [
+        "| set | questions | count | R@1 | R@5 | R@10 | hit@1 |",
+        "| --- | --- | ---: | ---: | ---: | ---: | ---: |",
+    ]
+    for name, each in dev.items():
+        rows = measure(reader, each)
+        shares = [
+            bool((one.found.signals[number, :, _MATCHED][right] > 0).any())
+            for one in each
+            for number, right in enumerate(one.right)
+        ]
+        groups = {category: [row for row in rows if row[0] == category] for category in sorted({r[0] for r in rows})}
+        groups["evidence shares no word"] = [row for row, some in zip(rows, shares, strict=True) if not some]
+        for label, group in groups.items():
+            if group:
+                s = summary(group)
+                values = " | ".join(str(s[key]) for key in ("recall@1", "recall@5", "recall@10", "hit@1"))
+                lines.append(f"| {name} | {label} | {len(group)} | {values} |")
+    return "\n".join(lines)
+
+
+@torch.no_grad()
+def confidence(reader: Reader, encoder: Encoder, memory: EpisodicMemory, data: Path, states: Mapping[str, Path]) -> str:
+    """How well the confidence tells questions with an answer from those without one."""
+    lines = ["| set | answerable | others | AUROC | calibration error |", "| --- | ---: | ---: | ---: | ---: |"]
+    for name, folder in states.items():
+        sure: dict[bool, list[float]] = {True: [], False: []}
+        for pool in pools(data, name, RecallTraining(), unanswerable=True):
+            every = asked(memory, encoder, pool, EpisodicState.load(folder / f"{pool.name}.safetensors"))
+            for index in torch.split(torch.arange(len(every.right)), 32):
+                of = every.some(index)
+                told = reader.confidence(of.found, reader(of.found)).tolist()
+                for number, p in zip(index.tolist(), told, strict=True):
+                    sure[every.categories[number] not in UNANSWERABLE].append(p)
+        yes, no = torch.tensor(sure[True]), torch.tensor(sure[False])
+        if len(no):
+            truth = torch.cat([torch.ones(len(yes)), torch.zeros(len(no))])
+            error = calibration_error(torch.cat([yes, no]), truth)
+            lines.append(f"| {name} | {len(yes)} | {len(no)} | {auroc(yes, no):.3f} | {error:.3f} |")
+    return "\n".join(lines)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Runs the benchmark."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.ablation", description=__doc__)
+    parser.add_argument("run", type=Path, help="the folder that `mneme train recall` left")
+    parser.add_argument("--data", type=Path, default=DATA, help="folder of the data sets (default: %(default)s)")
+    parser.add_argument("--seeds", type=int, default=3, help="readers trained of each kind (default: %(default)s)")
+    options = parser.parse_args(arguments)
+    with told_in_one_line(MissingData, OSError):
+        encoder, memory, training = prepared(options.run)
+        every: dict[str, list[Asked]] = {}
+        for name in (*training.sets, *SETS):
+            every[name] = []
+            for pool in pools(options.data, name, training):
+                path = options.run / f"{pool.name}.safetensors"
+                if not path.is_file():
+                    written(memory, encoder, pool, lambda done: None).save(path)
+                every[name].append(asked(memory, encoder, pool, EpisodicState.load(path)))
+            print(name, file=sys.stderr, flush=True)
+    sets = {name: [one for place, one in enumerate(every[name]) if place % training.held] for name in training.sets}
+    dev = {name: every[name] for name in SETS}
+    torch.manual_seed(training.seed)
+    reader = train_reader(Reader(), sets, training, _quietly)
+    calibrate(reader, [one for each in sets.values() for one in each])
+    print(categories(reader, dev), "\n", flush=True)
+    print(confidence(reader, encoder, memory, options.data, dict.fromkeys(SETS, options.run)), "\n", flush=True)
+    print(table(sets, dev, training, options.seeds))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,232 @@
+"""The learned reading: its laws, its equations in plain loops, and the chain of links that it is given."""
+
+import copy
+import math
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+from torch.nn import functional
+
+from memory_core.encoder import Utterance
+from memory_core.episodic import EpisodicMemory
+from memory_core.manner import TRAITS, Manner, traits
+from memory_core.reader import FEATURES, NEIGHBOURS, SIGNALS, WINDOW, Found, Reader, evidence
+from memory_core.state import EpisodicState
+from tests.memory_core.sayings import saying
+
+
+def reader(seed: int = 0) -> Reader:
+    """One whose every parameter matters."""
+    made = Reader(hidden=4)
+    drawn = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for parameter in made.parameters():
+            parameter.copy_(torch.randn(parameter.shape, generator=drawn) * 0.3)
+    return made
+
+
+def found(seed: int, slots: int = 9, readings: int = 2) -> Found:
+    """Slots in the order of writing, some of which a reading may not address."""
+    drawn = torch.Generator().manual_seed(seed)
+    places = torch.arange(slots).unsqueeze(1)
+    away = torch.cat([-torch.arange(1, WINDOW + 1), torch.arange(1, WINDOW + 1)])
+    chain = places + away
+    chain = torch.where((chain < 0) | (chain >= slots), slots, chain)
+    allowed = torch.rand(readings, slots, generator=drawn) > 0.2
+    allowed[:, 0] = True
+    return Found(
+        content=torch.randn(readings, slots, generator=drawn) * 3,
+        signals=torch.rand(readings, slots, len(SIGNALS), generator=drawn),
+        features=torch.rand(slots, FEATURES, generator=drawn),
+        same_voice=(torch.rand(slots, generator=drawn) > 0.5).float(),
+        keys=functional.normalize(torch.randn(slots, 6, generator=drawn), dim=-1),
+        chain=chain,
+        allowed=allowed,
+    )
+
+
+def by_loops(of: Reader, given: Found, reading: int) -> list[float]:
+    """Log weights of one reading, a slot and a neighbour at a time."""
+    slots = given.content.shape[1]
+    may, signals, features = given.allowed[reading], given.signals[reading], given.features
+    here = [s for s in range(slots) if may[s]]
+    content = [
+        float(given.content[reading, s])
+        + 3 * float((signals[s] * of.signals).sum() + (features[s] * of.features).sum())
+        for s in range(slots)
+    ]  # fmt: skip
+
+    def above(values: list[float]) -> list[float]:
+        best = max(values[s] for s in here)
+        return [max(values[s] - best, -12.0) / 12 + 1 if may[s] else 0.0 for s in range(slots)]
+
+    read, logits = above(content), list(content)
+    for s in range(slots):
+        for place, away in enumerate([*range(NEIGHBOURS), *range(WINDOW, WINDOW + NEIGHBOURS)]):
+            other = int(given.chain[s, away])
+            there = read[other] if other < slots else 0.0
+            its = features[other] if other < slots else torch.zeros(FEATURES)
+            direction = torch.zeros(2 * NEIGHBOURS)
+            direction[place] = 1
+            cue = torch.stack([signals[s, 5], signals[s, 6], given.same_voice[s]])
+            seen = torch.cat([features[s], its, torch.tensor([read[s], there]), cue, direction])
+            logits[s] += math.log1p(math.exp(float(of.gates(seen)))) * there * 12
+    read = above(logits)
+    total = sum(math.exp(logits[s]) for s in here)
+    weights = [math.exp(logits[s]) / total if may[s] else 0.0 for s in range(slots)]
+    first = sorted(range(slots), key=lambda s: -weights[s])[:8]
+    vector = functional.normalize(sum((weights[s] * given.keys[s] for s in first), torch.zeros(6)), dim=0)
+    out = []
+    for s in range(slots):
+        around = [read[o] if o < slots else 0.0 for o in given.chain[s].tolist()]
+        near = [weights[o] if o < slots else 0.0 for o in given.chain[s].tolist()]
+        matched = [
+            float(signals[o, 1]) if (o := int(given.chain[s, w])) < slots and may[o] else 0.0 for w in (0, WINDOW)
+        ]
+        again = float(vector @ given.keys[s])
+        best = torch.stack([signals[o] if may[o] else torch.zeros(len(SIGNALS)) for o in range(slots)]).amax(0)
+        second = [again, again - float(signals[s, 4])]
+        seen = torch.cat([
+            torch.tensor([read[s], *second, max([read[s], *around]), weights[s] + sum(near)]),
+            torch.tensor([around[w] for w in (0, 1, WINDOW, WINDOW + 1)] + matched),
+            signals[s], signals[s] - best, features[s],
+        ])  # fmt: skip
+        out.append(logits[s] + 12 * float(of.whole(seen)))
+    return out
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_the_reading_is_that_of_the_equations(seed: int) -> None:
+    of, given_ = reader(seed), found(seed)
+    ours = of(given_).logits
+    for reading in range(len(ours)):
+        expected = torch.tensor(by_loops(of, given_, reading))
+        torch.testing.assert_close(ours[reading], expected, atol=1e-4, rtol=1e-4)
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 10**6), st.integers(1, 20))
+def test_what_the_links_lent_is_a_share(seed: int, slots: int) -> None:
+    weighed = reader(seed)(found(seed, slots))
+    assert torch.isfinite(weighed.logits).all()
+    assert (weighed.forward >= 0).all() and (weighed.backward >= 0).all()
+    assert (weighed.forward + weighed.backward <= 1 + 1e-6).all()
+    assert ((evidence(found(seed, slots), weighed)).isfinite()).all()
+
+
+def test_a_reading_does_not_depend_on_those_beside_it() -> None:
+    of, given_ = reader(), found(3, readings=3)
+    alone = given_._replace(content=given_.content[1:2], signals=given_.signals[1:2], allowed=given_.allowed[1:2])
+    torch.testing.assert_close(of(given_).logits[1:2], of(alone).logits)
+
+
+def test_the_order_in_which_slots_are_held_tells_nothing() -> None:
+    of, given_, slots = reader(), found(5), 9
+    order = torch.randperm(slots, generator=torch.Generator().manual_seed(1))
+    place = torch.cat([torch.argsort(order), torch.tensor([slots])])
+    moved = Found(
+        given_.content[:, order], given_.signals[:, order], given_.features[order], given_.same_voice[order],
+        given_.keys[order], place[given_.chain[order]], given_.allowed[:, order],
+    )  # fmt: skip
+    for ours, theirs in zip(of(given_), of(moved), strict=True):
+        torch.testing.assert_close(ours[:, order], theirs, atol=1e-5, rtol=1e-5)
+
+
+def test_a_slot_that_may_not_be_addressed_tells_nothing() -> None:
+    of, given_ = reader(), found(7)
+    other = given_._replace(
+        content=torch.where(given_.allowed, given_.content, 99.0),
+        signals=torch.where(given_.allowed.unsqueeze(-1), given_.signals, 9.0),
+    )
+    ours, theirs = of(given_).logits, of(other).logits
+    torch.testing.assert_close(ours[given_.allowed], theirs[given_.allowed])
+
+
+def test_gradients_reach_every_part() -> None:
+    of = reader()
+    weighed = of(found(2))
+    (weighed.logits.square().mean() + of.confidence(found(2), weighed).sum()).backward()
+    for name, parameter in of.named_parameters():
+        assert parameter.grad is not None and parameter.grad.abs().sum() > 0, name
+
+
+# What the memory gives it
+
+
+def test_the_chain_leads_to_what_was_written_before_and_after(small: EpisodicMemory) -> None:
+    state = small.empty(64)
+    for source in range(1, 10):
+        state, _ = small.write_(state, saying(source, 3 + source % 4), source, gate=[1.0, 0.1, 0.05][source % 3])
+    given_ = what_is_found(small, state, saying(99, 3))
+    order = sorted(range(state.slots_used), key=lambda slot: (int(state.source[slot]), int(state.part[slot])))
+    for place, slot in enumerate(order):
+        before = [order[place - k] if place >= k else len(order) for k in range(1, WINDOW + 1)]
+        after = [order[place + k] if place + k < len(order) else len(order) for k in range(1, WINDOW + 1)]
+        assert given_.chain[slot].tolist() == before + after
+
+
+def test_the_chain_closes_over_what_was_forgotten(small: EpisodicMemory) -> None:
+    state = small.empty(64)
+    for source in range(1, 6):
+        state, _ = small.write_(state, saying(source, 3), source)
+    small.forget_(state, 3)
+    given_ = what_is_found(small, state, saying(99, 3))  # slots 0, 1, 3, 4, at the places 0 to 3
+    assert given_.chain[:, 0].tolist() == [4, 0, 1, 2]
+    assert given_.chain[:, WINDOW].tolist() == [1, 2, 3, 4]
+
+
+def test_a_cue_that_names_a_speaker_tells_who_spoke(small: EpisodicMemory) -> None:
+    state, cue = small.empty(64), saying(50, 4)
+    voices = [tuple(cue.pieces[:2].tolist()), (999_999,), ()]
+    for source, voice in enumerate(voices, 1):
+        state, _ = small.write_(state, saying(source, 3), source, manner=Manner(0, voice))
+    signals = what_is_found(small, state, cue).signals[0]
+    assert signals[:, 5].tolist() == [1.0, 0.0, 0.0]
+    assert signals[:, 6].tolist() == [0.0, 1.0, 1.0]
+
+
+def test_traits_are_seen_as_they_were_written(small: EpisodicMemory) -> None:
+    state, _ = small.write(small.empty(16), saying(1, 10), 1, manner=Manner(0b1000101, ()))
+    seen = what_is_found(small, state, saying(2, 3)).features
+    assert seen[:, : len(TRAITS)].tolist() == [[1, 0, 1, 0, 0, 0, 1]] * 3
+    assert seen[:, 7].tolist() == [0.0, 1.0, 1.0]
+    torch.testing.assert_close(seen[:, 8], torch.log1p(torch.tensor([4.0, 4.0, 2.0])))
+
+
+@pytest.mark.parametrize(
+    ("text", "speaker", "reply", "expected"),
+    [
+        ("Where did I go on Monday?", None, False, {"asks", "ends asking", "time", "first person"}),
+        ("Why? It was 1999.", "Ann", False, {"asks", "number", "named"}),
+        ("Certainly", None, True, {"reply"}),
+        ("", None, False, set()),
+    ],
+)
+def test_traits_of_a_text(text: str, speaker: str | None, reply: bool, expected: set[str]) -> None:
+    bits = traits(text, speaker, reply)
+    assert {name for place, name in enumerate(TRAITS) if bits >> place & 1} == expected
+
+
+def test_a_memory_reads_by_its_reader(small: EpisodicMemory) -> None:
+    trained = copy.deepcopy(small)
+    trained.reader = reader(3)
+    trained.link_share.data.zero_()
+    state, cue = small.empty(64), saying(50, 4)
+    for source in range(1, 9):
+        state, _ = small.write_(state, saying(source, 3), source)
+    reading = trained.read([state], [cue])[0]
+    weighed = trained.reader(what_is_found(trained, state, cue))
+    weights: Tensor = torch.softmax(weighed.logits[0], -1)
+    content = float(trained.read_modes(functional.normalize(cue.facets.sum(0), dim=0))[2])
+    for slot, weight, forward in zip(reading.slots, reading.weights, reading.forward, strict=True):
+        assert float(weight) >= content * float(weights[slot]) - 1e-6
+        assert float(forward) >= content * float(weights[slot] * weighed.forward[0, slot]) - 1e-6
+
+
+def what_is_found(memory: EpisodicMemory, state: EpisodicState, cue: Utterance) -> Found:
+    """What the memory found for its reader."""
+    stage = memory.first_stage(state, cue, None, None)
+    return memory.found(state, stage, memory.cosines([state], [stage])[0])

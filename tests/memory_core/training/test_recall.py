@@ -1,0 +1,135 @@
+"""The training of recall, on conversations small enough for a test: it learns, goes on, ships, and refuses."""
+
+import json
+import lzma
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from memory_core import weights
+from memory_core.encoder import Encoder
+from memory_core.training import recall
+from memory_core.training.recall import RecallError, RecallTraining
+
+SMALL = RecallTraining(sets={"friendsqa": 1.0}, held=2, steps=120, batch_size=8, scenes=2, sampled=40, common=5)
+THINGS = ("piano", "bicycle", "violin", "kettle")
+COLOURS = ("red", "green", "yellow", "black", "white", "brown", "purple", "orange")
+PEOPLE = ("Ada", "Bela", "Cleo", "Dora")
+
+
+def scene(number: int) -> str:
+    """A scene in which who asks is answered by the next turn, which shares no word with the question put later."""
+    turns, questions = [], []
+    for place in range(8):
+        thing = f"{COLOURS[number]} {THINGS[place // 2]}"
+        text = f"And what of the {thing}, dear?" if place % 2 == 0 else f"Behind door {place}, I am sure of it."
+        turns.append({
+            "id": f"{number}:{place}", "session": f"s{number}", "role": "user", "time": None,
+            "speaker": PEOPLE[(place + number + place % 2 + 1) % 4], "text": text,
+        })  # fmt: skip
+        if place % 2:
+            asked = f"Where is the {thing}?"
+            questions.append({
+                "id": str(place), "question": asked, "answer": "", "category": "Where", "asked_at": None,
+                "evidence": [f"{number}:{place}"],
+            })  # fmt: skip
+    return json.dumps({"id": str(number), "turns": turns, "questions": questions})
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("data")
+    (folder / "recall").mkdir()
+    with lzma.open(folder / "recall" / "friendsqa.jsonl.xz", "wt", encoding="utf-8") as lines:
+        lines.write("\n".join(scene(number) for number in range(8)) + "\n")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def run(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("run")
+    recall.perform(data, folder, SMALL)
+    return folder
+
+
+def test_it_learns_that_the_answer_follows_the_question(run: Path) -> None:
+    result = json.loads((run / "result.json").read_text())
+    trained, untrained = (result[name]["friendsqa"] for name in ("held", "held, untrained"))
+    assert trained["hit@1"] >= untrained["hit@1"] + 30
+    losses = [json.loads(line)["loss"] for line in (run / "metrics.jsonl").read_text().splitlines()]
+    assert len(losses) == SMALL.steps
+    assert sum(losses[-5:]) < 0.7 * sum(losses[:5])
+
+
+def test_its_weights_are_those_of_the_transformer_that_it_was_trained_for(run: Path, encoder: Encoder) -> None:
+    path = run / "recall.safetensors"
+    learned = weights.of(encoder.transformer_fingerprint(), 256, path)
+    assert learned is not None
+    assert learned["projection"].shape == (384, 256)
+    assert int(learned["common"].sum()) == SMALL.common
+    assert not any(tensor.isnan().any() for tensor in learned.values())
+    assert weights.of("another", 256, path) is None
+    assert weights.of(encoder.transformer_fingerprint(), 128, path) is None
+    assert weights.of(encoder.transformer_fingerprint(), 256, run / "none") is None
+
+
+def test_damaged_weights_are_refused(run: Path, tmp_path: Path) -> None:
+    whole = (run / "recall.safetensors").read_bytes()
+    for number, content in enumerate((whole[:1000], b"", whole.replace(b'"schema":"1"', b'"schema":"9"'))):
+        (tmp_path / str(number)).write_bytes(content)
+        with pytest.raises(weights.WeightsError):
+            weights.of("any", 256, tmp_path / str(number))
+
+
+def test_a_run_goes_on_from_what_it_has_and_gives_the_same(
+    data: Path, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for part in run.iterdir():
+        if part.name not in ("recall.safetensors", "result.json"):
+            (tmp_path / part.name).write_bytes(part.read_bytes())
+    monkeypatch.setattr(recall, "written", lambda *_: pytest.fail("a memory was written again"))
+    recall.perform(data, tmp_path, SMALL)
+    first, again = (load_file(folder / "recall.safetensors") for folder in (run, tmp_path))
+    assert first.keys() == again.keys()
+    assert all(torch.equal(first[name], again[name]) for name in first)
+
+
+def test_another_training_is_refused_its_folder(data: Path, run: Path) -> None:
+    with pytest.raises(RecallError, match="--out"):
+        recall.perform(data, run, replace(SMALL, seed=2))
+
+
+@pytest.mark.parametrize("name", ["locomo-dev", "longmemeval-pooled-dev", "beam-dev"])
+def test_what_is_for_evaluation_only_is_never_trained_on(data: Path, tmp_path: Path, name: str) -> None:
+    with pytest.raises(RecallError, match=name):
+        recall.perform(data, tmp_path, replace(SMALL, sets={"friendsqa": 1.0, name: 1.0}))
+
+
+def test_what_is_said_after_a_question_is_no_answer_to_it(data: Path) -> None:
+    pool = recall.pools(data, "friendsqa", SMALL)[0]
+    assert len(pool.turns) == 16
+    assert all(max(told) <= 16 for _, told, _ in pool.questions)
+    assert len({at for _, at in pool.turns}) == 2  # the sessions lie apart
+
+
+def test_weights_of_slots_add_up_to_those_of_messages() -> None:
+    logits = torch.tensor([[0.0, 1.0, 2.0, 5.0]])
+    source, allowed = torch.tensor([1, 2, 2, 3]), torch.tensor([[True, True, True, False]])
+    messages = recall.by_source(logits, source, allowed)
+    shares = torch.softmax(messages[:, 1:], 1)
+    expected = torch.tensor([1.0, torch.e + torch.e**2, 0.0])
+    torch.testing.assert_close(shares[0], expected / expected.sum())
+
+
+def test_auroc_and_calibration_error_on_cases_done_by_hand() -> None:
+    assert recall.auroc(torch.tensor([0.9, 0.5]), torch.tensor([0.1, 0.5])) == pytest.approx(3.5 / 4)
+    probability, truth = torch.tensor([0.05, 0.05, 0.95, 0.95]), torch.tensor([0.0, 0.0, 1.0, 0.0])
+    assert recall.calibration_error(probability, truth) == pytest.approx(0.5 * 0.05 + 0.5 * 0.45)
+
+
+def test_a_loss_of_nothing_stops_the_training_in_so_many_words(data: Path, run: Path, tmp_path: Path) -> None:
+    with pytest.raises(RecallError, match="--rate"):
+        recall.perform(data, tmp_path, replace(SMALL, rate=float("inf")))
