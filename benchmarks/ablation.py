@@ -83,10 +83,7 @@ def table(sets: Mapping[str, list[Asked]], dev: Mapping[str, list[Asked]], train
         readers = []
         for seed in range(1, seeds + 1):
             torch.manual_seed(seed)
-            trained = train_reader(
-                Reader(), changed, dataclasses.replace(training, seed=seed), lambda step, value: None
-            )
-            readers.append(dict.fromkeys(dev, trained))
+            readers.append(train_reader(Reader(), changed, dataclasses.replace(training, seed=seed), _quietly))
             print(f"{part}, seed {seed}", file=sys.stderr, flush=True)
         lines.append(_row(part, readers, measured))
     return "\n".join(lines)
@@ -98,13 +95,12 @@ def _quietly(step: int, loss: float) -> None:
 
 def _row(label: str, readers: Sequence[Reader | None], dev: Mapping[str, list[Asked]]) -> str:
     cells = []
-    for name, each in dev.items():
-        figures = [summary(measure(reader[name], each)) for reader in readers]
+    for each in dev.values():
+        figures = [summary(measure(reader, each)) for reader in readers]
         for cut in (1, 5, 10):
             values = [one[f"recall@{cut}"] for one in figures]
-            cells.append(
-                f"{statistics.mean(values):.1f}" + (f" ± {statistics.stdev(values):.1f}" if values[1:] else "")
-            )
+            spread = f" ± {statistics.stdev(values):.1f}" if values[1:] else ""
+            cells.append(f"{statistics.mean(values):.1f}{spread}")
     return f"| {label} | " + " | ".join(cells) + " |"
 
 

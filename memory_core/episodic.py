@@ -45,6 +45,7 @@ class EpisodicConfig:
         links: links a slot keeps in each direction (K).
         voice: word pieces of a speaker's name that tell who speaks.
         candidates: slots that the first stage hands to late interaction; at or above the slots held, reading is exact.
+        around: of how many of these, the best, the neighbours along the links come with them.
         read: slots that a read weighting keeps.
         read_gain: how much of a read weighting becomes usage.
         free_gate: how much of a read weighting frees its slot; 0 reads without forgetting.
@@ -58,7 +59,8 @@ class EpisodicConfig:
     cue: int = 32
     links: int = 8
     voice: int = 4
-    candidates: int = 256
+    candidates: int = 192
+    around: int = 48
     read: int = 64
     read_gain: float = 0.5
     free_gate: float = 0.0
@@ -370,7 +372,9 @@ class EpisodicMemory(nn.Module):
             lexical = table[state.pieces].sum(1).clamp(max=1.0)  # piece -1 is the table's last place
             score = state.keys @ (shares @ facets) + self.lexical * lexical + self.time_share * near
             best = score.masked_fill(~allowed, -torch.inf).topk(self.config.candidates).indices
-            candidates = best[allowed[best]]
+            near_by = _neighbours(state, best[: self.config.around])
+            candidates = _distinct(torch.cat([best, near_by]))
+            candidates = candidates[allowed[candidates]]
         else:
             candidates = allowed.nonzero().squeeze(1)
         held = state.pieces.index_select(0, candidates)
@@ -559,16 +563,35 @@ class _Stage(NamedTuple):
     named: Tensor  # all pieces of the cue, which may name a speaker
 
 
+def _nearest(state: EpisodicState, slots: Tensor, way: str) -> Int[Tensor, " slots"]:
+    """The slot written just before each, among those that its `backward_slots` list, or just after; -1 for none."""
+    linked = getattr(state, way)[slots]
+    order = state.source[linked] * _MOST_PARTS + state.part[linked]
+    if way == "backward_slots":
+        nearest = order.masked_fill(linked < 0, -1).argmax(1)
+    else:
+        nearest = order.masked_fill(linked < 0, torch.iinfo(order.dtype).max).argmin(1)
+    there: Tensor = linked.gather(1, nearest.unsqueeze(1)).squeeze(1)
+    return there
+
+
+def _neighbours(state: EpisodicState, slots: Int[Tensor, " slots"]) -> Int[Tensor, " neighbours"]:
+    """The slots within two steps of any of these, forward or backward."""
+    found = []
+    for way in ("backward_slots", "forward_slots"):
+        at = slots
+        for _ in range(2):
+            at = _nearest(state, at, way)
+            at = at[at >= 0]
+            found.append(at)
+    return torch.cat(found)
+
+
 def _places(state: EpisodicState, slots: Tensor, way: str) -> Int[Tensor, " slots"]:
     """The place among `slots` of the slot written just before each, or just after; len(slots) where it is not there."""
     place = slots.new_full((state.slots + 1,), len(slots))
     place[slots] = torch.arange(len(slots), device=slots.device)
-    linked = getattr(state, way)[slots]
-    order = state.source[linked] * _MOST_PARTS + state.part[linked]
-    nearest = order.masked_fill(linked < 0, -1).argmax(1) if way == "backward_slots" else (
-        order.masked_fill(linked < 0, torch.iinfo(order.dtype).max).argmin(1)
-    )  # fmt: skip
-    return place[linked.gather(1, nearest.unsqueeze(1)).squeeze(1)]  # -1, for no link, is the last place
+    return place[_nearest(state, slots, way)]  # -1, for no link, is the last place
 
 
 def _walk(step: Int[Tensor, " slots"]) -> Iterator[Int[Tensor, " slots"]]:

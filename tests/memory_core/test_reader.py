@@ -55,7 +55,7 @@ def by_loops(of: Reader, given: Found, reading: int) -> list[float]:
     here = [s for s in range(slots) if may[s]]
     content = [
         float(given.content[reading, s])
-        + 3 * float((signals[s] * of.signals).sum() + (features[s] * of.features).sum())
+        + 3 * ((signals[s] * of.signals).sum() + (features[s] * of.features).sum()).item()
         for s in range(slots)
     ]  # fmt: skip
 
