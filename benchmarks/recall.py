@@ -29,7 +29,7 @@ from memory_core.training.conversations import DATA, Conversation, MissingData, 
 
 CUTS = (1, 5, 10, 20)
 MOST_MESSAGES = 1_000  # of one request
-PARAMETERS = "untrained: the initial values that memory_core/episodic.py names"
+PARAMETERS = "those that ship: memory_core/weights/README.md"
 _POOLED_PIECES = 256  # what sentence-transformers reads of a text with this model
 
 Vectors = np.ndarray[tuple[int, ...], np.dtype[np.float32]]

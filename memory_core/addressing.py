@@ -24,15 +24,12 @@ def wide(tensor: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
 
 
 def late_interaction(
-    cue: Float[Tensor, "batch cue word"],
-    words: Float[Tensor, "batch slots facets word"],
-    held: Bool[Tensor, "batch slots facets"],
+    cosines: Float[Tensor, "batch slots facets cue"], held: Bool[Tensor, "batch slots facets"]
 ) -> Float[Tensor, "batch slots cue"]:
     """How well each cue facet, a read head of its own, matches its best facet of each slot's word.
 
     Args:
-        cue: unit vectors.
-        words: unit vectors; anything where a word has no facet.
+        cosines: of every cue facet with every facet of the words; anything where a word has no facet.
         held: where it has one.
 
     Returns:
@@ -40,9 +37,9 @@ def late_interaction(
 
     Source: Khattab & Zaharia 2020 (ColBERT), eq. 3, before the sum over the cue; bounded below by 0.
     """
-    batch, slots, facets, word = words.shape
-    cosines = (cue @ words.reshape(batch, slots * facets, word).transpose(1, 2)).reshape(batch, -1, slots, facets)
-    return cosines.masked_fill(~held.unsqueeze(1), 0.0).amax(3).clamp(min=0.0).transpose(1, 2)
+    if not cosines.shape[2]:
+        return cosines.new_zeros(*cosines.shape[:2], cosines.shape[3])
+    return cosines.masked_fill(~held.unsqueeze(3), 0.0).amax(2).clamp(min=0.0)
 
 
 def exact_matches(

@@ -27,7 +27,7 @@ from memory_core.links import clear_links_, write_links_
 from memory_core.manner import TRAITS, Manner, traits
 from memory_core.reader import WINDOW, Found, Reader
 from memory_core.state import EpisodicState
-from memory_core.words import decode_word, encode_word, slot_keys
+from memory_core.words import encode_word, facet_cosines, slot_keys
 
 _PLAIN = Manner()
 _MOST_PARTS = 2**20  # parts of one utterance stay below
@@ -397,7 +397,7 @@ class EpisodicMemory(nn.Module):
         cue = _padded([stage.facets for stage in stages])
         if not words.shape[1] or not cue.shape[1]:
             return [torch.zeros(len(stage.candidates), len(stage.facets), device=self.device) for stage in stages]
-        cosines = addressing.late_interaction(cue, decode_word(words), pieces >= 0)
+        cosines = addressing.late_interaction(facet_cosines(cue, words), pieces >= 0)
         return [row[: len(stage.candidates), : len(stage.facets)] for row, stage in zip(cosines, stages, strict=True)]
 
     def found(self, state: EpisodicState, stage: "_Stage", cosines: Float[Tensor, "slots cue"]) -> Found:

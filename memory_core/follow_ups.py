@@ -1,4 +1,4 @@
-"""The read modes' initial prototypes: cues that ask for a neighbour in time, whatever it was about."""
+"""The read modes' prototypes: cues that ask for a neighbour in time, whatever it was about; and some that do not."""
 
 FOLLOW_UPS = (
     "And after that?",
@@ -25,4 +25,24 @@ LOOK_BACKS = (
     "What came before?",
     "What happened earlier?",
     "What did I say before that?",
+)
+OTHERS = (
+    "What happened at the party?",
+    "What happened after the wedding?",
+    "What happened before the exam?",
+    "What happened on Sunday?",
+    "What happened during the storm?",
+    "What happened when I called?",
+    "What did I do after lunch?",
+    "What did I do after school on Tuesday?",
+    "What did I do before the trip?",
+    "What did I do last summer?",
+    "What did I do this morning?",
+    "What did I do on my birthday?",
+    "What did I say to my mother?",
+    "What came in the mail?",
+    "What is next to the bank?",
+    "Where did I go after work?",
+    "Who called before dinner?",
+    "When was the last concert?",
 )

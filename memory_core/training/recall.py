@@ -25,6 +25,7 @@ from torch.nn import functional
 from memory_core import addressing, weights
 from memory_core.encoder import Encoder
 from memory_core.episodic import EpisodicConfig, EpisodicMemory
+from memory_core.follow_ups import OTHERS
 from memory_core.manner import header
 from memory_core.reader import SIGNALS, Found, Reader, evidence
 from memory_core.state import EpisodicState
@@ -36,7 +37,7 @@ from memory_core.training.conversations import (
     Turn,
     read_conversations,
 )
-from memory_core.words import decode_word
+from memory_core.words import facet_cosines
 
 CUTS = (1, 5, 10, 20)
 _NEAR = SIGNALS.index("near")
@@ -199,13 +200,13 @@ def asked(memory: EpisodicMemory, encoder: Encoder, pool: Pool, state: EpisodicS
     slots = (state.source > 0).nonzero().squeeze(1)
     held = (state.pieces[slots] >= 0).unsqueeze(0)
     longest = int(held.sum(2).max())
-    words = decode_word(state.words[slots, :longest]).unsqueeze(0)
+    words = state.words[slots, :longest].unsqueeze(0)
     whole, memory.config = memory.config, dataclasses.replace(memory.config, candidates=state.slots)
     each = []
     for cue in cues:
         stage = memory.first_stage(state, cue, None, None)
-        cosines = addressing.late_interaction(stage.facets.unsqueeze(0), words, held[:, :, :longest])[0]
-        each.append(memory.found(state, stage, cosines))
+        cosines = addressing.late_interaction(facet_cosines(stage.facets.unsqueeze(0), words), held[:, :, :longest])
+        each.append(memory.found(state, stage, cosines[0]))
     memory.config = whole
     source = state.source[slots]
     right = torch.stack([torch.isin(source, source.new_tensor(sorted(told))) for _, told, _ in pool.questions])
@@ -337,26 +338,21 @@ def calibration_error(probability: Tensor, truth: Tensor, bins: int = 10) -> flo
     return float(sum((probability[b].mean() - truth[b].mean()).abs() * b.float().mean() for b in each if b.any()))
 
 
-def fit_modes(encoder: Encoder, memory: EpisodicMemory, questions: Sequence[str]) -> None:
+def fit_modes(encoder: Encoder, memory: EpisodicMemory) -> None:
     """Sets from which likeness to a prototype on a cue follows the last reading: a logistic fit.
 
-    The prototypes, each against all others, are what follows; questions with evidence are what does not.
+    The prototypes, each against all others, are what follows; questions that name what they ask for are what does not.
     """
     prototypes = torch.cat([memory.follow_ups, memory.look_backs])
-    alike = prototypes @ prototypes.T
-    positive = alike.fill_diagonal_(-1.0).amax(1)
-    pooled = torch.stack([functional.normalize(cue.facets.sum(0), dim=0) for cue in encoder.encode(questions)])
-    negative = (pooled @ prototypes.T).amax(1)
-    grid = torch.linspace(0.3, 0.95, 131)
-    x = torch.cat([positive, negative])
-    y = torch.cat([torch.ones(len(positive)), torch.zeros(len(negative))])
-    balance = torch.where(y > 0, 0.5 / len(positive), 0.5 / len(negative))
-    strength = float(memory.mode_strength)
-    costs = torch.stack([
-        (balance * functional.binary_cross_entropy_with_logits(strength * (x - at), y, reduction="none")).sum()
-        for at in grid
-    ])  # fmt: skip
-    memory.mode_threshold.data.fill_(float(grid[int(costs.argmin())]))
+    positive = (prototypes @ prototypes.T).fill_diagonal_(-1.0).amax(1)
+    asking = [functional.normalize(cue.facets.sum(0), dim=0) for cue in encoder.encode(OTHERS)]
+    negative = (torch.stack(asking) @ prototypes.T).amax(1)
+    strength, fits = float(memory.mode_strength), {}
+    for threshold in torch.linspace(0.3, 0.95, 131).tolist():
+        missed = functional.softplus(-strength * (positive - threshold)).mean()
+        mistaken = functional.softplus(strength * (negative - threshold)).mean()
+        fits[threshold] = float(missed + mistaken)
+    memory.mode_threshold.data.fill_(min(fits, key=fits.__getitem__))
 
 
 def perform(
@@ -401,7 +397,7 @@ def perform(
             done += len(pool.turns)
             watch("writing", done, turns, 0.0)
             sets[name].append(asked(memory, encoder, pool, EpisodicState.load(path)))
-    fit_modes(encoder, memory, [q.text for each in gathered.values() for pool in each for q, _, _ in pool.questions])
+    fit_modes(encoder, memory)
     kept = {name: [one for place, one in enumerate(each) if place % training.held] for name, each in sets.items()}
     held = {name: each[:: training.held] for name, each in sets.items()}
     torch.manual_seed(training.seed)

@@ -44,12 +44,12 @@ def close(ours: Tensor, theirs: oracle.Array) -> None:
 def test_late_interaction_takes_each_cue_facets_best_match(seed: int) -> None:
     cue, words, held = unit(seed, 1, 3, 5), unit(seed + 1, 1, 6, 4, 5), uniform(seed + 2, 1, 6, 4) > 0.4
     expected = oracle.late_interaction(cue[0].numpy(), (words * held.unsqueeze(-1))[0].numpy())
-    close(addressing.late_interaction(cue.float(), words.float(), held)[0], expected)
+    cosines = torch.einsum("bcw,bsfw->bsfc", cue, words).float()
+    close(addressing.late_interaction(cosines, held)[0], expected)
 
 
 def test_a_slot_without_facets_is_unlike_every_cue() -> None:
-    words, held = unit(1, 2, 4, 2, 5).float(), torch.zeros(2, 4, 2, dtype=torch.bool)
-    found = addressing.late_interaction(unit(0, 2, 3, 5).float(), words, held)
+    found = addressing.late_interaction(uniform(1, 2, 4, 2, 5).float(), torch.zeros(2, 4, 2, dtype=torch.bool))
     assert torch.equal(found, torch.zeros_like(found))
 
 
@@ -399,8 +399,8 @@ def followed(weights: Tensor, link_weights: Tensor) -> Tensor:
 
 DIFFERENTIABLE: dict[str, tuple[Callable[..., Tensor], tuple[Tensor, ...]]] = {
     "late_interaction": (
-        lambda cue, words: addressing.late_interaction(cue, words, torch.ones(1, 4, 2, dtype=torch.bool)),
-        (unit(1, 1, 2, 3), unit(2, 1, 4, 2, 3)),
+        lambda cosines: addressing.late_interaction(cosines, torch.ones(1, 4, 2, dtype=torch.bool)),
+        (uniform(1, 1, 4, 2, 3),),
     ),
     "cosine_similarity": (addressing.cosine_similarity, (uniform(31, 2, 3, 4), uniform(32, 2, 5, 4))),
     "masked cosine_similarity": (
