@@ -1,0 +1,83 @@
+"""What a memory keeps that has slots for a part of the turns only, beside first in first out and random eviction.
+
+Each conversation is written into a memory without a bound, and into ones whose capacity is a share of the slots that it
+took; then the same questions are read. Random eviction draws each slot's usage; first in, first out writes all alike.
+"""
+
+import argparse
+import random
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from benchmarks.serving import told_in_one_line
+from memory_core.encoder import Encoder
+from memory_core.episodic import EpisodicMemory
+from memory_core.manner import header
+from memory_core.state import EpisodicState
+from memory_core.training.conversations import DATA, MissingData
+from memory_core.training.recall import Pool, RecallTraining, pools
+
+KEPT = 10  # recall is counted at so many
+Gate = Callable[[str, bool], float]
+
+
+def filled(memory: EpisodicMemory, encoder: Encoder, pool: Pool, capacity: int, gate: Gate) -> EpisodicState:
+    """The pool's turns written in order into a memory of that capacity."""
+    state = memory.empty(capacity)
+    encoded = encoder.encode([header(turn.speaker, at) + turn.text for turn, at in pool.turns])
+    for number, ((turn, at), utterance) in enumerate(zip(pool.turns, encoded, strict=True), 1):
+        reply = turn.role == "assistant" and turn.speaker is None
+        manner = memory.manner(turn.text, turn.speaker, reply)
+        state, _ = memory.write_(state, utterance, number, gate(turn.text, reply), int(at.timestamp()), manner)
+    return state
+
+
+def recalled(memory: EpisodicMemory, encoder: Encoder, pool: Pool, state: EpisodicState) -> float:
+    """Mean evidence recall at `KEPT`, in percent."""
+    total = 0.0
+    for (_, told, _), cue in zip(pool.questions, encoder.encode([q.text for q, _, _ in pool.questions]), strict=True):
+        reading = memory.read([state], [cue])[0]
+        weights: dict[int, float] = {}
+        for source, weight in zip(state.source[reading.slots].tolist(), reading.weights.tolist(), strict=True):
+            weights[source] = weights.get(source, 0.0) + weight
+        best = sorted(weights, key=lambda source: -weights[source])[:KEPT]
+        total += len(told & set(best)) / len(told)
+    return 100 * total / len(pool.questions)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Runs the benchmark."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.bounded", description=__doc__)
+    parser.add_argument("--data", type=Path, default=DATA, help="folder of the data sets (default: %(default)s)")
+    parser.add_argument("--set", default="locomo-dev", help="which of them (default: %(default)s)")
+    parser.add_argument("--share", type=float, default=0.25, help="slots, of those taken (default: %(default)s)")
+    options = parser.parse_args(arguments)
+    with told_in_one_line(MissingData):
+        gathered = pools(options.data, options.set, RecallTraining())
+    encoder = Encoder()
+    memory = EpisodicMemory(encoder)
+    chosen = random.Random(1)
+    policies: dict[str, Gate] = {
+        "Mneme (write gates, usage)": memory.write_gate,
+        "first in, first out": lambda text, reply: 1.0,
+        "random": lambda text, reply: chosen.uniform(0.01, 1.0),
+    }
+    totals = dict.fromkeys(["without a bound", *policies], 0.0)
+    questions = sum(len(pool.questions) for pool in gathered)
+    for pool in gathered:
+        whole = filled(memory, encoder, pool, 100_000, memory.write_gate)
+        share = len(pool.questions) / questions
+        totals["without a bound"] += share * recalled(memory, encoder, pool, whole)
+        for name, gate in policies.items():
+            state = filled(memory, encoder, pool, round(options.share * whole.slots_used), gate)
+            totals[name] += share * recalled(memory, encoder, pool, state)
+        print(pool.name, file=sys.stderr, flush=True)
+    print(f"{options.set}, {questions} questions, slots for {options.share:.0%} of what was written\n")
+    print(f"| memory | R@{KEPT} | of the unbounded |\n| --- | ---: | ---: |")
+    for name, value in totals.items():
+        print(f"| {name} | {value:.1f} | {value / totals['without a bound']:.0%} |")
+
+
+if __name__ == "__main__":
+    main()
