@@ -158,7 +158,7 @@ def perform(
         "parameters": sum(parameter.numel() for parameter in network.parameters()),
         "solved": curriculum.learnt,
         "steps": learner.step,
-        "sequences": learner.step * run.batch_size,
+        "sequences": (learner.learnt_at or learner.step) * run.batch_size,  # until it was first solved
         "seconds": round(learner.seconds, 1),
         "restores": sum(line.get("event") == "restored" for line in lines),
         "device": device,

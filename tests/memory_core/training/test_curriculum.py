@@ -1,6 +1,7 @@
 """Sizes grow with success, and a task that is solved ends the training."""
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from memory_core.recurrent import Recurrent
 from memory_core.state import TensorState
 from memory_core.tasks import AssociativeRecall, Copy, NGrams, RepeatCopy, Task
 from memory_core.training.curriculum import Curriculum
-from memory_core.training.learner import Learner, Training
+from memory_core.training.learner import Learner, Training, Update
 from memory_core.training.loop import METRICS, train
 from memory_core.training.metrics import Metrics
 
@@ -72,6 +73,21 @@ def test_a_solved_task_ends_the_training_early(tmp_path: Path) -> None:
     learner = Learner(oracle, training, seed=1)
     train(learner, Curriculum(oracle, Copy(), 4), training, tmp_path)
     assert learner.step == 5
+
+
+def test_what_was_learnt_settles_while_the_step_size_falls_to_nothing(tmp_path: Path) -> None:
+    oracle, training = Oracle(20), Training(steps=1_000, every=5, rate=1e-6, settle=10)
+    learner, shares = Learner(oracle, training, seed=1), list[float]()
+    update = learner.update
+
+    def noted(loss: Callable[[torch.Generator], Tensor], share: float) -> Update:
+        shares.append(share)
+        return update(loss, share)
+
+    learner.update = noted  # type: ignore[method-assign]
+    train(learner, Curriculum(oracle, Copy(), 4), training, tmp_path)
+    assert (learner.step, learner.learnt_at) == (15, 5)
+    assert shares == pytest.approx([1.0] * 6 + [0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1])
 
 
 @pytest.mark.slow
