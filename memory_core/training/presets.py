@@ -22,3 +22,11 @@ PRESETS = {
     "medium": Preset(256, word=32, hidden=200, batch_size=16, training=Training(steps=10_000, rate=5e-4)),  # 100 to 500
     "large": Preset(1_024, word=64, hidden=256, batch_size=8, training=Training(steps=20_000, rate=3e-4)),  # 1,000 on
 }
+
+# How a task is learnt on a small network where that differs from its preset; docs/science.md has what came of it.
+LESSONS: dict[str, dict[str, int]] = {
+    "repeat-copy": {"batch_size": 32, "steps": 3_000, "settle": 300},
+    "associative-recall": {"batch_size": 32, "steps": 4_000, "settle": 1_500},
+    "n-grams": {"steps": 400, "settle": 100},  # no more than a start: 200 steps a sequence take their time
+    "priority-sort": {"batch_size": 32, "steps": 2_000, "settle": 500},
+}

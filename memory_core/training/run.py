@@ -23,7 +23,7 @@ from memory_core.training.learner import Learner, Optimiser, Training
 from memory_core.training.loop import METRICS, train
 from memory_core.training.metrics import Figures, Metrics
 from memory_core.training.picture import NoMatplotlib, draw
-from memory_core.training.presets import PRESETS
+from memory_core.training.presets import LESSONS, PRESETS
 
 RUN, RESULT, PICTURE = "run.json", "result.json", "memory.png"
 
@@ -56,9 +56,10 @@ class Run:
         controller = f" --controller {self.controller}" if self.controller else ""
         t = self.training
         slots = f" --slots {self.slots}" if self.slots else ""
+        settle = f" --settle {t.settle}" if t.settle else ""
         return (
             f"mneme train {self.task} --model {self.model}{controller} --preset {self.preset}{slots}"
-            f" --steps {t.steps} --batch-size {self.batch_size} --optimiser {t.optimiser} --rate {t.rate:g}"
+            f" --steps {t.steps}{settle} --batch-size {self.batch_size} --optimiser {t.optimiser} --rate {t.rate:g}"
         )
 
 
@@ -73,11 +74,11 @@ def planned(
     batch_size: int | None = None,
     **training: Any,
 ) -> Run:
-    """A run as asked for, the rest as its preset has it.
+    """A run as asked for, the rest as its task is best learnt, or else as its preset has it.
 
     Args:
         controller: an LSTM unless named; a model that is a controller has none.
-        training: fields of `Training`; None where the preset decides.
+        training: fields of `Training`; None where task or preset decide.
 
     Raises:
         RunError: no such model, controller, preset or optimiser, or a step size that is none.
@@ -90,14 +91,18 @@ def planned(
         raise RunError(f"model {model} is a controller alone: it takes no --controller")
     _check("controller", controller or "lstm", kinds)
     chosen = PRESETS[preset]
+    known = LESSONS.get(task, {}) if preset == "small" else {}
     given = {name: value for name, value in training.items() if value is not None}
     _check("optimiser", given.get("optimiser", chosen.training.optimiser), get_args(Optimiser))
-    plan = dataclasses.replace(chosen.training, **given)
+    batch_size = batch_size or known.get("batch_size", chosen.batch_size)
+    plan = dataclasses.replace(
+        chosen.training, **{name: value for name, value in known.items() if name != "batch_size"} | given
+    )
     if not 0.0 < plan.rate < math.inf:
         raise RunError(f"a step size is above 0 and finite, not {plan.rate:g}")
     return Run(
         task, model, None if alone else controller or "lstm", seed, preset,
-        0 if alone else slots or chosen.slots, batch_size or chosen.batch_size, plan,
+        0 if alone else slots or chosen.slots, batch_size, plan,
     )  # fmt: skip
 
 
