@@ -27,6 +27,6 @@ PRESETS = {
 LESSONS: dict[str, dict[str, int]] = {
     "repeat-copy": {"batch_size": 32, "steps": 3_000, "settle": 300},
     "associative-recall": {"batch_size": 32, "steps": 4_000, "settle": 1_500},
-    "n-grams": {"steps": 400, "settle": 100},  # no more than a start: 200 steps a sequence take their time
-    "priority-sort": {"batch_size": 32, "steps": 2_000, "settle": 500},
+    "n-grams": {"steps": 300, "settle": 100},  # no more than a start: 200 steps a sequence take their time
+    "priority-sort": {"batch_size": 32, "steps": 1_200, "settle": 300},
 }
