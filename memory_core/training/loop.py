@@ -80,7 +80,8 @@ def train(
     losses: list[float] = []
     began = time.perf_counter() - learner.seconds
     while (left := _last(learner, training) - learner.step) > 0:
-        update = learner.update(lesson.loss, share=min(1.0, left / max(1, training.settle)))
+        share = min(1.0, left / max(1, training.settle))
+        update = learner.update(lesson.loss, share)
         learner.seconds = time.perf_counter() - began
         bad = update.bad
         if not bad:
@@ -89,7 +90,8 @@ def train(
         if due and not bad:
             measured = lesson.validate()
             loss = sum(losses) / len(losses)
-            figures = {"loss": loss, "gradient": update.gradient, "rate": learner.rate, "seconds": learner.seconds}
+            rate = learner.rate * share
+            figures = {"loss": loss, "gradient": update.gradient, "rate": rate, "seconds": learner.seconds}
             metrics.write(learner.step, **figures, **measured)
             losses.clear()
             if lesson.learnt and learner.learnt_at is None:

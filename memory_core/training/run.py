@@ -17,13 +17,13 @@ from memory_core import models
 from memory_core.controllers import ControllerConfig, Kind
 from memory_core.recurrent import Recurrent
 from memory_core.tasks import Task
+from memory_core.training import presets
 from memory_core.training.curriculum import Curriculum
 from memory_core.training.generalisation import generalisation
 from memory_core.training.learner import Learner, Optimiser, Training
 from memory_core.training.loop import METRICS, train
 from memory_core.training.metrics import Figures, Metrics
 from memory_core.training.picture import NoMatplotlib, draw
-from memory_core.training.presets import LESSONS, PRESETS
 
 RUN, RESULT, PICTURE = "run.json", "result.json", "memory.png"
 
@@ -74,11 +74,11 @@ def planned(
     batch_size: int | None = None,
     **training: Any,
 ) -> Run:
-    """A run as asked for, the rest as its task is best learnt, or else as its preset has it.
+    """A run as asked for, the rest as its preset has it for this task.
 
     Args:
         controller: an LSTM unless named; a model that is a controller has none.
-        training: fields of `Training`; None where task or preset decide.
+        training: fields of `Training`; None where the preset decides.
 
     Raises:
         RunError: no such model, controller, preset or optimiser, or a step size that is none.
@@ -86,29 +86,25 @@ def planned(
     kinds = get_args(Kind)
     alone = model in kinds
     _check("model", model, models.NAMES)
-    _check("preset", preset, tuple(PRESETS))
+    _check("preset", preset, tuple(presets.PRESETS))
     if alone and controller is not None:
         raise RunError(f"model {model} is a controller alone: it takes no --controller")
     _check("controller", controller or "lstm", kinds)
-    chosen = PRESETS[preset]
-    known = LESSONS.get(task, {}) if preset == "small" else {}
+    chosen = presets.preset(preset, task)
     given = {name: value for name, value in training.items() if value is not None}
     _check("optimiser", given.get("optimiser", chosen.training.optimiser), get_args(Optimiser))
-    batch_size = batch_size or known.get("batch_size", chosen.batch_size)
-    plan = dataclasses.replace(
-        chosen.training, **{name: value for name, value in known.items() if name != "batch_size"} | given
-    )
+    plan = dataclasses.replace(chosen.training, **given)
     if not 0.0 < plan.rate < math.inf:
         raise RunError(f"a step size is above 0 and finite, not {plan.rate:g}")
     return Run(
         task, model, None if alone else controller or "lstm", seed, preset,
-        0 if alone else slots or chosen.slots, batch_size, plan,
+        0 if alone else slots or chosen.slots, batch_size or chosen.batch_size, plan,
     )  # fmt: skip
 
 
 def network_of(run: Run, task: Task) -> Recurrent[Any]:
     """The network that a run begins with; its seed decides the parameters."""
-    preset = PRESETS[run.preset]
+    preset = presets.preset(run.preset, run.task)
     torch.manual_seed(run.seed)
     sizes: dict[str, Any] = {"controller": ControllerConfig(cast(Kind, run.controller or run.model), preset.hidden)}
     if run.controller is not None:
