@@ -19,12 +19,12 @@ class AssociativeRecall(Task):
     2 to 6 in the paper. Items are drawn independently: that two of a sequence are equal, so that the answer is not
     certain, happens once in 2^18 pairs. A curriculum that begins with two, of which the second
     is always the answer, teaches the controller to hold that one; it begins with all six. Six items seldom have a first
-    vector in common, so one that looks no further than that costs little: the task is solved at a tenth of what others
-    may cost.
+    vector in common, so to look no further than that costs little: the task counts as solved at half of what others may
+    cost.
     """
 
     smallest: ClassVar[int] = 2
-    solved_below: ClassVar[float] = 0.001
+    solved_below: ClassVar[float] = 0.005
     bits: int = 6
     vectors: int = 3
     full: int = 6
