@@ -80,7 +80,7 @@ def test_what_was_learnt_settles_while_the_step_size_falls_to_nothing(tmp_path: 
     learner, shares = Learner(oracle, training, seed=1), list[float]()
     update = learner.update
 
-    def noted(loss: Callable[[torch.Generator], Tensor], share: float) -> Update:
+    def noted(loss: Callable[[torch.Generator], Tensor], share: float = 1.0) -> Update:
         shares.append(share)
         return update(loss, share)
 
