@@ -13,7 +13,7 @@ from memory_core.controllers import ControllerConfig
 from memory_core.models import build
 from memory_core.recurrent import Recurrent
 from memory_core.state import TensorState
-from memory_core.tasks import AssociativeRecall, Copy, NGrams, RepeatCopy, Task
+from memory_core.tasks import AssociativeRecall, Copy, NGrams, PrioritySort, RepeatCopy, Task
 from memory_core.training.curriculum import Curriculum
 from memory_core.training.learner import Learner, Training, Update
 from memory_core.training.loop import METRICS, train
@@ -54,7 +54,15 @@ def test_one_that_masters_nothing_stays_where_it_is() -> None:
 
 
 @pytest.mark.parametrize(
-    ("task", "start"), [(Copy(), 5), (Copy(full=3), 3), (AssociativeRecall(), 6), (RepeatCopy(), 5), (NGrams(), 200)]
+    ("task", "start"),
+    [
+        (Copy(), 5),
+        (Copy(full=3), 3),
+        (AssociativeRecall(), 6),
+        (RepeatCopy(), 5),
+        (NGrams(), 200),
+        (PrioritySort(), 20),
+    ],
 )
 def test_a_curriculum_begins_where_the_task_says(task: Task, start: int) -> None:
     assert Curriculum(Oracle(0), task, 4).size == start
