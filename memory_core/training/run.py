@@ -157,9 +157,9 @@ def perform(
         "run": dataclasses.asdict(run),
         "command": run.command,
         "parameters": sum(parameter.numel() for parameter in network.parameters()),
-        "solved": curriculum.learnt,
+        "solved": learner.learnt_at is not None,
         "steps": learner.step,
-        "sequences": (learner.learnt_at or learner.step) * run.batch_size,  # until it was first solved
+        "sequences": (learner.learnt_at or learner.step) * run.batch_size,  # to solve it, or all
         "seconds": round(learner.seconds, 1),
         "restores": sum(line.get("event") == "restored" for line in lines),
         "device": device,
