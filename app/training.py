@@ -94,6 +94,7 @@ def _register(name: str, summary: str) -> None:
         preset: Annotated[str, typer.Option(help="small (10–50 slots), medium (100–500), large (1,000 on)")] = "small",
         slots: Annotated[int | None, typer.Option(help="of the memory", min=1)] = None,
         steps: Annotated[int | None, typer.Option(help="updates at most", min=1)] = None,
+        settle: Annotated[int | None, typer.Option(help="last updates, the step size falling to 0", min=0)] = None,
         batch_size: Annotated[int | None, typer.Option(help="sequences an update", min=1)] = None,
         optimiser: Annotated[str | None, typer.Option(help="adam or rmsprop")] = None,
         rate: Annotated[float | None, typer.Option(help="step size")] = None,
@@ -115,7 +116,7 @@ def _register(name: str, summary: str) -> None:
             task = tasks.make(name, data)
             run = planned(
                 name, model, controller, seed, preset,
-                slots=slots, batch_size=batch_size, steps=steps, optimiser=optimiser, rate=rate,
+                slots=slots, batch_size=batch_size, steps=steps, settle=settle, optimiser=optimiser, rate=rate,
             )  # fmt: skip
             folder = out or Path("runs") / run.name
             with _progress(run.training.steps) as watch:

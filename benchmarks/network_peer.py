@@ -5,6 +5,7 @@ trained by the same `Learner`. The peer lies in a folder of its own, which `make
 """
 
 import copy
+import dataclasses
 import importlib
 import sys
 import time
@@ -19,7 +20,7 @@ from torch import Tensor, nn
 
 from benchmarks.peer_figures import markdown
 from memory_core.controllers import ControllerConfig, Plain, PlainConfig
-from memory_core.dnc import DNC, DNCConfig
+from memory_core.dnc import DNC, DNCConfig, DNCState
 from memory_core.tasks import Batch, Copy
 from memory_core.training.learner import Learner, Training
 
@@ -27,6 +28,7 @@ TASK = Copy(bits=4, full=5)
 HIDDEN, SLOTS, WORD, HEADS = 64, 16, 16, 1
 BATCH, HELD, EVERY = 16, 100, 25
 OURS, PEER, ALONE = "memory_core.DNC", "pytorch-dnc", "the LSTM alone"
+DEAF = "memory_core.DNC without read feedback"
 Run = Callable[[Tensor, Any], tuple[Tensor, Any]]
 
 
@@ -55,12 +57,20 @@ class Learnt:
     step_ms: float
 
 
-def ours(seed: int) -> Network:
-    """A DNC of the paper, as this project builds it."""
+class _Deaf(DNC):
+    """A DNC whose controller is never given what was read, as the peer's is not."""
+
+    def step(self, input: Tensor, state: DNCState) -> tuple[Tensor, DNCState]:
+        return super().step(input, dataclasses.replace(state, reads=torch.zeros_like(state.reads)))
+
+
+def ours(seed: int, *, feedback: bool = True) -> Network:
+    """A DNC of the paper, as this project builds it; or one without feedback, to tell what that is worth."""
     torch.manual_seed(seed)
     config = DNCConfig(slots=SLOTS, word=WORD, read_heads=HEADS, controller=ControllerConfig("lstm", HIDDEN))
-    network = DNC(TASK.inputs, TASK.outputs, config)
-    return Network(OURS, network, network, network.controller, lambda state: state.reads.flatten(1))
+    network = (DNC if feedback else _Deaf)(TASK.inputs, TASK.outputs, config)
+    name = OURS if feedback else DEAF
+    return Network(name, network, network, network.controller, lambda state: state.reads.flatten(1))
 
 
 def peer(seed: int, folder: Path, **options: Any) -> Network:

@@ -90,9 +90,10 @@ def _scaling(said: argparse.Namespace) -> tuple[str, str]:
 
 
 def _peer(said: argparse.Namespace) -> tuple[str, str]:
-    found: dict[str, list[peer.Learnt]] = {name: [] for name in (peer.OURS, peer.PEER, peer.ALONE)}
+    found: dict[str, list[peer.Learnt]] = {name: [] for name in (peer.OURS, peer.DEAF, peer.PEER, peer.ALONE)}
     for seed in said.seeds if said.updates else ():
-        for network in (peer.ours(seed), peer.peer(seed, said.peer), peer.alone(seed)):
+        deaf = peer.ours(seed, feedback=False)
+        for network in (peer.ours(seed), deaf, peer.peer(seed, said.peer), peer.alone(seed)):
             found[network.name].append(peer.learn(network, seed, said.updates))
             print(f"{network.name}, seed {seed}: {found[network.name][-1]}")
     task = peer.TASK

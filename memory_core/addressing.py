@@ -75,7 +75,7 @@ def cosine_similarity(
     Args:
         mask: in [0, 1]; how much each part of the word counts, for the key and the memory alike.
 
-    Source: Graves 2016, D(u, v); the mask is Csordas & Schmidhuber 2019, eq. 8. Epsilon under the roots keeps the
+    Source: Graves 2016, D(u, v); the mask is that of Csordas & Schmidhuber 2019. Epsilon under the roots keeps the
     cosine and its gradient finite at words of zeros.
     """
     across = memory.transpose(-1, -2)
@@ -246,7 +246,7 @@ def sharpen_links(
         flow: L w or L^T w.
         sharpness: >= 1.
 
-    Source: Csordas & Schmidhuber 2019, eq. 11, who make the sum 1. Kept as it is, a slot that links to all but nothing
+    Source: Csordas & Schmidhuber 2019, who make the sum 1. Kept as it is, a slot that links to all but nothing
     leads nowhere, and the gradient stays finite.
     """
     return flow.sum(-1, keepdim=True) * sharpen(flow, sharpness)

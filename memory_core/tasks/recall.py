@@ -17,11 +17,13 @@ class AssociativeRecall(Task):
 
     The two delimiters have channels of their own; the one that ends an item begins the next. Size: the number of items,
     2 to 6 in the paper. Items are drawn independently: that two of a sequence are equal, so that the answer is not
-    certain, happens once in 2^18 pairs. A curriculum that begins with two, of which the second
-    is always the answer, teaches the controller to hold that one; it begins with all six.
+    certain, happens once in 2^18 pairs. A curriculum that begins with two, of which the second is always the answer,
+    teaches the controller to hold that one; it begins with all six. Items seldom have a vector in common, so to look at
+    one alone costs little: the task counts as solved at half of what others may cost.
     """
 
     smallest: ClassVar[int] = 2
+    solved_below: ClassVar[float] = 0.005
     bits: int = 6
     vectors: int = 3
     full: int = 6

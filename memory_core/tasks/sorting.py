@@ -16,12 +16,17 @@ class PrioritySort(Task):
     the highest priorities, the highest first.
 
     Size: the number of vectors, always 20 in the paper, of which the first 16 are asked for; the same share at others.
+    As in the paper there is no curriculum: the controller learns to sort two or three by itself, and stays there.
     """
 
     varied: ClassVar[bool] = False
     bits: int = 8
     full: int = 20
     kept: int = 16
+
+    @property
+    def start(self) -> int:
+        return self.full
 
     @property
     def inputs(self) -> int:

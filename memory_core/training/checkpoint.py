@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 Notes = dict[str, Any]  # what JSON can hold
 
-_KIND = {"kind": "checkpoint", "schema": "1"}
+_KIND = {"kind": "checkpoint", "schema": "2"}
 
 
 class CheckpointError(ValueError):

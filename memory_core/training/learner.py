@@ -15,6 +15,7 @@ from memory_core.training.checkpoint import Notes
 
 Optimiser = Literal["adam", "rmsprop"]
 
+_NOTED = ("step", "rate", "learnt_at", "seconds", "_in_a_row")  # what a checkpoint says of a learner
 _MOST_RESTORES = 10  # in a row; by then the step size is a thousandth
 
 
@@ -35,6 +36,7 @@ class Training:
     optimiser: Optimiser = "rmsprop"
     rate: float = 1e-3  # step size
     clip: float = 1.0  # the gradient's norm is cut to this
+    settle: int = 0  # updates, the last ones, over which the step size falls to nothing
     every: int = 25  # updates between validations and checkpoints
 
 
@@ -54,19 +56,17 @@ class Learner:
         self.network = network
         self.generator = torch.Generator().manual_seed(seed)
         self.step = 0
+        self.rate = training.rate  # step size; halved with every restoration
+        self.learnt_at: int | None = None  # the step at which the lesson was first learnt
         self.seconds = 0.0  # spent learning, over all resumptions
         self._clip = training.clip
         self._optimiser = _optimiser(network, training)
         self._in_a_row = 0
         self._keep()
 
-    @property
-    def rate(self) -> float:
-        """The step size now."""
-        return float(self._optimiser.param_groups[0]["lr"])
-
-    def update(self, loss: Callable[[torch.Generator], Tensor]) -> Update:
-        """One step down the gradient of a loss, which draws what it needs from the generator.
+    def update(self, loss: Callable[[torch.Generator], Tensor], share: float = 1.0) -> Update:
+        """One step, of a share of the step size, down the gradient of a loss, which draws what it needs from the
+        generator.
 
         Where loss or gradient is NaN or infinite, the parameters and the optimiser go back to the last good step, the
         one before the update that led here, and the step size is halved.
@@ -84,6 +84,8 @@ class Learner:
         self.step += 1
         if math.isfinite(gradient):
             self._keep()
+            for group in self._optimiser.param_groups:
+                group["lr"] = self.rate * share
             self._optimiser.step()
             self._in_a_row = 0
             return Update(value.item(), gradient, None)
@@ -101,16 +103,14 @@ class Learner:
             raise TrainingError(
                 f"step {self.step}: for the {_MOST_RESTORES}th time in a row a loss or gradient not finite"
             )
-        halved = [group["lr"] / 2.0 for group in self._optimiser.param_groups]
         parameters, optimiser = copy.deepcopy(self._kept)
         self.network.load_state_dict(parameters)
         self._optimiser.load_state_dict(optimiser)
-        for group, rate in zip(self._optimiser.param_groups, halved, strict=True):
-            group["lr"] = rate
+        self.rate /= 2.0
 
     def save(self, path: Path, notes: Notes) -> None:
         """Writes a checkpoint. What is saved counts as a good step: validate it first."""
-        own: Notes = {"step": self.step, "seconds": self.seconds, "in_a_row": self._in_a_row}
+        own: Notes = {name: getattr(self, name) for name in _NOTED}
         checkpoint.save(path, self.network, self._optimiser, self.generator, {"learner": own, "notes": notes})
         self._keep()
 
@@ -121,8 +121,8 @@ class Learner:
             CheckpointError: see `checkpoint.load`.
         """
         found = checkpoint.load(path, self.network, self._optimiser, self.generator)
-        own = found["learner"]
-        self.step, self.seconds, self._in_a_row = own["step"], own["seconds"], own["in_a_row"]
+        for name in _NOTED:
+            setattr(self, name, found["learner"][name])
         self._keep()
         notes: Notes = found["notes"]
         return notes

@@ -1,4 +1,5 @@
-"""The training loop: update, now and then validate, save, until the lesson is learnt or the steps are used up.
+"""The training loop: update, now and then validate, save, until the lesson is learnt and has settled, or the steps are
+used up.
 
 What is learnt is a `Lesson`; the loop knows nothing of tasks, and the assistant's own training runs through it too.
 """
@@ -26,7 +27,7 @@ class Lesson(Protocol):
 
     @property
     def learnt(self) -> bool:
-        """Whether the last validation found that training can end."""
+        """Whether the last validation found it learnt."""
 
     def loss(self, generator: torch.Generator) -> Tensor:
         """The loss of a batch drawn from the generator: a scalar to go down."""
@@ -54,8 +55,12 @@ def train(
 ) -> None:
     """Trains until the lesson is learnt or `training.steps` are done; leaves a checkpoint and metrics in `folder`.
 
+    Over the last `training.settle` updates, which begin at once when the lesson is learnt, the step size falls to
+    nothing: at full size it keeps a network on the move, away from the best that it could do.
+
     On the CPU, with the same number of threads, a run that is resumed gives bit for bit what it would have given
-    without the break, whatever the step it was stopped at.
+    without the break, whatever the step it was stopped at. (One that has ended goes on with more steps, at full step
+    size again.)
 
     Args:
         folder: is there.
@@ -74,8 +79,9 @@ def train(
     measured: Figures = {}
     losses: list[float] = []
     began = time.perf_counter() - learner.seconds
-    while learner.step < training.steps and not lesson.learnt:
-        update = learner.update(lesson.loss)
+    while (left := _last(learner, training) - learner.step) > 0:
+        share = min(1.0, left / max(1, training.settle))
+        update = learner.update(lesson.loss, share)
         learner.seconds = time.perf_counter() - began
         bad = update.bad
         if not bad:
@@ -84,15 +90,25 @@ def train(
         if due and not bad:
             measured = lesson.validate()
             loss = sum(losses) / len(losses)
-            figures = {"loss": loss, "gradient": update.gradient, "rate": learner.rate, "seconds": learner.seconds}
+            rate = learner.rate * share
+            figures = {"loss": loss, "gradient": update.gradient, "rate": rate, "seconds": learner.seconds}
             metrics.write(learner.step, **figures, **measured)
             losses.clear()
+            if lesson.learnt and learner.learnt_at is None:
+                learner.learnt_at = learner.step
             if not all(math.isfinite(figure) for figure in measured.values()):
                 bad = "validation"
                 learner.go_back()
         if bad:
             metrics.write(learner.step, event="restored", bad=bad, rate=learner.rate)
             tell(f"step {learner.step}: {bad} not finite; back to the last good step, step size now {learner.rate:g}")
-        elif due or learner.step == training.steps:
+        elif due or learner.step == _last(learner, training):
             learner.save(folder / CHECKPOINT, lesson.notes())
         watch(learner.step, measured)
+
+
+def _last(learner: Learner, training: Training) -> int:
+    """The step at which training ends, as far as one can tell now."""
+    if learner.learnt_at is None:
+        return training.steps
+    return min(training.steps, learner.learnt_at + training.settle)

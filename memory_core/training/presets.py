@@ -1,6 +1,6 @@
 """Sizes of networks and of their training that go together, by how many slots a task needs."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from memory_core.training.learner import Training
 
@@ -22,3 +22,19 @@ PRESETS = {
     "medium": Preset(256, word=32, hidden=200, batch_size=16, training=Training(steps=10_000, rate=5e-4)),  # 100 to 500
     "large": Preset(1_024, word=64, hidden=256, batch_size=8, training=Training(steps=20_000, rate=3e-4)),  # 1,000 on
 }
+_SMALL = PRESETS["small"]
+_BY_TASK = {  # what docs/science.md was measured with
+    "repeat-copy": replace(_SMALL, batch_size=32, training=Training(steps=3_000)),
+    "associative-recall": replace(_SMALL, batch_size=32, training=Training(steps=4_000, settle=1_500)),
+    "n-grams": replace(_SMALL, training=Training(steps=300, settle=100)),  # a start: 200 steps a sequence take long
+    "priority-sort": replace(_SMALL, batch_size=32, training=Training(steps=1_200, settle=300)),  # a start too
+}
+
+
+def preset(name: str, task: str) -> Preset:
+    """The preset of this name; of the small one, as the task is known to be learnt.
+
+    Raises:
+        KeyError: there is none.
+    """
+    return _BY_TASK.get(task, _SMALL) if name == "small" else PRESETS[name]

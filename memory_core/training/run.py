@@ -17,13 +17,13 @@ from memory_core import models
 from memory_core.controllers import ControllerConfig, Kind
 from memory_core.recurrent import Recurrent
 from memory_core.tasks import Task
+from memory_core.training import presets
 from memory_core.training.curriculum import Curriculum
 from memory_core.training.generalisation import generalisation
 from memory_core.training.learner import Learner, Optimiser, Training
 from memory_core.training.loop import METRICS, train
 from memory_core.training.metrics import Figures, Metrics
 from memory_core.training.picture import NoMatplotlib, draw
-from memory_core.training.presets import PRESETS
 
 RUN, RESULT, PICTURE = "run.json", "result.json", "memory.png"
 
@@ -56,9 +56,10 @@ class Run:
         controller = f" --controller {self.controller}" if self.controller else ""
         t = self.training
         slots = f" --slots {self.slots}" if self.slots else ""
+        settle = f" --settle {t.settle}" if t.settle else ""
         return (
             f"mneme train {self.task} --model {self.model}{controller} --preset {self.preset}{slots}"
-            f" --steps {t.steps} --batch-size {self.batch_size} --optimiser {t.optimiser} --rate {t.rate:g}"
+            f" --steps {t.steps}{settle} --batch-size {self.batch_size} --optimiser {t.optimiser} --rate {t.rate:g}"
         )
 
 
@@ -73,7 +74,7 @@ def planned(
     batch_size: int | None = None,
     **training: Any,
 ) -> Run:
-    """A run as asked for, the rest as its preset has it.
+    """A run as asked for, the rest as its preset has it for this task.
 
     Args:
         controller: an LSTM unless named; a model that is a controller has none.
@@ -85,11 +86,11 @@ def planned(
     kinds = get_args(Kind)
     alone = model in kinds
     _check("model", model, models.NAMES)
-    _check("preset", preset, tuple(PRESETS))
+    _check("preset", preset, tuple(presets.PRESETS))
     if alone and controller is not None:
         raise RunError(f"model {model} is a controller alone: it takes no --controller")
     _check("controller", controller or "lstm", kinds)
-    chosen = PRESETS[preset]
+    chosen = presets.preset(preset, task)
     given = {name: value for name, value in training.items() if value is not None}
     _check("optimiser", given.get("optimiser", chosen.training.optimiser), get_args(Optimiser))
     plan = dataclasses.replace(chosen.training, **given)
@@ -103,7 +104,7 @@ def planned(
 
 def network_of(run: Run, task: Task) -> Recurrent[Any]:
     """The network that a run begins with; its seed decides the parameters."""
-    preset = PRESETS[run.preset]
+    preset = presets.preset(run.preset, run.task)
     torch.manual_seed(run.seed)
     sizes: dict[str, Any] = {"controller": ControllerConfig(cast(Kind, run.controller or run.model), preset.hidden)}
     if run.controller is not None:
@@ -156,9 +157,9 @@ def perform(
         "run": dataclasses.asdict(run),
         "command": run.command,
         "parameters": sum(parameter.numel() for parameter in network.parameters()),
-        "solved": curriculum.learnt,
+        "solved": learner.learnt_at is not None,
         "steps": learner.step,
-        "sequences": learner.step * run.batch_size,
+        "sequences": (learner.learnt_at or learner.step) * run.batch_size,  # to solve it, or all
         "seconds": round(learner.seconds, 1),
         "restores": sum(line.get("event") == "restored" for line in lines),
         "device": device,

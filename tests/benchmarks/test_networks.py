@@ -96,6 +96,7 @@ def test_our_network_feeds_reads_back_and_leaves_its_callers_state_alone() -> No
         assert peer.unlike_again(network) == 0.0
         assert not peer.state_changed(network)
         assert peer.batch_stays_first(network)
+        assert peer.reads_fed_back(peer.ours(1, feedback=False)) == 0.0
 
 
 class Forgetful(torch.nn.Module):

@@ -1,6 +1,7 @@
 """Sizes grow with success, and a task that is solved ends the training."""
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,9 @@ from memory_core.controllers import ControllerConfig
 from memory_core.models import build
 from memory_core.recurrent import Recurrent
 from memory_core.state import TensorState
-from memory_core.tasks import AssociativeRecall, Copy, NGrams, RepeatCopy, Task
+from memory_core.tasks import AssociativeRecall, Copy, NGrams, PrioritySort, RepeatCopy, Task
 from memory_core.training.curriculum import Curriculum
-from memory_core.training.learner import Learner, Training
+from memory_core.training.learner import Learner, Training, Update
 from memory_core.training.loop import METRICS, train
 from memory_core.training.metrics import Metrics
 
@@ -53,7 +54,15 @@ def test_one_that_masters_nothing_stays_where_it_is() -> None:
 
 
 @pytest.mark.parametrize(
-    ("task", "start"), [(Copy(), 5), (Copy(full=3), 3), (AssociativeRecall(), 6), (RepeatCopy(), 5), (NGrams(), 200)]
+    ("task", "start"),
+    [
+        (Copy(), 5),
+        (Copy(full=3), 3),
+        (AssociativeRecall(), 6),
+        (RepeatCopy(), 5),
+        (NGrams(), 200),
+        (PrioritySort(), 20),
+    ],
 )
 def test_a_curriculum_begins_where_the_task_says(task: Task, start: int) -> None:
     assert Curriculum(Oracle(0), task, 4).size == start
@@ -72,6 +81,21 @@ def test_a_solved_task_ends_the_training_early(tmp_path: Path) -> None:
     learner = Learner(oracle, training, seed=1)
     train(learner, Curriculum(oracle, Copy(), 4), training, tmp_path)
     assert learner.step == 5
+
+
+def test_what_was_learnt_settles_while_the_step_size_falls_to_nothing(tmp_path: Path) -> None:
+    oracle, training = Oracle(20), Training(steps=1_000, every=5, rate=1e-6, settle=10)
+    learner, shares = Learner(oracle, training, seed=1), list[float]()
+    update = learner.update
+
+    def noted(loss: Callable[[torch.Generator], Tensor], share: float = 1.0) -> Update:
+        shares.append(share)
+        return update(loss, share)
+
+    learner.update = noted  # type: ignore[method-assign]
+    train(learner, Curriculum(oracle, Copy(), 4), training, tmp_path)
+    assert (learner.step, learner.learnt_at) == (15, 5)
+    assert shares == pytest.approx([1.0] * 6 + [0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1])
 
 
 @pytest.mark.slow

@@ -44,7 +44,7 @@ def test_the_optimiser_is_restored_too() -> None:
         learner = Learner(line.network, Training(rate=0.1, optimiser="adam"), seed=1)
         for call in calls:
             if call == "halve":
-                learner._optimiser.param_groups[0]["lr"] /= 2.0
+                learner.rate /= 2.0
                 continue
             learner.generator.manual_seed(7)
             factor = torch.nan if call == "bad" else 1.0

@@ -40,7 +40,7 @@ def metrics_of(folder: Path) -> list[dict[str, Any]]:
 @pytest.mark.parametrize("optimiser", ["adam", "rmsprop"])
 @pytest.mark.parametrize("killed_at", [4, 6])
 def test_a_resumed_run_equals_one_without_a_break(tmp_path: Path, model: str, optimiser: Any, killed_at: int) -> None:
-    training = Training(steps=10, every=4, optimiser=optimiser)
+    training = Training(steps=10, every=4, optimiser=optimiser, settle=5)
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     whole.mkdir()
     broken.mkdir()

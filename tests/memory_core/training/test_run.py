@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from memory_core.models import NAMES
 from memory_core.tasks import AssociativeRecall, Completion, Copy, NGrams, PrioritySort, RepeatCopy, Task
 from memory_core.training.generalisation import generalisation
 from memory_core.training.picture import NoMatplotlib, draw, followed
+from memory_core.training.presets import PRESETS, preset
 from memory_core.training.run import network_of, perform, planned
 
 TINY = Copy(bits=2, full=2)
@@ -42,6 +44,17 @@ def test_every_task_can_be_trained(name: str, tmp_path: Path) -> None:
     assert all(0.0 <= size["bit_error"] <= 1.0 for size in result["sizes"])
 
 
+def test_a_small_network_learns_a_task_as_is_known_unless_asked_for_otherwise() -> None:
+    known = preset("small", "associative-recall")
+    run = planned("associative-recall", "dnc")
+    assert (run.batch_size, run.training) == (known.batch_size, known.training)
+    assert run.training.settle > 0
+    other = planned("associative-recall", "dnc", batch_size=2, steps=5, settle=0)
+    assert (other.batch_size, other.training) == (2, replace(known.training, steps=5, settle=0))
+    assert planned("copy", "dnc").training == PRESETS["small"].training
+    assert planned("associative-recall", "dnc", preset="large").training == PRESETS["large"].training
+
+
 def test_a_seed_decides_what_comes_out(tmp_path: Path) -> None:
     bits = []
     for place, seed in enumerate((1, 1, 2)):
@@ -57,6 +70,7 @@ import sys, torch
 from functools import partial
 from pathlib import Path
 from memory_core.tasks import Copy
+from memory_core.training.presets import PRESETS, preset
 from memory_core.training.run import perform, planned
 traced = []
 def backend(graph, inputs):
