@@ -116,7 +116,8 @@ class TensorState:
                     raise StateError(f"{path}: not a {cls.__name__} of schema {cls.schema}: {found}")
                 if set(file.keys()) != set(kinds):
                     raise StateError(f"{path}: its tensors are not those of a {cls.__name__}")
-                return cls._of(_fitting(kinds, {name: file.get_tensor(name) for name in kinds}, path))
+                # Copied into memory of their own: how a file's tensors are aligned may change a product's last bit.
+                return cls._of(_fitting(kinds, {name: file.get_tensor(name).clone() for name in kinds}, path))
         except SafetensorError as error:
             raise StateError(f"{path}: not a safetensors file ({error})") from None
 

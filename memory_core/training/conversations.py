@@ -86,7 +86,10 @@ def moment(text: str | None) -> datetime | None:
             return datetime.strptime(text, form).replace(tzinfo=UTC)
         except ValueError:
             continue
-    raise ValueError(f"a time in no known form: {text!r}")
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError:
+        raise ValueError(f"a time in no known form: {text!r}") from None
 
 
 def read_conversations(data: Path, name: str, unanswerable: bool = False) -> list[Conversation]:

@@ -371,7 +371,8 @@ async def test_a_carried_over_turn_reads_nothing_that_was_forgotten_since(
     await replay(carried.database, device, "ada", write=True)
     await assert_whole(carried, "ada")
     read = (await inspection.trace(carried, "ada", heard.remembered.messages[0][0].id)).read
-    assert [message.content for _, message in read] == [heard.recalled.recollections[1].content]
+    assert len(read) == 1
+    assert read[0][1].content in (day[0], day[2])
     async with carried.database.reading() as connection:
         assert await stored.reads_from(connection, "ada", told.messages[1][0].seq) == []
     device.close()
