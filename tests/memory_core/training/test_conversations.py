@@ -39,6 +39,7 @@ def a_set(data: Path, name: str, *rows: dict[str, Any]) -> None:
         ("2021/08/20 (Fri) 00:45", datetime(2021, 8, 20, 0, 45, tzinfo=UTC)),
         ("2025-12-15 (Monday)", datetime(2025, 12, 15, tzinfo=UTC)),
         ("March-15-2024", datetime(2024, 3, 15, tzinfo=UTC)),
+        ("2023-05-30T00:00:00+00:00", datetime(2023, 5, 30, tzinfo=UTC)),
         (None, None),
     ],
 )
