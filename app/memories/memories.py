@@ -89,12 +89,6 @@ def spoken(message: Draft | Message) -> str:
     return header(message.speaker, message.occurred_at) + message.content
 
 
-def as_cue(device: Device, message: Draft | Message, utterance: Utterance) -> Utterance:
-    """The message as a cue: what was said, without when and by whom."""
-    before = len(device.encoder.windows([header(message.speaker, message.occurred_at)])[0][0])
-    return Utterance(utterance.facets[before:], utterance.pieces[before:])
-
-
 class Memories:
     """All users' memories, over one database and one device.
 
@@ -151,8 +145,8 @@ class Memories:
             history: latest messages of the session to bring along.
         """
         began = time.perf_counter()
-        utterance = (await self.device.encode([spoken(draft)]))[0]
-        cue, span = as_cue(self.device, draft, utterance), span_named(draft.content, draft.occurred_at)
+        utterance, cue = await self.device.encode([spoken(draft), draft.content])
+        span = span_named(draft.content, draft.occurred_at)
         encoded = time.perf_counter()
 
         async def once(live: Live) -> Heard:

@@ -7,7 +7,7 @@ import torch
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.memories.device import Device
-from app.memories.memories import as_cue, spoken, write_message_
+from app.memories.memories import spoken, write_message_
 from app.memories.rows import DamagedMemory, changed_rows, load_state, new_head, word_rows
 from app.memories.times import span_named
 from app.memories.trace import grouped, note_read_
@@ -114,7 +114,7 @@ class Fold:
             trace = None
             if message.confidence is not None:
                 found = traces[message.seq]
-                trace = await self._read(message, utterance, found) if isinstance(found, int) else found
+                trace = await self._read(message, found) if isinstance(found, int) else found
             await self.device.run(self._write, message, utterance, trace)
             self.messages += 1
 
@@ -123,8 +123,8 @@ class Fold:
             note_read_(self.core, self.state, trace)
         self.state, _ = write_message_(self.core, self.state, message, utterance)
 
-    async def _read(self, message: Message, utterance: Utterance, k: int) -> list[Read]:
-        seq, cue = message.seq, as_cue(self.device, message, utterance)
+    async def _read(self, message: Message, k: int) -> list[Read]:
+        seq, cue = message.seq, (await self.device.encode([message.content]))[0]
         reading = await self.device.read(self.state, cue, span=span_named(message.content, message.occurred_at))
         trace = [dataclasses.replace(one, seq=seq) for one in grouped(reading, self.state, k, self._forgotten)]
         self.reads += trace
