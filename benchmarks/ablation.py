@@ -165,7 +165,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             for pool in pools(options.data, name, training):
                 path = options.run / f"{pool.name}.safetensors"
                 if not path.is_file():
-                    written(memory, encoder, pool, lambda done: None).save(path)
+                    written(memory, encoder, pool).save(path)
                 every[name].append(asked(memory, encoder, pool, EpisodicState.load(path)))
             print(name, file=sys.stderr, flush=True)
     sets = {name: [one for place, one in enumerate(every[name]) if place % training.held] for name in training.sets}

@@ -13,24 +13,12 @@ from pathlib import Path
 from benchmarks.serving import told_in_one_line
 from memory_core.encoder import Encoder
 from memory_core.episodic import EpisodicMemory
-from memory_core.manner import header
 from memory_core.state import EpisodicState
 from memory_core.training.conversations import DATA, MissingData
-from memory_core.training.recall import Pool, RecallTraining, pools
+from memory_core.training.recall import Pool, RecallTraining, pools, written
 
 KEPT = 10  # recall is counted at so many
 Gate = Callable[[str, bool], float]
-
-
-def filled(memory: EpisodicMemory, encoder: Encoder, pool: Pool, capacity: int, gate: Gate) -> EpisodicState:
-    """The pool's turns written in order into a memory of that capacity."""
-    state = memory.empty(capacity)
-    encoded = encoder.encode([header(turn.speaker, at) + turn.text for turn, at in pool.turns])
-    for number, ((turn, at), utterance) in enumerate(zip(pool.turns, encoded, strict=True), 1):
-        reply = turn.role == "assistant" and turn.speaker is None
-        manner = memory.manner(turn.text, turn.speaker, reply)
-        state, _ = memory.write_(state, utterance, number, gate(turn.text, reply), int(at.timestamp()), manner)
-    return state
 
 
 def recalled(memory: EpisodicMemory, encoder: Encoder, pool: Pool, state: EpisodicState) -> float:
@@ -66,11 +54,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     totals = dict.fromkeys(["without a bound", *policies], 0.0)
     questions = sum(len(pool.questions) for pool in gathered)
     for pool in gathered:
-        whole = filled(memory, encoder, pool, 100_000, memory.write_gate)
+        whole = written(memory, encoder, pool)
         share = len(pool.questions) / questions
         totals["without a bound"] += share * recalled(memory, encoder, pool, whole)
         for name, gate in policies.items():
-            state = filled(memory, encoder, pool, round(options.share * whole.slots_used), gate)
+            capacity = round(options.share * whole.slots_used)
+            state = written(memory, encoder, pool, capacity=capacity, gate=gate)
             totals[name] += share * recalled(memory, encoder, pool, state)
         print(pool.name, file=sys.stderr, flush=True)
     print(f"{options.set}, {questions} questions, slots for {options.share:.0%} of what was written\n")

@@ -436,9 +436,9 @@ class EpisodicMemory(nn.Module):
         )
 
     def _reading(self, state: EpisodicState, stage: "_Stage", cosines: Tensor) -> Reading:
-        similarity = cosines @ stage.shares + self.lexical * (stage.exact @ stage.shares)
         lent = torch.zeros(2, len(stage.candidates), device=self.device)
         if self.reader is None or not len(stage.candidates):
+            similarity = cosines @ stage.shares + self.lexical * (stage.exact @ stage.shares)
             weighting = addressing.content_weighting(
                 similarity + self.time_share * stage.near, self.key_strength, state.strength[stage.candidates]
             )

@@ -177,16 +177,27 @@ def common_pieces(encoder: Encoder, sets: Sequence[Sequence[str]], most: int) ->
     return torch.zeros(encoder.vocabulary, dtype=torch.bool).index_fill(0, chosen, True)
 
 
-def written(memory: EpisodicMemory, encoder: Encoder, pool: Pool, watch: Callable[[int], None]) -> EpisodicState:
-    """The pool's memory, as the service would have written it."""
-    state = memory.empty(100_000)
+def written(
+    memory: EpisodicMemory,
+    encoder: Encoder,
+    pool: Pool,
+    watch: Callable[[int], None] = lambda turns: None,
+    capacity: int = 100_000,
+    gate: Callable[[str, bool], float] | None = None,
+) -> EpisodicState:
+    """The pool's memory, as the service would have written it, or by another write gate.
+
+    Args:
+        watch: told how many turns are written.
+    """
+    state, gate = memory.empty(capacity), gate or memory.write_gate
     for start in range(0, len(pool.turns), 64):
         said = pool.turns[start : start + 64]
         encoded = encoder.encode([header(turn.speaker, at) + turn.text for turn, at in said])
         for number, ((turn, at), utterance) in enumerate(zip(said, encoded, strict=True), start + 1):
             reply = turn.role == "assistant" and turn.speaker is None
             state, _ = memory.write_(
-                state, utterance, number, memory.write_gate(turn.text, reply), int(at.timestamp()),
+                state, utterance, number, gate(turn.text, reply), int(at.timestamp()),
                 memory.manner(turn.text, turn.speaker, reply),
             )  # fmt: skip
         watch(start + len(said))
