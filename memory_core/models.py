@@ -10,12 +10,13 @@ from memory_core.ntm import NTM, NTMConfig
 from memory_core.recurrent import Recurrent
 from memory_core.sparse_dnc import SparseDNC, SparseDNCConfig
 
-Name = Literal["ntm", "dnc", "sdnc", "sam", "feedforward", "rnn", "gru", "lstm", "transformer"]
+Name = Literal["ntm", "dnc", "dnc-mds", "sdnc", "sam", "feedforward", "rnn", "gru", "lstm", "transformer"]
 NAMES: tuple[Name, ...] = get_args(Name)
 
 _MEMBERS: dict[str, tuple[Callable[..., Recurrent[Any]], Any]] = {
     "ntm": (NTM, NTMConfig()),
     "dnc": (DNC, DNCConfig()),
+    "dnc-mds": (DNC, DNCConfig(masked=True, deallocate=True, link_sharpness=True)),  # Csordas & Schmidhuber 2019
     "sdnc": (SparseDNC, SparseDNCConfig()),
     "sam": (SparseDNC, SparseDNCConfig(temporal=False)),
 } | {kind: (Plain, PlainConfig(ControllerConfig(kind))) for kind in get_args(Kind)}
