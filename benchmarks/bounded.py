@@ -2,9 +2,11 @@
 
 Each conversation is written into a memory without a bound, and into ones whose capacity is a share of the slots that it
 took; then the same questions are read. Random eviction draws each slot's usage; first in, first out writes all alike.
+Each is measured with slots that messages share and with a slot to every message.
 """
 
 import argparse
+import dataclasses
 import random
 import sys
 from collections.abc import Callable, Sequence
@@ -27,7 +29,7 @@ def recalled(memory: EpisodicMemory, encoder: Encoder, pool: Pool, state: Episod
     for (_, told, _), cue in zip(pool.questions, encoder.encode([q.text for q, _, _ in pool.questions]), strict=True):
         reading = memory.read([state], [cue])[0]
         weights: dict[int, float] = {}
-        for source, weight in zip(state.source[reading.slots].tolist(), reading.weights.tolist(), strict=True):
+        for source, weight in zip(state.source[reading.rows].tolist(), reading.weights.tolist(), strict=True):
             weights[source] = weights.get(source, 0.0) + weight
         best = sorted(weights, key=lambda source: -weights[source])[:KEPT]
         total += len(told & set(best)) / len(told)
@@ -51,16 +53,23 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "first in, first out": lambda text, reply: 1.0,
         "random": lambda text, reply: chosen.uniform(0.01, 1.0),
     }
-    totals = dict.fromkeys(["without a bound", *policies], 0.0)
+    shared = memory.config.sharing
+    kinds = {
+        (f"{name}{', slots shared' if sharing > 1 else ''}"): (gate, sharing)
+        for sharing in (shared, 1)
+        for name, gate in policies.items()
+    }
+    totals = dict.fromkeys(["without a bound", *kinds], 0.0)
     questions = sum(len(pool.questions) for pool in gathered)
     for pool in gathered:
         whole = written(memory, encoder, pool)
-        share = len(pool.questions) / questions
+        share, capacity = len(pool.questions) / questions, round(options.share * whole.slots_used)
         totals["without a bound"] += share * recalled(memory, encoder, pool, whole)
-        for name, gate in policies.items():
-            capacity = round(options.share * whole.slots_used)
+        for name, (gate, sharing) in kinds.items():
+            memory.config = dataclasses.replace(memory.config, sharing=sharing)
             state = written(memory, encoder, pool, capacity=capacity, gate=gate)
             totals[name] += share * recalled(memory, encoder, pool, state)
+        memory.config = dataclasses.replace(memory.config, sharing=shared)
         print(pool.name, file=sys.stderr, flush=True)
     print(f"{options.set}, {questions} questions, slots for {options.share:.0%} of what was written\n")
     print(f"| memory | R@{KEPT} | of the unbounded |\n| --- | ---: | ---: |")

@@ -35,7 +35,7 @@ from benchmarks.scripted_model import ScriptedModel
 from benchmarks.serving import PROJECT, Server
 
 _MNEME: Final = (sys.executable, "-c", "import sys; sys.argv[0] = 'mneme'; from app.cli import main; main()")
-_SLOTS: Final = 128
+_SLOTS: Final = 32
 _LATEST: Final = 2.5  # seconds of writing before a kill
 _DELETED: Final = 0.25  # share of imports of which a message is deleted again
 _UNANSWERED: Final = 0.2  # share of kills that come before the first acknowledgement

@@ -3,9 +3,10 @@
 A sparse DNC (Graves et al. 2016; Rae et al. 2016) whose words are sets of facets. A write takes allocated slots, one
 for every `facets` word pieces, erases and fills them, and ties them to what was written before. A read addresses by
 content among the candidates of a cheap first stage, follows the temporal links forward and backward, and mixes the
-three weightings by read modes that depend on the cue and, once trained, on what the slots hold (see `reader`). For an
-encoder that has no trained weights it works with the initial parameters below. It must never learn of users or
-databases: the caller keeps the states, and names what it writes by numbers of its own ("sources").
+three weightings by read modes that depend on the cue and, once trained, on what the slots hold (see `reader`). When no
+slot is free, a write shares one: its room is divided, and what was there keeps its rarest facets. For an encoder that
+has no trained weights it works with the initial parameters below. It must never learn of users or databases: the caller
+keeps the states, and names what it writes by numbers of its own ("sources").
 """
 
 import dataclasses
@@ -16,7 +17,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -39,7 +40,8 @@ class EpisodicConfig:
     """Sizes and rules of the memory; they belong to its fingerprint.
 
     Attributes:
-        facets: word pieces that one slot holds.
+        facets: word pieces that one slot has room for.
+        sharing: rows that may share a slot and its room.
         word: width of a facet.
         cue: word pieces of a cue that count, the rarest; the others weigh next to nothing and cost as much.
         links: links a slot keeps in each direction (K).
@@ -55,6 +57,7 @@ class EpisodicConfig:
     """
 
     facets: int = 64
+    sharing: int = 4
     word: int = 256
     cue: int = 32
     links: int = 8
@@ -70,13 +73,13 @@ class EpisodicConfig:
 
 
 class Reading(NamedTuple):
-    """A sparse read weighting, the strongest slot first, with each mode's part of it (they sum to `weights`).
+    """A sparse read weighting, the strongest row first, with each mode's part of it (they sum to `weights`).
 
     `confidence` is in [0, 1]: the probability that the memory holds what the cue asks for, as far as the training's
     conversations tell; untrained it is a fixed function of the best similarity.
     """
 
-    slots: Int[Tensor, " read"]
+    rows: Int[Tensor, " read"]
     weights: Float[Tensor, " read"]
     content: Float[Tensor, " read"]
     forward: Float[Tensor, " read"]
@@ -85,9 +88,11 @@ class Reading(NamedTuple):
 
 
 class Written(NamedTuple):
-    """What a write changed: the slots that took the utterance, in order, and all slots whose rows differ now."""
+    """What a write changed: the rows that took the utterance, in order; those that gave up facets to make room for it;
+    and all that differ now."""
 
-    slots: Int[Tensor, " parts"]
+    rows: Int[Tensor, " parts"]
+    narrowed: Int[Tensor, " narrowed"]
     changed: Int[Tensor, " changed"]
 
 
@@ -160,10 +165,11 @@ class EpisodicMemory(nn.Module):
         """A memory that holds nothing yet.
 
         Args:
-            capacity: most slots it may come to hold.
-            rows: slots to make room for now; it grows by doubling.
+            capacity: its slots.
+            rows: rows to make room for now; it grows by doubling, up to `sharing` rows a slot.
         """
-        c, rows, device = self.config, min(capacity, max(rows, 16)), self.device
+        c, device = self.config, self.device
+        rows = min(capacity * c.sharing, max(rows, 16))
 
         def full(*shape: int, value: int = 0, dtype: torch.dtype = torch.int64) -> Tensor:
             return torch.full(shape, value, dtype=dtype, device=device)
@@ -252,9 +258,12 @@ class EpisodicMemory(nn.Module):
         said_at: int = 0,
         manner: Manner = _PLAIN,
     ) -> tuple[EpisodicState, Written]:
-        """Writes an utterance into free slots, or when the memory is full into the least used ones.
+        """Writes an utterance into free slots; when there is none it shares some; when all are shared by as many as may
+        share them, it takes the least used rows.
 
-        The slots of this utterance and of the one before it are never the ones taken.
+        The rows of this utterance and of the one before it are never the ones taken. A slot that k rows share has room
+        for `facets` / k facets of each; the rarest pieces stay, those of the highest numbers: a vocabulary lists common
+        ones first, and what stays must not hang on what else the memory held, or a replay without it would differ.
 
         Args:
             state: changed in place; after growing, the state returned is another object.
@@ -270,20 +279,20 @@ class EpisodicMemory(nn.Module):
         parts = self.parts(len(utterance.pieces), int(state.capacity))
         state.clock.fill_(source)
         each = 1.0 - (1.0 - gate) ** (1.0 / parts)  # so that all parts together leave (1 - gate) of the precedence
-        slots, changed = [], []
+        rows, narrowed, changed = [], [], []
         protected = (source, int(state.source.max()))
         for part in range(parts):
-            state, slot, cleared = self._allocate_(state, protected)
+            state, row, cleared = self._allocate_(state, protected)
             held = slice(part * self.config.facets, (part + 1) * self.config.facets)
-            self._fill_(state, slot, utterance.facets[held], utterance.pieces[held])
-            state.source[slot] = state.touched[slot] = source
-            state.part[slot], state.said_at[slot], state.traits[slot] = part, said_at, manner.traits
-            state.voice[slot, : len(manner.voice)] = state.voice.new_tensor(manner.voice)
-            state.strength[slot] = state.usage[slot] = gate
-            changed += [cleared, write_links_(state, slot, each)]
-            slots.append(slot)
-        taken = torch.tensor(slots, device=self.device)
-        return state, Written(taken, _distinct(torch.cat([taken, *changed])))
+            narrowed += self._fill_(state, row, encode_word(utterance.facets[held]), utterance.pieces[held])
+            state.source[row] = state.touched[row] = source
+            state.part[row], state.said_at[row], state.traits[row] = part, said_at, manner.traits
+            state.voice[row, : len(manner.voice)] = state.voice.new_tensor(manner.voice)
+            state.strength[row] = state.usage[row] = gate
+            changed += [cleared, write_links_(state, row, each)]
+            rows.append(row)
+        taken, less = (torch.tensor(one, dtype=torch.int64, device=self.device) for one in (rows, narrowed))
+        return state, Written(taken, less, _distinct(torch.cat([taken, less, *changed])))
 
     def write_blank_(self, state: EpisodicState, parts: int, source: int, gate: float) -> tuple[EpisodicState, Written]:
         """Writes what is no longer known: takes the slots and the place in time that a forgotten utterance took."""
@@ -293,39 +302,52 @@ class EpisodicMemory(nn.Module):
         return self.write_(state, Utterance(blank, none), source, gate)
 
     def _fill_(
-        self, state: EpisodicState, slot: int, facets: Float[Tensor, "held word"], pieces: Int[Tensor, " held"]
-    ) -> None:
-        count = len(pieces)
-        state.words[slot].zero_()
-        state.words[slot, :count] = encode_word(facets)
-        state.pieces[slot].fill_(-1)
-        state.pieces[slot, :count] = pieces.to(torch.int32)
-        state.keys[slot] = slot_keys(state.words[slot : slot + 1], state.pieces[slot : slot + 1])[0]
-        distinct = _distinct(pieces[pieces >= 0]).long()
-        state.piece_counts[distinct] += 1
+        self, state: EpisodicState, row: int, word: UInt8[Tensor, "held bytes"], pieces: Int[Tensor, " held"]
+    ) -> list[int]:
+        """Fills a free row with the facets that its slot has room for. Returns the rows that made room."""
+        others = torch.arange(row % int(state.capacity), state.rows, int(state.capacity), device=self.device)
+        others = others[(state.source[others] > 0) & (others != row)]
+        room = self.config.facets // (1 + len(others))
+        self._hold_(state, row, word, pieces, room)
+        wider = others[(state.pieces[others] >= 0).sum(1) > room].tolist()
+        for other in wider:
+            held = state.pieces[other] >= 0
+            word, pieces = state.words[other, held], state.pieces[other, held]
+            state.piece_counts[_distinct(pieces).long()] -= 1
+            self._hold_(state, other, word, pieces, room)
+        return wider
+
+    def _hold_(self, state: EpisodicState, row: int, word: Tensor, pieces: Tensor, room: int) -> None:
+        if len(pieces) > room:
+            kept = torch.sort(torch.sort(pieces, descending=True, stable=True).indices[:room]).values
+            word, pieces = word[kept], pieces[kept]
+        state.words[row].zero_()[: len(pieces)] = word
+        state.pieces[row].fill_(-1)[: len(pieces)] = pieces.to(torch.int32)
+        state.keys[row] = slot_keys(state.words[row : row + 1], state.pieces[row : row + 1])[0]
+        state.piece_counts[_distinct(pieces[pieces >= 0]).long()] += 1
 
     def _allocate_(self, state: EpisodicState, protected: tuple[int, int]) -> tuple[EpisodicState, int, Tensor]:
         free = (state.source == 0).nonzero()
         none = state.source.new_empty(0)
         if len(free):
             return state, int(free[0, 0]), none
-        if state.slots < int(state.capacity):
-            first = state.slots
+        if state.rows < int(state.capacity) * self.config.sharing:
+            first = state.rows
             return self._grow(state), first, none
         spared = (state.source == protected[0]) | (state.source == protected[1])
-        slot = int(addressing.least_used(self.usage_now(state), spared, 1)[0])
-        return state, slot, self._clear_(state, slot)
+        row = int(addressing.least_used(self.usage_now(state), spared, 1)[0])
+        return state, row, self._clear_(state, row)
 
     def _grow(self, state: EpisodicState) -> EpisodicState:
         capacity = int(state.capacity)
-        wider = self.empty(capacity, min(capacity, 2 * state.slots))
+        wider = self.empty(capacity, 2 * state.rows)
         for name, tensor in wider.tensors().items():
             old = getattr(state, name)
             (tensor[: len(old)] if tensor.dim() else tensor).copy_(old)
         return wider
 
-    def usage_now(self, state: EpisodicState) -> Float[Tensor, " slots"]:
-        """Usage as it stands: halved for every memory-full of messages since the slot was last written or read."""
+    def usage_now(self, state: EpisodicState) -> Float[Tensor, " rows"]:
+        """Usage as it stands: halved for every `capacity` of messages since the row was last written or read."""
         return _faded(state.usage, state.clock - state.touched, state.capacity)
 
     # Reading
@@ -367,7 +389,7 @@ class EpisodicMemory(nn.Module):
         allowed = used if among is None else used & among
         near = state.usage.new_zeros(()) if span is None else addressing.nearness(state.said_at, span)
         near = near.expand_as(state.usage)
-        if state.slots > self.config.candidates:
+        if state.rows > self.config.candidates:
             table = torch.zeros(self.vocabulary + 1, device=self.device).index_put((pieces,), shares)
             lexical = table[state.pieces].sum(1).clamp(max=1.0)  # piece -1 is the table's last place
             score = state.keys @ (shares @ facets) + self.lexical * lexical + self.time_share * near
@@ -589,7 +611,7 @@ def _neighbours(state: EpisodicState, slots: Int[Tensor, " slots"]) -> Int[Tenso
 
 def _places(state: EpisodicState, slots: Tensor, way: str) -> Int[Tensor, " slots"]:
     """The place among `slots` of the slot written just before each, or just after; len(slots) where it is not there."""
-    place = slots.new_full((state.slots + 1,), len(slots))
+    place = slots.new_full((state.rows + 1,), len(slots))
     place[slots] = torch.arange(len(slots), device=slots.device)
     return place[_nearest(state, slots, way)]  # -1, for no link, is the last place
 

@@ -151,14 +151,15 @@ def _fitting(kinds: dict[str, Any], tensors: dict[str, Tensor], path: Path | str
 
 @dataclasses.dataclass(frozen=True)
 class EpisodicState(TensorState):
-    """One user's memory. `slots` counts the rows held now, which grow up to the memory's capacity as it fills.
+    """One user's memory, a row a slot, or a part of one: while there are free slots, row and slot have the same number;
+    in a memory that is full, rows share slots, row r being in slot r modulo `capacity`. The rows held grow as it fills.
 
-    A free slot has source 0; the other sources are the numbers of messages in their user's log, from 1. They also
-    tell the time: `clock` is the last number written, `touched` what it was when a slot was last written or read.
-    `said_at` is when what a slot holds was said, in seconds since 1970; 0 where that is not known. `traits` are bits
+    A free row has source 0; the other sources are the numbers of messages in their user's log, from 1. They also
+    tell the time: `clock` is the last number written, `touched` what it was when a row was last written or read.
+    `said_at` is when what a row holds was said, in seconds since 1970; 0 where that is not known. `traits` are bits
     (see `manner`), and `voice` the word pieces of the name of who said it, -1 where there are no more.
-    Links are row-sparse: row j of `forward_*` lists the slots written after slot j, row i of `backward_*` those before
-    slot i, both with their weight L[i, j] of the temporal link matrix. Unused places hold slot -1 and weight 0.
+    Links are row-sparse: row j of `forward_*` lists the rows written after row j, row i of `backward_*` those before
+    row i, both with their weight L[i, j] of the temporal link matrix. Unused places hold -1 and weight 0.
     """
 
     schema: ClassVar[int] = 3
@@ -188,11 +189,12 @@ class EpisodicState(TensorState):
     capacity: Int[Tensor, "*batch"]
 
     @property
-    def slots(self) -> int:
+    def rows(self) -> int:
         """Rows held now, used or free."""
         return self.source.shape[-1]
 
     @property
     def slots_used(self) -> int:
         """Slots that hold something."""
-        return int((self.source > 0).sum())
+        used = (self.source > 0).nonzero().squeeze(1)
+        return len(used) if self.rows <= int(self.capacity) else len(torch.unique(used % self.capacity))

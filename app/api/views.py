@@ -43,10 +43,9 @@ class Links(BaseModel):
     after: list[Link]
 
 
-class Slot(BaseModel):
-    """A slot and the message that it holds, or a part of it."""
+class Held(BaseModel):
+    """What a slot holds: a message, or a part of it."""
 
-    slot: int
     message_id: str
     external_id: str | None
     session_id: str
@@ -64,7 +63,6 @@ class Slot(BaseModel):
     def of(cls, seen: inspection.SlotView) -> Self:
         said = seen.message
         return cls(
-            slot=seen.slot,
             message_id=said.id,
             external_id=said.external_id,
             session_id=said.session_id,
@@ -83,6 +81,18 @@ class Slot(BaseModel):
         )
 
 
+class Slot(Held):
+    """A slot; where messages share it, the first of them in the order asked for, and the others."""
+
+    slot: int
+    shared_with: list[Held] = Field(description="the other messages that share the slot; in a memory that is full")
+
+    @classmethod
+    def of(cls, seen: inspection.SlotView) -> Self:
+        others = [Held.of(one) for one in seen.shared_with]
+        return cls(**Held.of(seen).model_dump(), slot=seen.slot, shared_with=others)
+
+
 class SlotPage(BaseModel):
     """Slots."""
 
@@ -94,7 +104,7 @@ class WholeSlot(Slot):
     """A slot with its word."""
 
     pieces: list[str] = Field(description="the word pieces, one a facet")
-    word: list[list[float]] = Field(description="the facets, unit vectors to int8 precision")
+    word: list[list[float]] = Field(description="the facets, unit vectors of one bit a dimension")
 
     @classmethod
     def of(cls, seen: inspection.SlotView) -> Self:

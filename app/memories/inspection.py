@@ -40,10 +40,11 @@ class Glance:
 
 @dataclasses.dataclass(frozen=True)
 class SlotView:
-    """A slot; `key` is what the list was ordered by, `pieces` and `word` only where asked for."""
+    """A slot and the message that it holds; where messages share it, the one that comes first in the order asked for,
+    the others in `shared_with`. `pieces` and `word` are the whole slot's, and there only where asked for.
+    """
 
     slot: int
-    key: float
     message: Message
     part: int
     usage: float
@@ -53,6 +54,8 @@ class SlotView:
     after: list[tuple[int, float]]
     pieces: list[str] = dataclasses.field(default_factory=list)
     word: list[list[float]] = dataclasses.field(default_factory=list)
+    shared_with: list["SlotView"] = dataclasses.field(default_factory=list)
+    key: float = 0.0  # what the list was ordered by
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,8 +72,9 @@ async def glance(of: Memories, user_id: str) -> Glance:
 
     async def view(live: Live) -> Glance:
         state, head = live.state, live.head
-        used = state.source > 0
-        usage = of.core.usage_now(state)[used].clamp(0, 1)
+        rows = (state.source > 0).nonzero().squeeze(1)
+        slots, place = torch.unique(rows % head.capacity, return_inverse=True)
+        usage = state.usage.new_zeros(len(slots)).scatter_reduce(0, place, of.core.usage_now(state)[rows], "amax")
         async with of.database.reading() as connection:
             last_cue = await log.last_cue(connection, user_id)
             oldest, newest = await memories.span(connection, user_id)
@@ -82,7 +86,7 @@ async def glance(of: Memories, user_id: str) -> Glance:
             dtype="bit",
             bytes=state.nbytes,
             fingerprint=head.fingerprint,
-            usage_histogram=torch.histc(usage.cpu(), bins=10, min=0.0, max=1.0).long().tolist(),
+            usage_histogram=torch.histc(usage.clamp(0, 1).cpu(), bins=10, min=0.0, max=1.0).long().tolist(),
             oldest=oldest,
             newest=newest,
             last_read=last_cue.occurred_at if last_cue else None,
@@ -97,13 +101,14 @@ async def slots(
     """Used slots: by number ascending, or by another measure descending, those past the place `after`."""
 
     async def view(live: Live) -> list[SlotView]:
-        used = (live.state.source > 0).nonzero().squeeze(1)
-        keys = _keys(of, live, order)[used].tolist()
+        keys = _keys(of, live, order)
         sign = 1 if order == "slot" else -1
-        placed = sorted((sign * key, slot) for key, slot in zip(keys, used.tolist(), strict=True))
+        rows = {slot: _first_by(keys, rows) for slot, rows in _rows_by_slot(live).items()}
+        placed = sorted((sign * float(keys[held[0]]), slot) for slot, held in rows.items())
         if after is not None:
             placed = [place for place in placed if place > (sign * after[0], after[1])]
-        return await _views(of, user_id, live, [(slot, sign * key) for key, slot in placed[:limit]])
+        seen = await _views(of, user_id, live, [rows[slot] for _, slot in placed[:limit]])
+        return [dataclasses.replace(one, key=sign * key) for one, (key, _) in zip(seen, placed, strict=False)]
 
     return await of.look(user_id, view)
 
@@ -117,14 +122,15 @@ async def whole_slot(of: Memories, user_id: str, slot: int) -> SlotView:
 
     async def view(live: Live) -> SlotView:
         state = live.state
-        if slot >= state.slots or int(state.source[slot]) == 0:
+        rows = _first_by(state.source, _rows_by_slot(live).get(slot, []))
+        if not rows:
             raise NotFound(f"slot {slot} of user {user_id} holds nothing")
-        seen = (await _views(of, user_id, live, [(slot, 0.0)]))[0]
-        held = int((state.pieces[slot] >= 0).sum())
+        seen = (await _views(of, user_id, live, [rows]))[0]
+        held = state.pieces[rows] >= 0
         return dataclasses.replace(
             seen,
-            pieces=of.device.encoder.names(state.pieces[slot, :held]),
-            word=decode_word(state.words[slot, :held]).tolist(),
+            pieces=of.device.encoder.names(state.pieces[rows][held]),
+            word=decode_word(state.words[rows][held]).tolist(),
         )
 
     return await of.look(user_id, view)
@@ -160,10 +166,14 @@ async def trace(of: Memories, user_id: str, message_id: str) -> TraceView:
             read = (await memories.reads_of(connection, user_id, [message.seq]))[message.seq]
             found = await log.by_seqs(connection, user_id, {one.source for one in read})
         held = (live.state.source == message.seq).nonzero().squeeze(1).tolist()
-        written = await _views(of, user_id, live, [(slot, float(live.state.part[slot])) for slot in held])
+        written = await _views(of, user_id, live, [[row] for row in held])
         return TraceView(
             message,
-            [(one, found[one.source]) for one in read if one.source in found],
+            [
+                (dataclasses.replace(one, slot=one.slot % live.head.capacity), found[one.source])
+                for one in read
+                if one.source in found
+            ],
             sorted(written, key=lambda one: one.part),
         )
 
@@ -198,7 +208,7 @@ def _keys(of: Memories, live: Live, order: Order) -> Tensor:
     state = live.state
     match order:
         case "slot":
-            return torch.arange(state.slots, dtype=torch.float64, device=state.source.device)
+            return torch.arange(state.rows, dtype=torch.float64, device=state.source.device) % live.head.capacity
         case "usage":
             return of.core.usage_now(state).double()
         case "reads":
@@ -209,30 +219,44 @@ def _keys(of: Memories, live: Live, order: Order) -> Tensor:
             return state.source.double()
 
 
-async def _views(of: Memories, user_id: str, live: Live, chosen: list[tuple[int, float]]) -> list[SlotView]:
-    state = live.state
-    sources = {slot: int(state.source[slot]) for slot, _ in chosen}
+def _rows_by_slot(live: Live) -> dict[int, list[int]]:
+    """The rows of every slot that holds something."""
+    found: dict[int, list[int]] = {}
+    for row in (live.state.source > 0).nonzero().squeeze(1).tolist():
+        found.setdefault(row % live.head.capacity, []).append(row)
+    return found
+
+
+def _first_by(keys: Tensor, rows: list[int]) -> list[int]:
+    """The rows, that of the greatest key first, the last in number first among equals."""
+    return sorted(rows, key=lambda row: (-float(keys[row]), -row)) if len(rows) > 1 else rows
+
+
+async def _views(of: Memories, user_id: str, live: Live, chosen: list[list[int]]) -> list[SlotView]:
+    """A view of each group of rows, which share a slot."""
+    state, capacity = live.state, live.head.capacity
+    sources = {row: int(state.source[row]) for rows in chosen for row in rows}
     async with of.database.reading() as connection:
         known = await log.by_seqs(connection, user_id, set(sources.values()))
     if len(known) < len(set(sources.values())):
         raise Conflict(f"a message of {user_id} was forgotten while its slot was looked at")
     usage = of.core.usage_now(state)
-    return [
-        SlotView(
-            slot=slot,
-            key=key,
-            message=known[sources[slot]],
-            part=int(state.part[slot]),
-            usage=float(usage[slot]),
-            strength=float(state.strength[slot]),
-            reads=int(state.reads[slot]),
-            before=_links(state.backward_slots[slot], state.backward_weights[slot]),
-            after=_links(state.forward_slots[slot], state.forward_weights[slot]),
+
+    def view(row: int) -> SlotView:
+        return SlotView(
+            slot=row % capacity,
+            message=known[sources[row]],
+            part=int(state.part[row]),
+            usage=float(usage[row]),
+            strength=float(state.strength[row]),
+            reads=int(state.reads[row]),
+            before=_links(state.backward_slots[row], state.backward_weights[row], capacity),
+            after=_links(state.forward_slots[row], state.forward_weights[row], capacity),
         )
-        for slot, key in chosen
-    ]
+
+    return [dataclasses.replace(view(rows[0]), shared_with=[view(row) for row in rows[1:]]) for rows in chosen]
 
 
-def _links(slots: Tensor, weights: Tensor) -> list[tuple[int, float]]:
-    held = zip(slots.tolist(), weights.tolist(), strict=True)
-    return sorted(((slot, weight) for slot, weight in held if slot >= 0), key=lambda link: (-link[1], link[0]))
+def _links(rows: Tensor, weights: Tensor, capacity: int) -> list[tuple[int, float]]:
+    held = zip(rows.tolist(), weights.tolist(), strict=True)
+    return sorted(((row % capacity, weight) for row, weight in held if row >= 0), key=lambda link: (-link[1], link[0]))

@@ -163,7 +163,7 @@ class Memories:
             wrote, committed = await self._write(user_id, live, [(message, utterance)], trace)
             remembered = await self._remembered(user_id, live, [message])
             timings = {"read": _ms(started, read), "write": wrote, "commit": committed}
-            recalled = Recalled(recollected(found, known), reading.confidence, timings)
+            recalled = Recalled(recollected(found, known, live.head.capacity), reading.confidence, timings)
             return Heard(recalled, remembered, said, {"encode": _ms(began, encoded), **timings})
 
         return await self._in_order(user_id, once)
@@ -199,7 +199,7 @@ class Memories:
                 known = await log.by_seqs(connection, user_id, {entry.source for entry in found})
             done = time.perf_counter()
             timings = {"encode": _ms(began, encoded), "read": _ms(encoded, done), "total": _ms(began, done)}
-            return Recalled(recollected(found, known), reading.confidence, timings)
+            return Recalled(recollected(found, known, live.head.capacity), reading.confidence, timings)
 
         return await self._in_order(user_id, once)
 
@@ -301,7 +301,7 @@ class Memories:
 
     async def _begin(self) -> Live:
         state = await self.device.run(self.core.empty, self.slots)
-        head = Head(uuid.uuid4().hex, 0, self.device.fingerprint, self.slots, state.slots, 0, b"", b"")
+        head = Head(uuid.uuid4().hex, 0, self.device.fingerprint, self.slots, state.rows, 0, b"", b"")
         return Live(head, state)
 
     async def _write(
@@ -323,7 +323,7 @@ class Memories:
             for message, utterance in said:
                 live.state, wrote = write_message_(self.core, live.state, message, utterance)
                 changed |= set(wrote.changed.tolist())
-                written |= set(wrote.slots.tolist())
+                written |= set(wrote.rows.tolist() + wrote.narrowed.tolist())
             return changed, written
 
         changed, written = await self.device.run(compute)
@@ -362,10 +362,9 @@ class Memories:
         held: dict[int, list[int]] = {message.seq: [] for message in messages}
         sources = live.state.source
         index = torch.isin(sources, sources.new_tensor(sorted(held))).nonzero().squeeze(1)
-        for slot, source in zip(index.tolist(), sources[index].tolist(), strict=True):
-            held[source].append(slot)
-        for slots in held.values():
-            slots.sort(key=lambda slot: int(live.state.part[slot]))
+        parts = zip(live.state.part[index].tolist(), index.tolist(), sources[index].tolist(), strict=True)
+        for _, row, source in sorted(parts):
+            held[source].append(row % live.head.capacity)
         return Remembered([(message, held[message.seq]) for message in messages], live.head, live.state.slots_used)
 
 

@@ -154,8 +154,8 @@ class Fold:
 
 def compare(stored: EpisodicState, folded: EpisodicState) -> list[str]:
     """Where two memories differ by more than rounding, a line a part."""
-    if stored.slots != folded.slots:
-        return [f"slots held: {stored.slots} stored, {folded.slots} replayed"]
+    if stored.rows != folded.rows:
+        return [f"rows held: {stored.rows} stored, {folded.rows} replayed"]
     lines = []
     for name, tensor in stored.tensors().items():
         other = folded.tensors()[name]

@@ -50,7 +50,7 @@ def new_head(old: Head, state: EpisodicState, last_seq: int) -> Head:
     return dataclasses.replace(
         old,
         version=old.version + 1,
-        rows=state.slots,
+        rows=state.rows,
         last_seq=last_seq,
         precedence=_bytes(state.precedence_slots, state.precedence_weights),
         last_read=_bytes(state.read_slots, state.read_weights),
@@ -77,8 +77,8 @@ def _loaded(memory: EpisodicMemory, head: Head, rows: Sequence[Row]) -> Episodic
     _fill_(head.last_read, state.read_slots, state.read_weights)
     if not rows:
         return state
-    if max(row["slot"] for row in rows) >= state.slots:
-        raise ValueError(f"slots beyond the {state.slots} held")
+    if max(row["slot"] for row in rows) >= state.rows:
+        raise ValueError(f"rows beyond the {state.rows} held")
     index = torch.tensor([row["slot"] for row in rows], device=device)
     for name in _COUNTERS:
         column = getattr(state, name)

@@ -51,7 +51,7 @@ def grouped(reading: Reading, state: EpisodicState, k: int, without: Collection[
     Args:
         without: numbers of messages to leave out of account.
     """
-    sources = state.source[reading.slots].tolist()
+    sources = state.source[reading.rows].tolist()
     totals: dict[int, float] = {}
     for source, weight in zip(sources, reading.weights.tolist(), strict=True):
         totals[source] = totals.get(source, 0.0) + weight
@@ -67,8 +67,8 @@ def grouped(reading: Reading, state: EpisodicState, k: int, without: Collection[
     return sorted(entries, key=lambda entry: rank[entry.source])
 
 
-def recollected(found: Sequence[Read], known: dict[int, Message]) -> list[Recollection]:
-    """Readings summed by message, the heaviest first."""
+def recollected(found: Sequence[Read], known: dict[int, Message], capacity: int) -> list[Recollection]:
+    """Readings summed by message, the heaviest first; `capacity` is the memory's, which tells a row's slot."""
     merged: dict[int, Recollection] = {}
     for entry in found:
         message = known.get(entry.source)
@@ -76,7 +76,7 @@ def recollected(found: Sequence[Read], known: dict[int, Message]) -> list[Recoll
             continue
         one = merged.get(entry.source)
         if one is None:
-            one = Recollection(message, entry.slot, 0.0, 0.0, 0.0, 0.0)
+            one = Recollection(message, entry.slot % capacity, 0.0, 0.0, 0.0, 0.0)
         merged[entry.source] = dataclasses.replace(
             one,
             weight=one.weight + entry.weight,

@@ -134,7 +134,7 @@ async def bring_back(of: Memories, user_id: str, body: bytes) -> Imported:
             await memories.add_reads(connection, user_id, fold.reads)
     except Conflict:  # begun while we computed
         raise _exists(user_id) from None
-    return Imported(len(said), head, len(used))
+    return Imported(len(said), head, state.slots_used)
 
 
 def _exists(user_id: str) -> UserExists:

@@ -12,7 +12,13 @@ _SEED = 2_000_000_011  # of the measured sequences: the same for every run, and 
 
 
 def generalisation(
-    network: Recurrent[Any], task: Task, slots: int, *, sequences: int = 256, at_once: int = 64, most_slots: int = 10_000
+    network: Recurrent[Any],
+    task: Task,
+    slots: int,
+    *,
+    sequences: int = 256,
+    at_once: int = 64,
+    most_slots: int = 10_000,
 ) -> list[dict[str, Any]]:
     """Measures sequences of each of the `MULTIPLES` of the full size exactly, each with a memory enlarged as much.
 

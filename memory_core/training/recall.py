@@ -212,7 +212,7 @@ def asked(memory: EpisodicMemory, encoder: Encoder, pool: Pool, state: EpisodicS
     held = (state.pieces[slots] >= 0).unsqueeze(0)
     longest = int(held.sum(2).max())
     words = state.words[slots, :longest].unsqueeze(0)
-    whole, memory.config = memory.config, dataclasses.replace(memory.config, candidates=state.slots)
+    whole, memory.config = memory.config, dataclasses.replace(memory.config, candidates=state.rows)
     each = []
     for cue in cues:
         stage = memory.first_stage(state, cue, None, None)

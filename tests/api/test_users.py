@@ -16,7 +16,7 @@ SAID = ["My dog is called Biscuit.", "The ferry leaves at noon.", "Ottoline keep
 ENTRY = {"id", "external_id", "role", "speaker", "content", "occurred_at", "status"}
 SLOT = {
     "slot", "message_id", "external_id", "session_id", "role", "speaker", "text", "occurred_at", "part", "usage",
-    "strength", "reads", "links",
+    "strength", "reads", "links", "shared_with",
 }  # fmt: skip
 GLANCE = {
     "version", "slots", "slots_used", "word_shape", "dtype", "bytes", "fingerprint", "usage_histogram", "oldest",

@@ -163,7 +163,7 @@ async def test_memories_read_together_are_read_as_if_alone(small_device: Device)
     together = await asyncio.gather(*(small_device.read(*each) for each in zip(states, cues, strict=True)))
     for state, copy, cue, got in zip(states, before, cues, together, strict=True):
         (alone,) = memory.read([state], [cue])
-        assert torch.equal(got.slots, alone.slots)
+        assert torch.equal(got.rows, alone.rows)
         torch.testing.assert_close(got.weights, alone.weights, atol=1e-5, rtol=0)
         assert all(torch.equal(one, other) for one, other in zip(
             state.tensors().values(), copy.tensors().values(), strict=True))  # fmt: skip

@@ -16,7 +16,7 @@ from app.memories.memories import Memories, NotFound
 from app.memories.transfer import bring_back
 from memory_core.words import decode_word
 from tests.memories.conftest import Another
-from tests.memories.histories import START, History, live_state, logged, said
+from tests.memories.histories import START, History, assert_whole, live_state, logged, said
 
 
 @pytest.fixture
@@ -56,6 +56,33 @@ async def test_a_slot_is_shown_with_its_message_and_links(memories: Memories, hi
         assert {slot for slot, _ in view.before} == {int(slot) for slot in state.backward_slots[view.slot] if slot >= 0}
         assert all(0 < weight <= 1 for _, weight in view.before + view.after)
         assert view.word == [] and view.pieces == []
+
+
+async def test_a_slot_that_messages_share_is_shown_once_with_all_of_them(another: Another) -> None:
+    of = another(slots=16)
+    names = ["kettle", "tiger", "lemon"]
+    done = await of.remember("ada", [said(name) for name in names for _ in range(16)])
+    assert done.slots_used == 16
+    shown = await inspection.slots(of, "ada", "written", 1000)
+    assert [view.slot for view in shown] == list(range(15, -1, -1))
+    for view in shown:
+        seqs = [33 + view.slot, 17 + view.slot, 1 + view.slot]
+        assert [one.message.seq for one in (view, *view.shared_with)] == seqs
+        assert {one.slot for one in view.shared_with} == {view.slot}
+        assert [slots for message, slots in done.messages if message.seq in seqs] == [[view.slot]] * 3
+    whole = await inspection.whole_slot(of, "ada", 5)
+    assert [one.message.content for one in (whole, *whole.shared_with)] == names[::-1]
+    assert len(whole.pieces) == len(whole.word) <= of.core.config.facets
+    assert set(names) <= set(whole.pieces)
+    recalled = await of.recall("ada", "the tiger", 48)
+    assert {one.slot for one in recalled.recollections} <= set(range(16))
+    await of.forget("ada", done.messages[5 + 16][0].id)
+    left = await inspection.whole_slot(of, "ada", 5)
+    assert [one.message.content for one in (left, *left.shared_with)] == ["lemon", "kettle"]
+    assert "tiger" not in left.pieces
+    seen = await inspection.glance(of, "ada")
+    assert (seen.slots, seen.slots_used, sum(seen.usage_histogram)) == (16, 16, 16)
+    await assert_whole(of, "ada")
 
 
 async def test_one_slot_whole_shows_its_word_piece_by_piece(memories: Memories) -> None:
@@ -126,8 +153,8 @@ async def test_a_glance_counts_what_is_there(memories: Memories, history: Histor
 
 
 async def test_a_glance_goes_by_when_things_were_said_not_by_when_they_were_written(another: Another) -> None:
-    of = another(slots=16)
-    days = [5, 9, 1, 12, *[7] * 14]  # the two first are given up by a memory of 16 slots
+    of = another(slots=4)
+    days = [5, 9, 1, 12, *[7] * 14]  # the two first are given up by a memory of 4 slots, each shared by 4
     drafts = [dataclasses.replace(said("a river"), occurred_at=START + timedelta(days=day)) for day in days]
     done = await of.remember("ada", drafts)
     assert [bool(slots) for _, slots in done.messages] == [False] * 2 + [True] * 16

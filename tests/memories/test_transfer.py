@@ -253,9 +253,9 @@ async def test_a_user_begun_while_the_import_computes_is_not_overwritten(
 
 
 async def test_an_import_larger_than_the_memory_keeps_every_message(another: Another) -> None:
-    of = another(slots=16)
+    of = another(slots=4)
     lines = [{**LINE, "id": f"{number:032x}", "content": f"river {number}"} for number in range(60)]
     done = await bring_back(of, "ada", body(*lines))
-    assert (done.messages, done.slots_used) == (60, 16)
+    assert (done.messages, done.slots_used) == (60, 4)
     assert len(await logged(of, "ada")) == 60
     await assert_whole(of, "ada")

@@ -11,8 +11,8 @@ from memory_core.episodic import EpisodicConfig, EpisodicMemory
 from tests.tiny_transformer import save_tiny_transformer
 
 # Links, candidates and read of the first cut nothing; links and read of the second do.
-SMALL = EpisodicConfig(facets=4, word=16, cue=4, links=16, candidates=16, read=16)
-TIGHT = EpisodicConfig(facets=4, word=16, cue=4, links=3, candidates=16, read=8)
+SMALL = EpisodicConfig(facets=4, sharing=1, word=16, cue=4, links=16, candidates=16, read=16)
+TIGHT = EpisodicConfig(facets=4, sharing=1, word=16, cue=4, links=3, candidates=16, read=8)
 
 
 @pytest.fixture(

@@ -1,7 +1,8 @@
 """A dense reference of the memory, in loops and float64, straight from the equations.
 
 Written to be checked by eye against Graves et al. 2016 (Methods), not to be fast: full usage vector, full temporal link
-matrix, every slot scored. It shares no code with what it checks.
+matrix, every slot scored. A slot here is a row there: row r lies in slot r modulo capacity, and rows share its room. It
+shares no code with what it checks.
 """
 
 import math
@@ -109,6 +110,7 @@ class DenseMemory:
 
     def __init__(self, memory: EpisodicMemory, capacity: int) -> None:
         c = self.config = memory.config
+        self.capacity, capacity = capacity, capacity * c.sharing
         self.parameters = {n: p.detach().cpu().double().numpy() for n, p in memory.named_parameters()}
         self.words = np.zeros((capacity, c.facets, c.word))
         self.pieces: list[list[int]] = [[] for _ in range(capacity)]
@@ -122,10 +124,6 @@ class DenseMemory:
         self.precedence = np.zeros(capacity)
         self.last_read = np.zeros(capacity)
         self.clock = 0
-
-    @property
-    def capacity(self) -> int:
-        return len(self.source)
 
     def usage_now(self) -> Array:
         """Usage, halved for every memory-full of messages since a slot was touched."""
@@ -153,18 +151,32 @@ class DenseMemory:
                 self.words[slot, place] = signs / math.sqrt(len(signs))
             self.pieces[slot] = held
             self.source[slot], self.part[slot] = source, part
+            self._divide(slot % self.capacity)
             self.touched[slot] = source
             self.said_at[slot] = said_at
             self.strength[slot] = self.usage[slot] = gate
-            weighting = np.zeros(self.capacity)
+            weighting = np.zeros(len(self.source))
             weighting[slot] = part_gate
             self.links = links_after_write(self.links, weighting, self.precedence)
             self.precedence = _without_the_faint(precedence_after_write(self.precedence, weighting))
             slots.append(slot)
         return slots
 
+    def _divide(self, slot: int) -> None:
+        """All rows of a slot get the same part of its room; each keeps its rarest pieces, in their order."""
+        sharing = [row for row in range(slot, len(self.source), self.capacity) if self.source[row] > 0]
+        room = self.config.facets // len(sharing)
+        for row in sharing:
+            held = self.pieces[row]
+            places = sorted(range(len(held)), key=lambda place: (-held[place], place))[:room]
+            words = [self.words[row, place].copy() for place in sorted(places)]
+            self.pieces[row] = [held[place] for place in sorted(places)]
+            self.words[row] = 0.0
+            for place in range(len(words)):
+                self.words[row, place] = words[place]
+
     def _allocate(self, spared: set[int]) -> int:
-        for slot in range(self.capacity):
+        for slot in range(len(self.source)):
             if self.source[slot] == 0:
                 return slot
         for slot in free_list(self.usage_now()):
@@ -175,7 +187,7 @@ class DenseMemory:
 
     def clear(self, slot: int) -> None:
         """Frees a slot; what came before it is tied to what came after it, by the product of the two links."""
-        n, links = self.capacity, self.links
+        n, links = len(self.source), self.links
         joined = links.copy()
         for j in range(n):
             for i in range(n):
@@ -198,7 +210,7 @@ class DenseMemory:
         self.usage[slot] = self.strength[slot] = self.last_read[slot] = 0.0
 
     def forget(self, source: int) -> None:
-        for slot in range(self.capacity):
+        for slot in range(len(self.source)):
             if self.source[slot] == source:
                 self.clear(slot)
 
@@ -208,7 +220,7 @@ class DenseMemory:
         usage = usage_after_write(
             self.usage_now(), self.config.read_gain * weights, 1.0 - self.config.free_gate * weights
         )
-        for slot in range(self.capacity):
+        for slot in range(len(self.source)):
             if weights[slot] > 0:
                 self.usage[slot], self.touched[slot] = usage[slot], self.clock
 
@@ -220,8 +232,8 @@ class DenseMemory:
         shares = [r / max(sum(rarity), 1e-6) for r in rarity]
         cosines = late_interaction(cue.facets.cpu().double().numpy(), self.words)
         lexical = float(self.parameters["lexical"])
-        similarity = np.zeros(self.capacity)
-        for slot in range(self.capacity):
+        similarity = np.zeros(len(self.source))
+        for slot in range(len(self.source)):
             for f, piece in enumerate(pieces):
                 similarity[slot] += shares[f] * (cosines[slot, f] + lexical * (piece in self.pieces[slot]))
         return similarity

@@ -54,14 +54,14 @@ def differing(first: TensorState, second: TensorState) -> list[str]:
 
 def differing_rows(first: EpisodicState, second: EpisodicState, memory: EpisodicMemory) -> set[int]:
     """The slots whose rows are not equal bit for bit; rows that only one state has count as empty in the other."""
-    slots = max(first.slots, second.slots)
+    slots = max(first.rows, second.rows)
     blank = memory.empty(slots, slots)
     rows = set()
     for name in ROWS:
         ours, theirs = (
-            torch.cat([getattr(state, name), getattr(blank, name)[state.slots :]]).flatten(1)
+            torch.cat([getattr(state, name), getattr(blank, name)[state.rows :]]).flatten(1)
             if getattr(state, name).dim() > 1
-            else torch.cat([getattr(state, name), getattr(blank, name)[state.slots :]]).unsqueeze(1)
+            else torch.cat([getattr(state, name), getattr(blank, name)[state.rows :]]).unsqueeze(1)
             for state in (first, second)
         )
         rows |= set((ours != theirs).any(1).nonzero().flatten().tolist())
@@ -70,11 +70,11 @@ def differing_rows(first: EpisodicState, second: EpisodicState, memory: Episodic
 
 def dense_links(state: EpisodicState, backward: bool = False) -> torch.Tensor:
     """The temporal link matrix L, out of the forward rows, or out of the backward ones."""
-    links = torch.zeros(state.slots, state.slots)
+    links = torch.zeros(state.rows, state.rows)
     slots, weights = (
         (state.backward_slots, state.backward_weights) if backward else (state.forward_slots, state.forward_weights)
     )
-    for row in range(state.slots):
+    for row in range(state.rows):
         for other, weight in zip(slots[row].tolist(), weights[row].tolist(), strict=True):
             if other >= 0:
                 later, earlier = (row, other) if backward else (other, row)

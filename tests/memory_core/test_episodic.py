@@ -22,7 +22,7 @@ NOTHING = Utterance(torch.zeros(0, 16), torch.zeros(0, dtype=torch.int32))
 
 
 def assert_alike(ours: Reading, theirs: Reading, tolerance: float = 1e-6) -> None:
-    assert ours.slots.tolist() == theirs.slots.tolist()
+    assert ours.rows.tolist() == theirs.rows.tolist()
     for part in ("weights", "content", "forward", "backward"):
         torch.testing.assert_close(getattr(ours, part), getattr(theirs, part).cpu(), atol=tolerance, rtol=0)
     assert ours.confidence == pytest.approx(theirs.confidence, abs=10 * tolerance)
@@ -37,10 +37,10 @@ def read(memory: EpisodicMemory, state: EpisodicState, cue: Utterance) -> Readin
 
 def test_an_empty_memory_holds_nothing(small: EpisodicMemory) -> None:
     state = small.empty(1000)
-    assert (state.slots, state.slots_used, int(state.capacity)) == (16, 0, 1000)
-    assert small.empty(4).slots == 4
-    assert small.empty(1000, rows=100).slots == 100
-    assert small.empty(50, rows=100).slots == 50
+    assert (state.rows, state.slots_used, int(state.capacity)) == (16, 0, 1000)
+    assert small.empty(4).rows == 4
+    assert small.empty(1000, rows=100).rows == 100
+    assert small.empty(50, rows=100).rows == 50
 
 
 @pytest.mark.parametrize(("pieces", "parts"), [(0, 1), (1, 1), (4, 1), (5, 2), (12, 3), (16, 4), (400, 4)])
@@ -49,9 +49,9 @@ def test_an_utterance_takes_a_slot_for_every_facets_pieces_up_to_a_quarter(
 ) -> None:
     said = saying(3, pieces)
     state, written = small.write(small.empty(16), said, source=1)
-    assert small.parts(pieces, 16) == parts == len(written.slots) == state.slots_used
-    assert state.part[written.slots].tolist() == list(range(parts))
-    assert state.pieces[written.slots].flatten()[: min(pieces, 16)].tolist() == said.pieces[:16].tolist()
+    assert small.parts(pieces, 16) == parts == len(written.rows) == state.slots_used
+    assert state.part[written.rows].tolist() == list(range(parts))
+    assert state.pieces[written.rows].flatten()[: min(pieces, 16)].tolist() == said.pieces[:16].tolist()
 
 
 def test_parts_are_tied_in_their_order(small: EpisodicMemory) -> None:
@@ -73,7 +73,7 @@ def test_a_full_memory_evicts_the_least_used(small: EpisodicMemory) -> None:
         state, _ = small.write(state, saying(source, 4), source)
     state = small.note_read(state, torch.tensor([0, 1, 2, 4]), torch.tensor([0.9, 0.8, 0.7, 0.6]))
     state, written = small.write(state, saying(17, 4), 17)
-    assert written.slots.tolist() == [3]  # the oldest of those that were not read
+    assert written.rows.tolist() == [3]  # the oldest of those that were not read
     assert state.source.tolist() == [1, 2, 3, 17, *range(5, 17)]
 
 
@@ -89,7 +89,7 @@ def test_weakly_written_replies_go_before_the_statements_around_them(small: Epis
 def test_a_memory_never_holds_more_than_its_capacity(small: EpisodicMemory) -> None:
     for capacity in (1, 2, 3, 5, 16, 23):
         state = filled(small, 40, capacity)
-        assert state.slots == capacity
+        assert state.rows == capacity
         assert state.slots_used <= capacity
         assert 40 in state.source
 
@@ -98,14 +98,14 @@ def test_what_was_just_written_and_what_came_before_it_stay(small: EpisodicMemor
     state = small.empty(16)
     for source in range(1, 30):
         state, written = small.write(state, saying(source, 16), source, gate=1e-6 if source % 2 else 1.0)
-        assert (state.source[written.slots] == source).all()
+        assert (state.source[written.rows] == source).all()
         assert int((state.source == source).sum()) == 4
         assert source == 1 or int((state.source == source - 1).sum()) == 4
 
 
 def test_growing_changes_nothing_that_can_be_seen(small: EpisodicMemory) -> None:
     grown, roomy = filled(small, 30, capacity=128, seed=3), filled(small, 30, capacity=128, seed=3, rows=128)
-    assert (grown.slots, roomy.slots) == (64, 128)
+    assert (grown.rows, roomy.rows) == (64, 128)
     assert differing_rows(grown, roomy, small) == set()
     whole = dataclasses.replace(SMALL, candidates=128)
     exact = copy.deepcopy(small)
@@ -120,8 +120,8 @@ def test_a_blank_write_takes_what_the_forgotten_write_took(small: EpisodicMemory
     start = filled(small, sources)
     kept, written = small.write(start, saying(99, 10), 99, gate)
     kept, _ = small.forget(kept, 99)
-    blank, blanked = small.write_blank_(start.clone(), len(written.slots), 99, gate)
-    assert blanked.slots.tolist() == written.slots.tolist()
+    blank, blanked = small.write_blank_(start.clone(), len(written.rows), 99, gate)
+    assert blanked.rows.tolist() == written.rows.tolist()
     small.forget_(blank, 99)
     assert differing(kept, blank) == []
 
@@ -220,9 +220,9 @@ def test_content_addresses_only_among_the_slots_that_it_may(small: EpisodicMemor
     state = filled(small, 8)
     allowed = state.source % 2 == 1
     free, bound = small.read([state] * 2, [saying(5, 4)] * 2, among=[None, allowed])
-    assert (bound.content[~allowed[bound.slots]] == 0).all()
+    assert (bound.content[~allowed[bound.rows]] == 0).all()
     assert float(bound.content.sum()) == pytest.approx(float(free.content.sum()), abs=1e-6)
-    none = small.read([state], [saying(5, 4)], among=[torch.zeros(state.slots, dtype=torch.bool)])[0]
+    none = small.read([state], [saying(5, 4)], among=[torch.zeros(state.rows, dtype=torch.bool)])[0]
     assert not none.content.any()
 
 
@@ -234,7 +234,7 @@ def test_of_a_long_cue_the_rarest_pieces_count(small: EpisodicMemory) -> None:
     state, _ = small.write(state, rare, 9)
     long = Utterance(torch.cat([common.facets, rare.facets]), torch.cat([common.pieces, rare.pieces]))
     whole, short = read(small, state, long), read(small, state, rare)
-    assert int(whole.slots[0]) == int(short.slots[0]) == 8
+    assert int(whole.rows[0]) == int(short.rows[0]) == 8
     assert whole.confidence == pytest.approx(short.confidence)
 
 
@@ -257,7 +257,7 @@ def test_no_input_makes_a_reading_undefined(small: EpisodicMemory, gate: float) 
         for reading in small.read([memory_state] * len(cues), cues):
             assert all(torch.isfinite(part).all() for part in reading[:-1])
             assert 0 <= reading.confidence <= 1
-            assert int(reading.slots.numel()) == 0 or memory_state is not at_rest
+            assert int(reading.rows.numel()) == 0 or memory_state is not at_rest
 
 
 def test_an_empty_cue_reads_by_strength_alone(small: EpisodicMemory) -> None:
@@ -265,7 +265,7 @@ def test_an_empty_cue_reads_by_strength_alone(small: EpisodicMemory) -> None:
     for source, gate in ((1, 1.0), (2, 0.5), (3, 0.5)):
         state, _ = small.write(state, saying(source, 4), source, gate)
     content = read(small, state, NOTHING)
-    by_slot = content.content[torch.argsort(content.slots)]
+    by_slot = content.content[torch.argsort(content.rows)]
     torch.testing.assert_close(by_slot / by_slot.sum(), torch.tensor([0.5, 0.25, 0.25]))
 
 
@@ -276,7 +276,7 @@ def test_a_reading_cut_to_its_strongest_slots_keeps_the_contents_share(tight: Ep
     without_links = dataclasses.replace(state, forward_slots=-torch.ones_like(state.forward_slots))
     without_links = dataclasses.replace(without_links, backward_slots=-torch.ones_like(state.backward_slots))
     reading = read(tight, without_links, cue)
-    assert len(reading.slots) == tight.config.read < state.slots_used
+    assert len(reading.rows) == tight.config.read < state.slots_used
     assert float(reading.weights.sum()) == pytest.approx(float(content), abs=1e-6)
 
 
@@ -286,7 +286,7 @@ def test_a_reading_cut_to_its_strongest_slots_keeps_the_contents_share(tight: Ep
 def test_a_noted_reading_is_kept_and_uses_its_slots(small: EpisodicMemory) -> None:
     state = filled(small, 6)
     reading = read(small, state, saying(3, 4))
-    slots, weights = reading.slots[:3], reading.weights[:3]
+    slots, weights = reading.rows[:3], reading.weights[:3]
     noted, before = small.note_read(state, slots, weights), small.usage_now(state)
     assert noted.read_slots[:3].tolist() == slots.tolist()
     assert (noted.read_slots[3:] == -1).all()
@@ -339,9 +339,9 @@ def test_forgetting_removes_every_trace(small: EpisodicMemory) -> None:
     without = count_pieces(state.pieces, small.vocabulary)
     state, written = small.write(state, saying(7, 11), 5)
     state, _ = small.write(state, saying(8, 4), 6, gate=0.5)
-    state = small.note_read(state, written.slots, torch.tensor([0.5, 0.3, 0.1]))
+    state = small.note_read(state, written.rows, torch.tensor([0.5, 0.3, 0.1]))
     forgotten, changed = small.forget(state, 5)
-    gone = written.slots
+    gone = written.rows
     assert set(gone.tolist()) <= set(changed.tolist())
     assert not (forgotten.source == 5).any()
     for name in ("words", "keys", "part", "touched", "usage", "strength", "reads"):
@@ -385,7 +385,7 @@ def test_a_forgotten_slot_is_the_next_one_taken(small: EpisodicMemory) -> None:
     freed = (state.source == gone).nonzero().flatten()
     state, _ = small.forget(state, gone)
     _, written = small.write(state, saying(3, 4), 31)
-    assert written.slots.tolist() == freed[:1].tolist()
+    assert written.rows.tolist() == freed[:1].tolist()
 
 
 # What is kept beside the words
@@ -436,12 +436,12 @@ def test_the_first_stage_keeps_what_the_exact_reading_finds_best(encoder: Encode
     state, said = few.empty(256), encoder.encode(texts)
     for source, utterance in enumerate(said, 1):
         state, _ = few.write_(state, utterance, source)
-    assert state.slots > 16
-    best = [int(reading.slots[0]) for reading in few.read([state] * len(said), said)]
+    assert state.rows > 16
+    best = [int(reading.rows[0]) for reading in few.read([state] * len(said), said)]
     assert best == list(range(len(texts)))
     some = range(0, len(texts), 9)
     exactly = exact.read([state] * len(some), [said[text] for text in some])
-    assert [int(reading.slots[0]) for reading in exactly] == list(some)
+    assert [int(reading.rows[0]) for reading in exactly] == list(some)
 
 
 def test_with_candidates_for_all_slots_the_first_stage_cuts_nothing(

@@ -109,7 +109,7 @@ def after_reading(
     """The slot that `asked` reads most, and what `then` reads once that reading is noted."""
     cue, follow_up = encoder.encode([asked, then])
     first = memory.read([state], [cue])[0]
-    return int(first.slots[0]), memory.read([memory.note_read(state, first.slots, first.weights)], [follow_up])[0]
+    return int(first.rows[0]), memory.read([memory.note_read(state, first.rows, first.weights)], [follow_up])[0]
 
 
 def test_after_that_reads_the_statement_that_followed(
@@ -117,9 +117,9 @@ def test_after_that_reads_the_statement_that_followed(
 ) -> None:
     first, then = after_reading(memory, encoder, told, "What did we do at the fish market?", "And after that?")
     assert first == 0
-    assert int(then.slots[0]) == 2
+    assert int(then.rows[0]) == 2
     assert float(then.forward[0]) > float(then.content[0] + then.backward[0])
-    assert int(then.slots[then.forward.argmax()]) == 2
+    assert int(then.rows[then.forward.argmax()]) == 2
 
 
 def test_before_that_reads_the_statement_that_came_before(
@@ -127,14 +127,14 @@ def test_before_that_reads_the_statement_that_came_before(
 ) -> None:
     first, then = after_reading(memory, encoder, told, "What did Marta say about the boiler?", "And before that?")
     assert first == 2
-    assert int(then.slots[0]) == 0
+    assert int(then.rows[0]) == 0
     assert float(then.backward[0]) > float(then.content[0] + then.forward[0])
 
 
 def test_after_that_with_a_single_slot_noted(memory: EpisodicMemory, encoder: Encoder, told: EpisodicState) -> None:
     noted = memory.note_read(told, torch.tensor([0]), torch.tensor([1.0]))
     then = memory.read([noted], encoder.encode(["And after that?"]))[0]
-    assert int(then.slots[0]) == 2
+    assert int(then.rows[0]) == 2
     assert float(then.forward[0]) == pytest.approx(0.9 * (1 - memory.config.reply_gate), abs=0.02)
 
 
@@ -145,7 +145,7 @@ def test_following_reaches_past_a_forgotten_message(
     state, _ = memory.write(told, said, 4)
     state, _ = memory.forget(state, 3)
     first, then = after_reading(memory, encoder, state, "What did we do at the fish market?", "And after that?")
-    assert (first, int(then.slots[0])) == (0, 3)
+    assert (first, int(then.rows[0])) == (0, 3)
 
 
 @pytest.fixture(scope="module")

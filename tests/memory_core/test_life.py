@@ -1,5 +1,8 @@
 """What holds of a memory after anything that can happen to it, in any order, while its links give way to each other."""
 
+import copy
+import dataclasses
+
 import torch
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
@@ -12,16 +15,18 @@ from memory_core.words import count_pieces, slot_keys
 from tests.memory_core.sayings import dense_links, dense_weighting, differing_rows, follow_up, saying
 
 CAPACITY = 24
+SHARED = 8  # slots, each shared by three
 GATES = st.sampled_from([1.0, 0.5, 0.3, 0.05, 1e-6])
 
 
 class Life(RuleBasedStateMachine):
     memory: EpisodicMemory
+    capacity = CAPACITY
     sources = Bundle("sources")
 
     def __init__(self) -> None:
         super().__init__()
-        self.state: EpisodicState = self.memory.empty(CAPACITY)
+        self.state: EpisodicState = self.memory.empty(self.capacity)
         self.source = 0
 
     @rule(target=sources, seed=st.integers(0, 10**6), pieces=st.integers(0, 40), gate=GATES, skipped=st.integers(0, 3))
@@ -29,11 +34,11 @@ class Life(RuleBasedStateMachine):
         self.source += 1 + skipped
         said, before = saying(seed, pieces), self.state
         self.state, written = self.memory.write(before, said, self.source, gate)
-        assert len(written.slots) == self.memory.parts(pieces, CAPACITY) <= CAPACITY // 4
+        assert len(written.rows) == self.memory.parts(pieces, self.capacity) <= self.capacity // 4
         assert differing_rows(before, self.state, self.memory) <= set(written.changed.tolist())
-        assert int((self.state.source == self.source).sum()) == len(written.slots)
+        assert int((self.state.source == self.source).sum()) == len(written.rows)
         if latest := int(before.source.max()):  # the utterance before it is never taken
-            assert torch.equal(self.state.source == latest, wider(before.source == latest, self.state.slots))
+            assert torch.equal(self.state.source == latest, wider(before.source == latest, self.state.rows))
         return self.source
 
     @rule(source=sources)
@@ -60,11 +65,11 @@ class Life(RuleBasedStateMachine):
         assert float(reading.weights.sum()) <= 1 + 1e-5
         assert (reading.weights.diff() <= 0).all()
         assert 0 <= reading.confidence <= 1
-        assert len(reading.slots) <= self.memory.config.read
-        assert len(set(reading.slots.tolist())) == len(reading.slots)
-        assert (self.state.source[reading.slots] > 0).all()
+        assert len(reading.rows) <= self.memory.config.read
+        assert len(set(reading.rows.tolist())) == len(reading.rows)
+        assert (self.state.source[reading.rows] > 0).all()
         if kept is not None:
-            slots, weights, before = reading.slots[:kept], reading.weights[:kept], self.state
+            slots, weights, before = reading.rows[:kept], reading.weights[:kept], self.state
             self.state = self.memory.note_read(before, slots, weights)
             assert differing_rows(before, self.state, self.memory) <= set(slots.tolist())
 
@@ -84,7 +89,7 @@ class Life(RuleBasedStateMachine):
     @invariant()
     def links_and_precedence_are_weightings(self) -> None:
         links = dense_links(self.state)
-        precedence = dense_weighting(self.state.precedence_slots, self.state.precedence_weights, self.state.slots)
+        precedence = dense_weighting(self.state.precedence_slots, self.state.precedence_weights, self.state.rows)
         assert (links >= 0).all()
         assert (links.sum(1) <= 1 + 1e-5).all()
         assert (links.sum(0) <= 1 + 1e-5).all()
@@ -111,7 +116,14 @@ class Life(RuleBasedStateMachine):
     def usage_and_strength_are_shares(self) -> None:
         for column in (self.state.usage, self.state.strength, self.memory.usage_now(self.state)):
             assert ((column >= 0) & (column <= 1)).all()
-        assert self.state.slots <= CAPACITY
+
+    @invariant()
+    def nothing_takes_more_room_than_there_is(self) -> None:
+        assert self.state.rows <= CAPACITY
+        assert self.state.slots_used <= self.capacity
+        held = (self.state.pieces >= 0).sum(1)
+        for slot in range(min(self.capacity, self.state.rows)):
+            assert int(held[slot :: self.capacity].sum()) <= self.memory.config.facets
 
 
 def wider(marks: torch.Tensor, slots: int) -> torch.Tensor:
@@ -120,9 +132,18 @@ def wider(marks: torch.Tensor, slots: int) -> torch.Tensor:
 
 
 def test_whatever_happens_a_memory_stays_whole(tight: EpisodicMemory) -> None:
-    life = type("TightLife", (Life,), {"memory": tight})
+    _live(tight, CAPACITY)
+
+
+def test_whatever_happens_a_memory_whose_slots_are_shared_stays_whole(tight: EpisodicMemory) -> None:
+    shared = copy.deepcopy(tight)
+    shared.config = dataclasses.replace(tight.config, sharing=CAPACITY // SHARED)
+    _live(shared, SHARED)
+
+
+def _live(memory: EpisodicMemory, capacity: int) -> None:
     run_state_machine_as_test(
-        life,
+        type("OneLife", (Life,), {"memory": memory, "capacity": capacity}),
         settings=settings(
             max_examples=25, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
         ),

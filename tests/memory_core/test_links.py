@@ -18,7 +18,7 @@ def linked(memory: EpisodicMemory, gates: list[float]) -> EpisodicState:
 
 
 def precedence(state: EpisodicState) -> torch.Tensor:
-    return dense_weighting(state.precedence_slots, state.precedence_weights, state.slots)
+    return dense_weighting(state.precedence_slots, state.precedence_weights, state.rows)
 
 
 def test_full_gates_make_a_chain(small: EpisodicMemory) -> None:

@@ -1,6 +1,7 @@
-"""The sparse memory equals the dense reference when nothing is truncated: 16 slots, 16 links, 16 candidates."""
+"""The sparse memory equals the dense reference when nothing is truncated: 16 rows, 16 links, 16 candidates."""
 
 import copy
+import dataclasses
 import random
 
 import numpy as np
@@ -14,19 +15,22 @@ from memory_core.words import decode_word
 from tests.memory_core.oracle import Array, DenseMemory
 from tests.memory_core.sayings import dense_links, dense_weighting, follow_up, moved, saying
 
-CAPACITY = 16
+ROWS = 16
 
 
-@pytest.mark.parametrize("seed", range(8))
-def test_a_random_life_gives_the_dense_memory(small: EpisodicMemory, device: torch.device, seed: int) -> None:
-    memory = copy.deepcopy(small).to(device)
-    dense, state, choose = DenseMemory(memory, CAPACITY), memory.empty(CAPACITY), random.Random(seed)
+@pytest.mark.parametrize(("seed", "sharing"), [(0, 1), (1, 1), (2, 1), (3, 1), (4, 2), (5, 2), (6, 4), (7, 4)])
+def test_a_random_life_gives_the_dense_memory(
+    small: EpisodicMemory, device: torch.device, seed: int, sharing: int
+) -> None:
+    memory, capacity = copy.deepcopy(small).to(device), ROWS // sharing
+    memory.config = dataclasses.replace(memory.config, sharing=sharing)
+    dense, state, choose = DenseMemory(memory, capacity), memory.empty(capacity), random.Random(seed)
     for source in range(1, 45):
         said = saying(seed * 1000 + source, choose.randint(1, 12))
         gate = choose.choice([1.0, 0.3, 0.5, choose.uniform(0.05, 1.0)])
         at = choose.choice([0, 1_000 + 60 * source])
         state, written = memory.write_(state, moved(said, device), source, gate, at)
-        assert dense.write(said, source, gate, at) == written.slots.tolist()
+        assert dense.write(said, source, gate, at) == written.rows.tolist()
         _assert_states_agree(dense, state)
         if choose.random() < 0.6:
             cue = _a_cue(memory, choose, said)
@@ -37,8 +41,8 @@ def test_a_random_life_gives_the_dense_memory(small: EpisodicMemory, device: tor
             assert reading.confidence == pytest.approx(expected.confidence, abs=1e-5)
             if choose.random() < 0.7:
                 kept = choose.randint(1, 8)
-                memory.note_read_(state, reading.slots[:kept], reading.weights[:kept])
-                dense.note_read(_dense(reading.slots[:kept], reading.weights[:kept]))
+                memory.note_read_(state, reading.rows[:kept], reading.weights[:kept])
+                dense.note_read(_dense(reading.rows[:kept], reading.weights[:kept]))
         if choose.random() < 0.2:
             gone = choose.choice([source, choose.randint(1, source)])
             memory.forget_(state, gone)
@@ -57,11 +61,11 @@ def _a_cue(memory: EpisodicMemory, choose: random.Random, said: Utterance) -> Ut
 
 
 def _dense(slots: torch.Tensor, weights: torch.Tensor) -> Array:
-    return dense_weighting(slots, weights, CAPACITY).double().numpy()
+    return dense_weighting(slots, weights, ROWS).double().numpy()
 
 
 def _assert_states_agree(dense: DenseMemory, state: EpisodicState) -> None:
-    assert state.slots == CAPACITY
+    assert state.rows == ROWS
     assert int(state.clock) == dense.clock
     for column in ("source", "part", "touched", "said_at"):
         assert getattr(state, column).tolist() == getattr(dense, column), column
@@ -80,5 +84,5 @@ def _assert_states_agree(dense: DenseMemory, state: EpisodicState) -> None:
 
 def _assert_readings_agree(reading: Reading, content: Array, forward: Array, backward: Array) -> None:
     for part, expected in (("content", content), ("forward", forward), ("backward", backward)):
-        np.testing.assert_allclose(_dense(reading.slots, getattr(reading, part)), expected, atol=1e-5, err_msg=part)
-    np.testing.assert_allclose(_dense(reading.slots, reading.weights), content + forward + backward, atol=1e-5)
+        np.testing.assert_allclose(_dense(reading.rows, getattr(reading, part)), expected, atol=1e-5, err_msg=part)
+    np.testing.assert_allclose(_dense(reading.rows, reading.weights), content + forward + backward, atol=1e-5)

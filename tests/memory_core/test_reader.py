@@ -221,7 +221,7 @@ def test_a_memory_reads_by_its_reader(small: EpisodicMemory) -> None:
     weighed = trained.reader(what_is_found(trained, state, cue))
     weights: Tensor = torch.softmax(weighed.logits[0], -1)
     content = float(trained.read_modes(functional.normalize(cue.facets.sum(0), dim=0))[2])
-    for slot, weight, forward in zip(reading.slots, reading.weights, reading.forward, strict=True):
+    for slot, weight, forward in zip(reading.rows, reading.weights, reading.forward, strict=True):
         assert float(weight) >= content * float(weights[slot]) - 1e-6
         assert float(forward) >= content * float(weights[slot] * weighed.forward[0, slot]) - 1e-6
 

@@ -154,7 +154,7 @@ def test_a_state_cannot_be_reassigned(lived: EpisodicState) -> None:
 
 def test_slots_and_used_slots_are_counted(small: EpisodicMemory) -> None:
     state = small.empty(64)
-    assert (state.slots, state.slots_used) == (16, 0)
+    assert (state.rows, state.slots_used) == (16, 0)
     state = filled(small, 3, capacity=64)
     assert state.slots_used == int((state.source > 0).sum()) > 0
 
