@@ -46,6 +46,7 @@ class EpisodicConfig:
         cue: word pieces of a cue that count, the rarest; the others weigh next to nothing and cost as much.
         links: links a slot keeps in each direction (K).
         voice: word pieces of a speaker's name that tell who speaks.
+        scanned: word pieces of a row, its rarest, that the first stage compares with the cue's.
         candidates: slots that the first stage hands to late interaction; at or above the slots held, reading is exact.
         around: of how many of these, the best, the neighbours along the links come with them.
         read: slots that a read weighting keeps.
@@ -62,6 +63,7 @@ class EpisodicConfig:
     cue: int = 32
     links: int = 8
     voice: int = 4
+    scanned: int = 16
     candidates: int = 192
     around: int = 48
     read: int = 64
@@ -178,7 +180,7 @@ class EpisodicMemory(nn.Module):
         return EpisodicState(
             words=full(rows, c.facets, c.word // 8, dtype=torch.uint8),
             pieces=full(rows, c.facets, value=-1, dtype=torch.int32),
-            keys=full(rows, c.word, dtype=real),
+            keys=full(rows, c.word, dtype=torch.float16),
             source=full(rows),
             part=full(rows),
             touched=full(rows),
@@ -261,9 +263,10 @@ class EpisodicMemory(nn.Module):
         """Writes an utterance into free slots; when there is none it shares some; when all are shared by as many as may
         share them, it takes the least used rows.
 
-        The rows of this utterance and of the one before it are never the ones taken. A slot that k rows share has room
-        for `facets` / k facets of each; the rarest pieces stay, those of the highest numbers: a vocabulary lists common
-        ones first, and what stays must not hang on what else the memory held, or a replay without it would differ.
+        The rows of this utterance and of the one before it are never the ones taken. A row's facets stand in the order
+        of how rare their pieces are, and where k rows share a slot, the first `facets` / k of each stay. Rare are those
+        of high numbers: a vocabulary lists common pieces first, and the order must not hang on what else the memory
+        held, or a replay without it would differ.
 
         Args:
             state: changed in place; after growing, the state returned is another object.
@@ -308,19 +311,16 @@ class EpisodicMemory(nn.Module):
         others = torch.arange(row % int(state.capacity), state.rows, int(state.capacity), device=self.device)
         others = others[(state.source[others] > 0) & (others != row)]
         room = self.config.facets // (1 + len(others))
-        self._hold_(state, row, word, pieces, room)
+        order = torch.sort(pieces, descending=True, stable=True).indices
+        self._hold_(state, row, word[order[:room]], pieces[order[:room]])
         wider = others[(state.pieces[others] >= 0).sum(1) > room].tolist()
         for other in wider:
-            held = state.pieces[other] >= 0
-            word, pieces = state.words[other, held], state.pieces[other, held]
-            state.piece_counts[_distinct(pieces).long()] -= 1
-            self._hold_(state, other, word, pieces, room)
+            pieces = state.pieces[other]
+            state.piece_counts[_distinct(pieces[pieces >= 0]).long()] -= 1
+            self._hold_(state, other, state.words[other, :room].clone(), pieces[:room].clone())
         return wider
 
-    def _hold_(self, state: EpisodicState, row: int, word: Tensor, pieces: Tensor, room: int) -> None:
-        if len(pieces) > room:
-            kept = torch.sort(torch.sort(pieces, descending=True, stable=True).indices[:room]).values
-            word, pieces = word[kept], pieces[kept]
+    def _hold_(self, state: EpisodicState, row: int, word: Tensor, pieces: Tensor) -> None:
         state.words[row].zero_()[: len(pieces)] = word
         state.pieces[row].fill_(-1)[: len(pieces)] = pieces.to(torch.int32)
         state.keys[row] = slot_keys(state.words[row : row + 1], state.pieces[row : row + 1])[0]
@@ -390,9 +390,12 @@ class EpisodicMemory(nn.Module):
         near = state.usage.new_zeros(()) if span is None else addressing.nearness(state.said_at, span)
         near = near.expand_as(state.usage)
         if state.rows > self.config.candidates:
-            table = torch.zeros(self.vocabulary + 1, device=self.device).index_put((pieces,), shares)
-            lexical = table[state.pieces].sum(1).clamp(max=1.0)  # piece -1 is the table's last place
-            score = state.keys @ (shares @ facets) + self.lexical * lexical + self.time_share * near
+            table = shares.new_zeros(1 + self.vocabulary, 1)  # from piece -1 on
+            table[1 + pieces, 0] = shares
+            rarest = 1 + state.pieces[:, : self.config.scanned]
+            lexical = functional.embedding_bag(rarest, table, mode="sum").squeeze(1).clamp(max=1.0)
+            alike = state.keys @ (shares @ facets).half()
+            score = alike + self.lexical * lexical + self.time_share * near
             best = score.masked_fill(~allowed, -torch.inf).topk(self.config.candidates).indices
             near_by = _neighbours(state, best[: self.config.around])
             candidates = _distinct(torch.cat([best, near_by]))
@@ -427,7 +430,7 @@ class EpisodicMemory(nn.Module):
         slots, shares, exact = stage.candidates, stage.shares, stage.exact
         similarity, matched = cosines @ shares, exact @ shares
         content = self.key_strength * (similarity + self.lexical * matched + self.time_share * stage.near)
-        voice = state.voice[slots]
+        voice, keys = state.voice[slots], state.keys[slots].float()
         said = (voice.unsqueeze(2) == stage.named).any(2)
         spoke = ((voice < 0) | said).all(1) & (voice[:, 0] >= 0)
         signals = [
@@ -435,7 +438,7 @@ class EpisodicMemory(nn.Module):
             matched,
             (exact * shares).amax(1) if len(shares) else matched,
             (cosines - 0.5).clamp(min=0.0) @ shares,
-            state.keys[slots] @ stage.pooled,
+            keys @ stage.pooled,
             spoke.float(),
             (~spoke & spoke.any()).float(),
             stage.near,
@@ -452,7 +455,7 @@ class EpisodicMemory(nn.Module):
             torch.stack(signals, -1).unsqueeze(0),
             features,
             same,
-            state.keys[slots],
+            keys,
             chain,
             torch.ones(1, len(slots), dtype=torch.bool, device=self.device),
         )

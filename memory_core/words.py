@@ -55,7 +55,8 @@ def slot_keys(
 ) -> Float[Tensor, "slots word"]:
     """The first stage's key of each slot: the sum of its facets, as a unit vector; zeros where it holds none.
 
-    Summed in whole numbers, which never vary, and some slots at a time, so that a large memory is not copied out.
+    In half precision, since all keys are read for every cue. Summed in whole numbers, which never vary, and some slots
+    at a time, so that a large memory is not copied out.
     """
     held = pieces >= 0
     longest = int(held.sum(1).max()) if len(words) else 0
@@ -63,7 +64,7 @@ def slot_keys(
         (_signs(words.device)[some[:, :longest].int()].flatten(2) * there[:, :longest].unsqueeze(2)).sum(1)
         for some, there in zip(torch.split(words, 256), torch.split(held, 256), strict=True)
     ]
-    return functional.normalize(torch.cat(total), dim=-1)
+    return functional.normalize(torch.cat(total), dim=-1).half()
 
 
 def differing_bits(

@@ -101,10 +101,10 @@ async def slots(
     """Used slots: by number ascending, or by another measure descending, those past the place `after`."""
 
     async def view(live: Live) -> list[SlotView]:
-        keys = _keys(of, live, order)
+        keys = _keys(of, live, order).tolist()
         sign = 1 if order == "slot" else -1
         rows = {slot: _first_by(keys, rows) for slot, rows in _rows_by_slot(live).items()}
-        placed = sorted((sign * float(keys[held[0]]), slot) for slot, held in rows.items())
+        placed = sorted((sign * keys[held[0]], slot) for slot, held in rows.items())
         if after is not None:
             placed = [place for place in placed if place > (sign * after[0], after[1])]
         seen = await _views(of, user_id, live, [rows[slot] for _, slot in placed[:limit]])
@@ -122,7 +122,7 @@ async def whole_slot(of: Memories, user_id: str, slot: int) -> SlotView:
 
     async def view(live: Live) -> SlotView:
         state = live.state
-        rows = _first_by(state.source, _rows_by_slot(live).get(slot, []))
+        rows = _first_by(state.source.tolist(), _rows_by_slot(live).get(slot, []))
         if not rows:
             raise NotFound(f"slot {slot} of user {user_id} holds nothing")
         seen = (await _views(of, user_id, live, [rows]))[0]
@@ -227,9 +227,9 @@ def _rows_by_slot(live: Live) -> dict[int, list[int]]:
     return found
 
 
-def _first_by(keys: Tensor, rows: list[int]) -> list[int]:
+def _first_by(keys: list[float], rows: list[int]) -> list[int]:
     """The rows, that of the greatest key first, the last in number first among equals."""
-    return sorted(rows, key=lambda row: (-float(keys[row]), -row)) if len(rows) > 1 else rows
+    return sorted(rows, key=lambda row: (-keys[row], -row)) if len(rows) > 1 else rows
 
 
 async def _views(of: Memories, user_id: str, live: Live, chosen: list[list[int]]) -> list[SlotView]:

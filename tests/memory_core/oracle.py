@@ -145,11 +145,12 @@ class DenseMemory:
         slots = []
         for part in range(parts):
             slot = self._allocate(spared)
-            held = pieces[part * each_holds : (part + 1) * each_holds]
-            for place in range(len(held)):
-                signs = np.where(facets[part * each_holds + place] > 0, 1.0, -1.0)
-                self.words[slot, place] = signs / math.sqrt(len(signs))
-            self.pieces[slot] = held
+            places = range(part * each_holds, min((part + 1) * each_holds, len(pieces)))
+            rarest_first = sorted(places, key=lambda place: (-pieces[place], place))
+            for held, place in enumerate(rarest_first):
+                signs = np.where(facets[place] > 0, 1.0, -1.0)
+                self.words[slot, held] = signs / math.sqrt(len(signs))
+            self.pieces[slot] = [pieces[place] for place in rarest_first]
             self.source[slot], self.part[slot] = source, part
             self._divide(slot % self.capacity)
             self.touched[slot] = source
@@ -163,17 +164,12 @@ class DenseMemory:
         return slots
 
     def _divide(self, slot: int) -> None:
-        """All rows of a slot get the same part of its room; each keeps its rarest pieces, in their order."""
+        """All rows of a slot get the same part of its room, and keep the first facets, those of their rarest pieces."""
         sharing = [row for row in range(slot, len(self.source), self.capacity) if self.source[row] > 0]
         room = self.config.facets // len(sharing)
         for row in sharing:
-            held = self.pieces[row]
-            places = sorted(range(len(held)), key=lambda place: (-held[place], place))[:room]
-            words = [self.words[row, place].copy() for place in sorted(places)]
-            self.pieces[row] = [held[place] for place in sorted(places)]
-            self.words[row] = 0.0
-            for place in range(len(words)):
-                self.words[row, place] = words[place]
+            self.pieces[row] = self.pieces[row][:room]
+            self.words[row, room:] = 0.0
 
     def _allocate(self, spared: set[int]) -> int:
         for slot in range(len(self.source)):

@@ -51,7 +51,8 @@ def test_an_utterance_takes_a_slot_for_every_facets_pieces_up_to_a_quarter(
     state, written = small.write(small.empty(16), said, source=1)
     assert small.parts(pieces, 16) == parts == len(written.rows) == state.slots_used
     assert state.part[written.rows].tolist() == list(range(parts))
-    assert state.pieces[written.rows].flatten()[: min(pieces, 16)].tolist() == said.pieces[:16].tolist()
+    for row, held in zip(written.rows, torch.split(said.pieces[:16], 4), strict=True):
+        assert state.pieces[row, : len(held)].tolist() == sorted(held.tolist(), reverse=True)
 
 
 def test_parts_are_tied_in_their_order(small: EpisodicMemory) -> None:
@@ -101,6 +102,31 @@ def test_what_was_just_written_and_what_came_before_it_stay(small: EpisodicMemor
         assert (state.source[written.rows] == source).all()
         assert int((state.source == source).sum()) == 4
         assert source == 1 or int((state.source == source - 1).sum()) == 4
+
+
+def test_a_slot_that_is_shared_keeps_the_rarest_of_each(small: EpisodicMemory) -> None:
+    sharing = copy.deepcopy(small)
+    sharing.config = dataclasses.replace(SMALL, sharing=3)
+    pieces = [[7, 30, 9, 20], [1, 2], [40, 3, 5, 50], [8, 60, 6]]
+    said = [Utterance(saying(len(each), len(each)).facets, torch.tensor(each, dtype=torch.int32)) for each in pieces]
+    state, written = sharing.write(sharing.empty(2), said[0], 1)
+    state, written = sharing.write(state, said[1], 2)
+    assert state.pieces[:2].tolist() == [[30, 20, 9, 7], [2, 1, -1, -1]]
+    state, written = sharing.write(state, said[2], 3)  # in the first one's slot
+    assert (written.rows.tolist(), written.narrowed.tolist()) == ([2], [0])
+    assert state.pieces[:3].tolist() == [[30, 20, -1, -1], [2, 1, -1, -1], [50, 40, -1, -1]]
+    torch.testing.assert_close(decode_word(state.words[0, :2]), said[0].facets[[1, 3]].sign() / 4)
+    state, written = sharing.write(state, said[3], 4)  # in the second one's, which has room enough
+    assert (written.rows.tolist(), written.narrowed.tolist()) == ([3], [])
+    assert state.pieces[3].tolist() == [60, 8, -1, -1]
+    state, written = sharing.write(state, said[2], 5)
+    assert (written.rows.tolist(), written.narrowed.tolist()) == ([4], [0, 2])
+    assert state.pieces[[0, 2, 4]].tolist() == [[30, -1, -1, -1], [50, -1, -1, -1], [50, -1, -1, -1]]
+    assert (state.slots_used, state.rows) == (2, 6)
+    state, written = sharing.write(state, said[0], 6)
+    state, written = sharing.write(state, said[0], 7)  # no room for a seventh: the least used goes
+    assert written.rows.tolist() == [0]
+    assert sorted(state.source.tolist()) == [2, 3, 4, 5, 6, 7]
 
 
 def test_growing_changes_nothing_that_can_be_seen(small: EpisodicMemory) -> None:
@@ -416,7 +442,8 @@ def test_counting_the_pieces_of_an_empty_memory_gives_zeros(small: EpisodicMemor
 def test_words_are_stored_as_the_signs_of_their_facets(small: EpisodicMemory) -> None:
     said = saying(1, 4)
     state, _ = small.write(small.empty(16), said, 1)
-    torch.testing.assert_close(decode_word(state.words[0]), said.facets.sign() / 4)
+    rarest_first = torch.sort(said.pieces, descending=True, stable=True).indices
+    torch.testing.assert_close(decode_word(state.words[0]), said.facets[rarest_first].sign() / 4)
     assert state.words[0].nbytes == said.facets.numel() // 8
 
 

@@ -44,5 +44,5 @@ def test_a_key_is_the_direction_of_the_facets_together() -> None:
     facets = unit(2, 2, 3, 16)
     pieces = torch.tensor([[5, 6, -1], [-1, -1, -1]], dtype=torch.int32)
     keys = slot_keys(encode_word(facets), pieces)
-    torch.testing.assert_close(keys[0], functional.normalize(facets[0, :2].sign().sum(0), dim=0))
+    torch.testing.assert_close(keys[0], functional.normalize(facets[0, :2].sign().sum(0), dim=0).half())
     assert not keys[1].any()
