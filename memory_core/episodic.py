@@ -168,7 +168,7 @@ class EpisodicMemory(nn.Module):
 
         Args:
             capacity: its slots.
-            rows: rows to make room for now; it grows by doubling, up to `sharing` rows a slot.
+            rows: rows to make room for now. It grows by doubling up to a row a slot, then by a quarter of the slots.
         """
         c, device = self.config, self.device
         rows = min(capacity * c.sharing, max(rows, 16))
@@ -339,8 +339,8 @@ class EpisodicMemory(nn.Module):
         return state, row, self._clear_(state, row)
 
     def _grow(self, state: EpisodicState) -> EpisodicState:
-        capacity = int(state.capacity)
-        wider = self.empty(capacity, 2 * state.rows)
+        capacity, rows = int(state.capacity), state.rows
+        wider = self.empty(capacity, min(2 * rows, capacity) if rows < capacity else rows + max(1, capacity // 4))
         for name, tensor in wider.tensors().items():
             old = getattr(state, name)
             (tensor[: len(old)] if tensor.dim() else tensor).copy_(old)

@@ -167,6 +167,4 @@ class Assistant:
             return None
         asked, _ = heard.remembered.messages[0]
         draft = Draft("assistant", text[:MOST_CHARACTERS], ask.session_id, ask.occurred_at, status=status)
-        return await self._memories.remember(
-            ask.user_id, [draft], answers=(heard.remembered.head.incarnation, asked.seq)
-        )
+        return await self._memories.remember(ask.user_id, [draft], answers=(heard.remembered.head, asked.seq))

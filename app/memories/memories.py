@@ -103,12 +103,13 @@ class Memories:
         span_named("yesterday", datetime.now(UTC))  # its words are loaded at the first use, which takes a while
 
     async def remember(
-        self, user_id: str, drafts: Sequence[Draft], answers: tuple[str, int] | None = None
+        self, user_id: str, drafts: Sequence[Draft], answers: tuple[Head, int] | None = None
     ) -> Remembered:
         """Adds messages to the log and the memory, in one commit; one whose external id is known is not added again.
 
         Args:
-            answers: (incarnation, number) of the message that these answer: they are dropped if it is gone.
+            answers: the memory once the message that these answer was in it, and its number: they are dropped if it is
+                gone.
 
         Raises:
             NotFound: the message answered was deleted meanwhile.
@@ -352,11 +353,14 @@ class Memories:
         async with self.database.reading() as connection:
             return await log.by_external_ids(connection, user_id, ids)
 
-    async def _still_there(self, user_id: str, live: Live, message: tuple[str, int]) -> bool:
-        if live.head.incarnation != message[0]:
+    async def _still_there(self, user_id: str, live: Live, message: tuple[Head, int]) -> bool:
+        then, seq = message
+        if live.head.incarnation != then.incarnation:
             return False
+        if live.head.version == then.version:  # nothing was deleted since
+            return True
         async with self.database.reading() as connection:
-            return bool(await log.by_seqs(connection, user_id, [message[1]]))
+            return bool(await log.by_seqs(connection, user_id, [seq]))
 
     async def _remembered(self, user_id: str, live: Live, messages: Sequence[Message]) -> Remembered:
         held: dict[int, list[int]] = {message.seq: [] for message in messages}

@@ -78,7 +78,7 @@ class History:
         self.heard.append(asked)
         if self.choose.random() < 0.7:
             reply = draft(self.choose, "assistant")
-            answers = (done.remembered.head.incarnation, asked.seq)
+            answers = (done.remembered.head, asked.seq)
             self._keep(await self.of.remember(self.user_id, [reply], answers))
         return done
 
