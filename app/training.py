@@ -28,12 +28,12 @@ def table(
     runs: Annotated[Path, typer.Argument(help="the folder with the runs")] = Path("runs"),
     document: Annotated[Path, typer.Option(help="the document whose table is rewritten")] = SCIENCE,
 ) -> None:
-    """Gather the results of training runs into the table of docs/science.md."""
+    """Gather the results of training runs into the table of docs/science.md; rows of other commands stay."""
     from memory_core.training import results
 
     with saying(results.ResultsError, OSError):
         found = results.gather(runs)
-        results.write_section(document, "tasks", results.table(found))
+        results.rewrite(document, "tasks", lambda standing: results.table(found, standing))
     tell(f"{len(found)} runs in {document}")
 
 
@@ -60,12 +60,18 @@ def recall(
 
 
 @contextmanager
-def _stages() -> Iterator[Callable[[str, int, int, float], None]]:
+def _bars() -> Iterator[Any]:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True)) as progress:
+        yield progress
+
+
+@contextmanager
+def _stages() -> Iterator[Callable[[str, int, int, float], None]]:
+    with _bars() as progress:
         bars: dict[str, Any] = {}
 
         def watch(stage: str, done: int, total: int, value: float) -> None:
@@ -129,11 +135,7 @@ def _register(name: str, summary: str) -> None:
 
 @contextmanager
 def _progress(steps: int) -> Iterator[Callable[[int, Mapping[str, int | float]], None]]:
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True)) as progress:
+    with _bars() as progress:
         bar = progress.add_task("training", total=steps)
 
         def watch(step: int, measured: Mapping[str, int | float]) -> None:

@@ -1,7 +1,7 @@
 """Runs gathered into a table: one row a task, member and configuration, over its seeds."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -38,17 +38,24 @@ def gather(folder: Path) -> list[dict[str, Any]]:
     return results
 
 
-def table(results: Sequence[dict[str, Any]]) -> str:
-    """A Markdown table. Figures are medians over the seeds; a range is from the least to the greatest seed."""
-    rows: dict[tuple[str, str], list[dict[str, Any]]] = {}
+def table(results: Sequence[dict[str, Any]], standing: str = "") -> str:
+    """A Markdown table. Figures are medians over the seeds; a range is from the least to the greatest seed.
+
+    Args:
+        standing: the table as it stood; its rows of other commands stay.
+    """
+    runs: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for result in results:
-        rows.setdefault((result["run"]["task"], result["command"]), []).append(result)
+        runs.setdefault((result["run"]["task"], f"`{result['command']}`"), []).append(result)
+    cells = [[cell.strip() for cell in line.split("|")] for line in standing.splitlines()[2:]]
+    rows = {(row[1], row[-2]): f"| {' | '.join(row[1:-1])} |" for row in cells if len(row) == _HEAD.count("|") + 1}
+    rows |= {key: _row(of) for key, of in runs.items()}
     rule = "|" + "---|" * (_HEAD.count("|") - 1)
-    return "\n".join([_HEAD, rule, *(_row(rows[key]) for key in sorted(rows))])
+    return "\n".join([_HEAD, rule, *(rows[key] for key in sorted(rows))])
 
 
-def write_section(document: Path, name: str, text: str) -> None:
-    """Puts a text between the markers `<!-- table:name -->` and `<!-- /table:name -->` of a document.
+def rewrite(document: Path, name: str, change: Callable[[str], str]) -> None:
+    """Changes the text between the markers `<!-- table:name -->` and `<!-- /table:name -->` of a document.
 
     Raises:
         ResultsError: no such document, or not exactly one such pair of markers in it.
@@ -60,7 +67,8 @@ def write_section(document: Path, name: str, text: str) -> None:
         raise ResultsError(f"{document} cannot be read: {error.strerror}") from None
     if before.count(begin) != 1 or before.count(end) != 1 or before.index(end) < before.index(begin):
         raise ResultsError(f"{document} has no place for the table: {begin} … {end}, once")
-    document.write_text(before[: before.index(begin)] + f"{begin}\n{text}\n" + before[before.index(end) :], "utf-8")
+    start, stop = before.index(begin) + len(begin), before.index(end)
+    document.write_text(f"{before[:start]}\n{change(before[start:stop].strip())}\n{before[stop:]}", encoding="utf-8")
 
 
 def _row(results: list[dict[str, Any]]) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from memory_core.training.results import ResultsError, gather, table, write_section
+from memory_core.training.results import ResultsError, gather, rewrite, table
 
 
 def result(model: str = "dnc", seed: int = 1, solved: bool = True, sequences: int = 4_000) -> dict[str, Any]:
@@ -40,6 +40,22 @@ def test_seeds_of_one_command_are_one_row() -> None:
     assert lstm[1] == "lstm"
 
 
+def test_rows_of_other_commands_stay(tmp_path: Path) -> None:
+    document = tmp_path / "science.md"
+    document.write_text("<!-- table:tasks -->\n<!-- /table:tasks -->\n")
+    every = [result("sdnc"), result("lstm"), result(seed=1), result(seed=2)]
+    rewrite(document, "tasks", lambda standing: table(every, standing))
+    whole = document.read_text()
+    rewrite(document, "tasks", lambda standing: table([every[1]], standing))
+    assert document.read_text() == whole
+    rewrite(document, "tasks", lambda standing: table([result("lstm", seed=5, sequences=7)], standing))
+    assert [row[1:5] for row in rows(document.read_text())[3:-1]] == [
+        ["dnc (lstm)", "1, 2", "2 of 2", "4,000 (4,000–4,000)"],
+        ["lstm", "5", "1 of 1", "7"],
+        ["sdnc (lstm)", "1", "1 of 1", "4,000"],
+    ]
+
+
 def test_what_no_seed_solved_has_no_sequences_to_solve() -> None:
     *_, row = rows(table([result(solved=False)]))
     assert row[3:5] == ["0 of 1", "–"]
@@ -49,7 +65,7 @@ def test_only_the_marked_section_is_rewritten(tmp_path: Path) -> None:
     document = tmp_path / "science.md"
     document.write_text("Before.\n<!-- table:tasks -->\nold\n<!-- /table:tasks -->\nAfter.\n")
     for text in ("new", "newer"):
-        write_section(document, "tasks", text)
+        rewrite(document, "tasks", {"old": "new", "new": "newer"}.__getitem__)
         assert document.read_text() == f"Before.\n<!-- table:tasks -->\n{text}\n<!-- /table:tasks -->\nAfter.\n"
 
 
@@ -58,7 +74,7 @@ def test_a_document_without_the_markers_is_left_alone(tmp_path: Path, text: str)
     document = tmp_path / "science.md"
     document.write_text(text)
     with pytest.raises(ResultsError, match="no place for the table"):
-        write_section(document, "tasks", "new")
+        rewrite(document, "tasks", lambda _: "new")
     assert document.read_text() == text
 
 
