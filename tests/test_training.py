@@ -12,6 +12,7 @@ from typer.testing import CliRunner, Result
 from app import training
 from app.cli import app as command
 from memory_core.tasks import TASKS, Copy
+from tests.memory_core.training.learning import measured_by_few
 
 Ran = Callable[..., Result]
 
@@ -20,6 +21,7 @@ Ran = Callable[..., Result]
 def ran(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ran:
     """Runs the command in a folder of its own, where to copy is to copy at most two vectors."""
     monkeypatch.chdir(tmp_path)
+    measured_by_few(monkeypatch)
     monkeypatch.setitem(TASKS, "copy", lambda _: Copy(bits=2, full=2))
     return lambda *arguments: CliRunner().invoke(command, list(arguments))
 

@@ -1,17 +1,26 @@
 """Small networks and lessons that the tests of training share."""
 
+from functools import partial
 from typing import Any
 
+import pytest
 import torch
 from torch import Tensor, nn
 
 from memory_core.tasks import Copy
+from memory_core.training import run
 from memory_core.training.curriculum import Curriculum
+from memory_core.training.generalisation import generalisation
 from memory_core.training.learner import Learner, Training
 from memory_core.training.metrics import Figures
 from memory_core.training.run import network_of, planned
 
 TINY = Copy(bits=3, full=3)
+
+
+def measured_by_few(patch: pytest.MonkeyPatch) -> None:
+    """Runs are measured by two sequences a size: 256 are for what a trained network makes of them."""
+    patch.setattr(run, "generalisation", partial(generalisation, sequences=2, at_once=2))
 
 
 class Line:

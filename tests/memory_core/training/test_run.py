@@ -14,6 +14,7 @@ from memory_core.training.generalisation import generalisation
 from memory_core.training.picture import NoMatplotlib, draw, followed
 from memory_core.training.presets import PRESETS, preset
 from memory_core.training.run import network_of, perform, planned
+from tests.memory_core.training.learning import measured_by_few
 
 TINY = Copy(bits=2, full=2)
 IMAGES = torch.rand(30, 16, generator=torch.Generator().manual_seed(3)) > 0.5
@@ -24,6 +25,11 @@ TASKS: dict[str, Task] = {
     "priority-sort": PrioritySort(bits=2, full=2, kept=1),
     "completion-half": Completion(IMAGES, full=2),
 }
+
+
+@pytest.fixture(autouse=True)
+def measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    measured_by_few(monkeypatch)
 
 
 @pytest.mark.parametrize("model", NAMES)
@@ -71,7 +77,9 @@ from functools import partial
 from pathlib import Path
 from memory_core.tasks import Copy
 from memory_core.training.presets import PRESETS, preset
+from memory_core.training import run as runs
 from memory_core.training.run import perform, planned
+runs.generalisation = partial(runs.generalisation, sequences=2, at_once=2)
 traced = []
 def backend(graph, inputs):
     traced.append(len(inputs))
@@ -88,7 +96,7 @@ assert abs(one["sizes"][0]["bits"] - other["sizes"][0]["bits"]) < 1e-3
 
 def test_a_memory_is_enlarged_no_further_than_asked() -> None:
     network = network_of(planned("copy", "ntm", slots=4), TINY)
-    sizes = generalisation(network, TINY, 4, sequences=2, at_once=2, most_slots=10)
+    sizes = generalisation(network, TINY, 4, sequences=4, at_once=2, most_slots=10)
     assert [size["slots"] for size in sizes] == [4, 8, 10, 10, 10]
 
 
