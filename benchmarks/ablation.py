@@ -30,10 +30,12 @@ from memory_core.training.recall import (
     auroc,
     calibrate,
     calibration_error,
+    fit_renewal,
     measure,
     pools,
     summary,
     train_reader,
+    updates,
     written,
 )
 
@@ -57,6 +59,7 @@ PARTS: dict[str, Callable[[Found], Found]] = {
     "without links (gates, neighbourhood)": _without_links,
     "without traits": lambda found: found._replace(features=torch.zeros_like(found.features)),
     "without who said it": _without_voices,
+    "without renewal": lambda found: found._replace(now=torch.zeros_like(found.now)),
     "without the second read": lambda found: found._replace(keys=torch.zeros_like(found.keys)),
 }
 
@@ -85,7 +88,9 @@ def table(sets: Mapping[str, list[Asked]], dev: Mapping[str, list[Asked]], train
         readers = []
         for seed in range(1, (seeds if part == WHOLE else 1) + 1):
             torch.manual_seed(seed)
-            readers.append(train_reader(Reader(), changed, dataclasses.replace(training, seed=seed), _quietly))
+            reader = train_reader(Reader(), changed, dataclasses.replace(training, seed=seed), _quietly)
+            fit_renewal(reader, [one for each in changed.values() for one in each])
+            readers.append(reader)
             print(f"{part}, seed {seed}", file=sys.stderr, flush=True)
         lines.append(_row(part, readers, measured))
     return "\n".join(lines)
@@ -129,6 +134,20 @@ def categories(reader: Reader, dev: Mapping[str, list[Asked]]) -> str:
     return "\n".join(lines)
 
 
+def updated(reader: Reader, sets: Mapping[str, list[Asked]]) -> str:
+    """Of questions about what was updated: how often a later statement is before the first, and both in the first ten.
+
+    Sets that a reader was trained on are among them.
+    """
+    lines = ["| set | updates | later first | both in ten |", "| --- | ---: | ---: | ---: |"]
+    for name, each in sets.items():
+        measured = updates(reader, each)
+        if measured:
+            later, both = (sum(column) for column in zip(*measured, strict=True))
+            lines.append(f"| {name} | {len(measured)} | {later} | {both} |")
+    return "\n".join(lines)
+
+
 @torch.no_grad()
 def confidence(reader: Reader, encoder: Encoder, memory: EpisodicMemory, data: Path, states: Mapping[str, Path]) -> str:
     """How well the confidence tells questions with an answer from those without one."""
@@ -160,20 +179,26 @@ def main(arguments: Sequence[str] | None = None) -> None:
     with told_in_one_line(MissingData, OSError):
         encoder, memory, training = prepared(options.run)
         every: dict[str, list[Asked]] = {}
+        renamed: list[Asked] = []
         for name in (*training.sets, *SETS):
             every[name] = []
-            for pool in pools(options.data, name, training):
+            for place, pool in enumerate(pools(options.data, name, training)):
                 path = options.run / f"{pool.name}.safetensors"
                 if not path.is_file():
                     written(memory, encoder, pool).save(path)
-                every[name].append(asked(memory, encoder, pool, EpisodicState.load(path)))
+                state = EpisodicState.load(path)
+                every[name].append(asked(memory, encoder, pool, state))
+                if name in training.sets and place % training.held and pool.renamed:
+                    renamed.append(asked(memory, encoder, pool, state, pool.renamed))
             print(name, file=sys.stderr, flush=True)
     sets = {name: [one for place, one in enumerate(every[name]) if place % training.held] for name in training.sets}
     dev = {name: every[name] for name in SETS}
     torch.manual_seed(training.seed)
     reader = train_reader(Reader(), sets, training, _quietly)
-    calibrate(reader, [one for each in sets.values() for one in each])
+    fit_renewal(reader, [one for each in sets.values() for one in each])
+    calibrate(reader, [one for each in sets.values() for one in each], renamed, training.answerable)
     print(categories(reader, dev), "\n", flush=True)
+    print(updated(reader, every), "\n", flush=True)
     print(confidence(reader, encoder, memory, options.data, dict.fromkeys(SETS, options.run)), "\n", flush=True)
     print(table(sets, dev, training, options.seeds))
 

@@ -25,7 +25,7 @@ from memory_core import addressing, weights
 from memory_core.encoder import Encoder, Utterance
 from memory_core.follow_ups import FOLLOW_UPS, LOOK_BACKS
 from memory_core.links import clear_links_, write_links_
-from memory_core.manner import TRAITS, Manner, traits
+from memory_core.manner import ASKING, PAST, PRESENT, TRAITS, Manner, asks_of_now, traits
 from memory_core.reader import WINDOW, Found, Reader
 from memory_core.state import EpisodicState
 from memory_core.words import encode_word, facet_cosines, slot_keys
@@ -144,6 +144,7 @@ class EpisodicMemory(nn.Module):
         self.register_parameter("confidence_threshold", _scalar(0.5))
         self.register_buffer("common", torch.zeros(self.vocabulary, dtype=torch.bool))
         self._pieces_of: Callable[[str], list[int]] = lambda name: encoder.windows([name])[0][0]
+        self._tenses = [frozenset(self._pieces_of(" ".join(words))) for words in (ASKING, PRESENT, PAST)]
         self.reader: Reader | None = None
         learned = weights.of(encoder.transformer_fingerprint(), self.config.word)
         if learned:
@@ -405,7 +406,8 @@ class EpisodicMemory(nn.Module):
         held = state.pieces.index_select(0, candidates)
         exact = addressing.exact_matches(pieces, held, self.vocabulary)
         longest = int((held >= 0).sum(1).max()) if len(held) else 0
-        return _Stage(candidates, longest, facets, shares, exact, near[candidates], pooled, named)
+        now = span is None and asks_of_now(frozenset(named.tolist()), *self._tenses)
+        return _Stage(candidates, longest, facets, pieces, shares, exact, near[candidates], pooled, named, now)
 
     def cosines(self, states: Sequence[EpisodicState], stages: Sequence["_Stage"]) -> list[Tensor]:
         """Late interaction, [candidates, cue] for each reading, over all of them in one padded batch."""
@@ -433,6 +435,8 @@ class EpisodicMemory(nn.Module):
         voice, keys = state.voice[slots], state.keys[slots].float()
         said = (voice.unsqueeze(2) == stage.named).any(2)
         spoke = ((voice < 0) | said).all(1) & (voice[:, 0] >= 0)
+        rest = shares * ~torch.isin(stage.pieces, voice)
+        topic = (cosines + self.lexical * exact) @ (rest / rest.sum().clamp(min=1e-6))
         signals = [
             similarity,
             matched,
@@ -445,16 +449,17 @@ class EpisodicMemory(nn.Module):
         ]
         before, after = (_places(state, slots, way) for way in ("backward_slots", "forward_slots"))
         chain = torch.stack([*_walk(before), *_walk(after)], 1)
-        last = voice.new_full((1, voice.shape[1]), -2)
-        same = (voice == torch.cat([voice, last])[before]).all(1).float()
         bits = (state.traits[slots].unsqueeze(1) >> torch.arange(len(TRAITS), device=self.device)) & 1
         held = (state.pieces[slots] >= 0).sum(1, keepdim=True)
         features = torch.cat([bits.float(), (state.part[slots] > 0).float().unsqueeze(1), torch.log1p(held)], 1)
         return Found(
             (content + state.strength[slots].log()).unsqueeze(0),
             torch.stack(signals, -1).unsqueeze(0),
+            topic.unsqueeze(0),
+            torch.tensor([stage.now], device=self.device),
             features,
-            same,
+            torch.unique(voice, dim=0, return_inverse=True)[1],
+            state.source[slots],
             keys,
             chain,
             torch.ones(1, len(slots), dtype=torch.bool, device=self.device),
@@ -581,11 +586,13 @@ class _Stage(NamedTuple):
     candidates: Tensor
     longest: int  # facets of the longest candidate
     facets: Tensor
+    pieces: Tensor  # of the facets
     shares: Tensor
     exact: Tensor
     near: Tensor
     pooled: Tensor
     named: Tensor  # all pieces of the cue, which may name a speaker
+    now: bool  # whether the cue asks how something stands now
 
 
 def _nearest(state: EpisodicState, slots: Tensor, way: str) -> Int[Tensor, " slots"]:

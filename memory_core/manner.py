@@ -5,6 +5,7 @@ language simply has fewer traits.
 """
 
 import re
+from collections.abc import Set
 from datetime import UTC, datetime
 from typing import NamedTuple
 
@@ -14,6 +15,12 @@ _TIME = re.compile(
     r"|fri|satur|sun)day|yesterday|today|tomorrow|weeks?|months?|years?|weekend|ago|last|night|morning)\b",
     re.IGNORECASE,
 )
+ASKING = ("what", "which", "who", "where", "when", "many", "much", "long", "often", "old")
+PRESENT = ("is", "are", "am", "do", "does", "have", "has", "will", "should", "can", "s", "m", "re", "ve")
+PAST = (
+    "did", "was", "were", "had", "ago", "passed", "between", "before", "earlier",
+    "initially", "originally", "previously",
+)  # fmt: skip
 _FIRST_PERSON = re.compile(r"\b(i|me|my|we|our)\b", re.IGNORECASE)
 
 
@@ -22,6 +29,16 @@ class Manner(NamedTuple):
 
     traits: int = 0
     voice: tuple[int, ...] = ()
+
+
+def asks_of_now(said: Set[int], asking: Set[int], present: Set[int], past: Set[int]) -> bool:
+    """Whether a cue asks how something stands now: "What is my …", "How many … have I", not "When did I …".
+
+    Args:
+        said: the cue's word pieces.
+        asking, present, past: those of `ASKING`, `PRESENT` and `PAST`.
+    """
+    return bool(said & asking) and bool(said & present) and not said & past
 
 
 def header(speaker: str | None, at: datetime) -> str:

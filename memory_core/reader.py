@@ -2,8 +2,9 @@
 
 Content addressing scores every slot by itself. The reader adds what only the slots together tell: a slot read strongly
 lends of its weight along the temporal links, forward and backward, as gates of both slots allow (the question before an
-answer, the answer after it); what was read first becomes part of the next step's cue; and how well the whole
-neighbourhood was read counts. Read modes of Graves et al. 2016, as a function of the cue and of what a slot holds.
+answer, the answer after it); what was read first becomes part of the next step's cue; how well the whole
+neighbourhood was read counts; and where a cue asks how something stands now, a later telling of it comes before an
+earlier one. Read modes of Graves et al. 2016, as a function of the cue and of what a slot holds.
 It must not know texts or states: it sees signals, traits and the chain of links alone.
 """
 
@@ -14,12 +15,19 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn import functional
 
+from memory_core.manner import TRAITS
+
 SIGNALS = ("similarity", "exact", "rarest", "strong", "key", "voice", "other voice", "near")
 FEATURES = 9  # of a slot: the seven traits, whether it is a further part, and how many facets it holds
 NEIGHBOURS = 3  # slots each way whose weight the gates pass on
 WINDOW = 6  # slots each way that make a slot's neighbourhood
 _FAR = 12.0  # nats below the best at which a slot counts as not read
 _FIRST = 8  # slots that the first read hands to the second
+_RENEWED = 32  # slots, those read most, among which a later one may stand for an earlier one
+_AHEAD = 0.5  # nats that it then comes before it
+_SHARP = 0.03  # of similarity, about the threshold at which a slot counts as telling what is asked
+_EVIDENCE = 5  # numbers that the confidence goes by
+_ENDS_ASKING, _REPLY, _FIRST_PERSON = (TRAITS.index(trait) for trait in ("ends asking", "reply", "first person"))
 
 
 class Found(NamedTuple):
@@ -28,8 +36,11 @@ class Found(NamedTuple):
     Attributes:
         content: log of each slot's content weighting, but for a constant.
         signals: in the order of `SIGNALS`.
+        topic: similarity to the cue without the names of those who speak.
+        now: whether the cue asks how something stands now.
         features: of the slots; see `FEATURES`.
-        same_voice: whether the slot before was said by the same.
+        speaker: a number for who said it, the same for the same name.
+        order: grows with the time of writing.
         keys: unit vectors.
         chain: the places of the WINDOW slots before (nearest first), then of those after; `slots` where there is none.
         allowed: the slots that a reading may address.
@@ -37,8 +48,11 @@ class Found(NamedTuple):
 
     content: Float[Tensor, "readings slots"]
     signals: Float[Tensor, "readings slots signals"]
+    topic: Float[Tensor, "readings slots"]
+    now: Bool[Tensor, " readings"]
     features: Float[Tensor, "slots features"]
-    same_voice: Float[Tensor, " slots"]
+    speaker: Int[Tensor, " slots"]
+    order: Int[Tensor, " slots"]
     keys: Float[Tensor, "slots word"]
     chain: Int[Tensor, "slots around"]
     allowed: Bool[Tensor, "readings slots"]
@@ -57,7 +71,12 @@ class Reader(nn.Module):
 
     Args:
         hidden: units of each of the two small networks.
+
+    Attributes:
+        renewal: the similarity from which a slot counts as telling what is asked; fresh, none does.
     """
+
+    renewal: Tensor
 
     def __init__(self, hidden: int = 16) -> None:
         super().__init__()
@@ -68,7 +87,8 @@ class Reader(nn.Module):
         self.whole = nn.Sequential(nn.Linear(2 * len(SIGNALS) + 11 + FEATURES, hidden), nn.SiLU(), nn.Linear(hidden, 1))
         _start_at(self.gates, -2.0)
         _start_at(self.whole, 0.0)
-        self.sure = nn.Linear(8, 1)
+        self.sure = nn.Sequential(nn.Linear(_EVIDENCE, 4), nn.Tanh(), nn.Linear(4, 1))
+        self.register_buffer("renewal", torch.tensor(torch.inf))
 
     def forward(self, found: Found) -> Weighed:
         """The read weighting of each reading.
@@ -84,13 +104,31 @@ class Reader(nn.Module):
         own = _FAR * read + 1e-6
         total = own + forward + backward
         logits = logits + _FAR * self._whole(found, logits)
-        return Weighed(logits, forward / total, backward / total)
+        return Weighed(self.renewed(found, logits), forward / total, backward / total)
+
+    def renewed(self, found: Found, logits: Float[Tensor, "readings slots"]) -> Float[Tensor, "readings slots"]:
+        """The log weights with a later telling before an earlier one, where the cue asks how something stands now.
+
+        Of two slots of one speaker that both match the cue by itself, and of which none is a reply, the later one is
+        raised to just above the earlier one, which stays where it is.
+        """
+        if self.renewal.isinf() or not found.now.any():
+            return logits
+        best = logits.masked_fill(~found.allowed, -torch.inf).topk(min(_RENEWED, logits.shape[1]), -1).indices
+        may = found.allowed & found.now.unsqueeze(1) & (found.features[:, _REPLY] == 0)
+        tells = torch.sigmoid((found.signals[..., 0] - self.renewal) / _SHARP) * may
+        tells, height = tells.gather(1, best), logits.gather(1, best)
+        order, speaker = found.order[best], found.speaker[best]
+        later = (order.unsqueeze(1) > order.unsqueeze(2)) & (speaker.unsqueeze(1) == speaker.unsqueeze(2))
+        lacks = (height.unsqueeze(2) - height.unsqueeze(1) + _AHEAD).clamp(min=0.0)
+        raised = (later * tells.unsqueeze(2) * tells.unsqueeze(1) * lacks).amax(1)  # over the earlier ones
+        return logits.scatter_add(1, best, raised)
 
     def confidence(self, found: Found, weighed: Weighed) -> Float[Tensor, " readings"]:
         """The probability that what the cue asks for is among the slots.
 
-        By how well the best slots match, how far they stand out, and, where the cue names a speaker, how what that one
-        said matches beside what the others did.
+        By how well what is read matches, how far the best stands out, and, where the cue names a speaker, by how what
+        that one told matches beside what the others did: see `evidence`.
         """
         return torch.sigmoid(self.sure(evidence(found, weighed)).squeeze(-1))
 
@@ -99,7 +137,9 @@ class Reader(nn.Module):
         near = torch.cat([found.chain[:, :NEIGHBOURS], found.chain[:, WINDOW : WINDOW + NEIGHBOURS]], 1)
         readings, slots, around = *read.shape, near.shape[1]
         there = _at(read, near)
-        cue = torch.stack([found.signals[..., 5], found.signals[..., 6], found.same_voice.expand(readings, -1)], -1)
+        before = functional.pad(found.speaker, (0, 1), value=-1)[found.chain[:, 0]]
+        same = (found.speaker == before).float().expand(readings, -1)
+        cue = torch.stack([found.signals[..., 5], found.signals[..., 6], same], -1)
         seen = [
             found.features.unsqueeze(1).expand(readings, slots, around, -1),
             _at(found.features.T, near).permute(1, 2, 0).expand(readings, -1, -1, -1),
@@ -142,17 +182,21 @@ def _start_at(network: nn.Sequential, value: float) -> None:
 
 
 def evidence(found: Found, weighed: Weighed) -> Float[Tensor, "readings evidence"]:
-    """What tells whether the memory holds what is asked: eight numbers a reading, all of about unit size."""
-    signals = found.signals.masked_fill(~found.allowed.unsqueeze(-1), 0.0)
-    best = signals.amax(1)
+    """What tells whether the memory holds what is asked: five numbers a reading, in [-1, 1.2].
+
+    The mean similarity of what is read; the greatest weight; and where the cue names a speaker: that it does, the share
+    that is read of what that one said, and how much better, names apart, the best of what that one told fits than the
+    best of what others told. To tell is to speak in the first person without ending in a question, so that who answers
+    "how nice that you …" does not count as who did it.
+    """
     weights = torch.softmax(weighed.logits.masked_fill(~found.allowed, -torch.inf), -1).nan_to_num()
-    mean = (weights.unsqueeze(-1) * signals).sum(1)
-    spoken = signals[..., 0] * signals[..., 5]
-    other = signals[..., 0] * signals[..., 6]
-    named = signals[..., 5].amax(1)
+    spoke, others = found.signals[..., 5] * found.allowed, found.signals[..., 6] * found.allowed
+    named = spoke.amax(1)
+    told = found.features[:, _FIRST_PERSON] * (1.0 - found.features[:, _ENDS_ASKING])
+    fits = found.topic.clamp(min=0.0) * told
     return torch.stack(
-        [best[:, 0], best[:, 1], best[:, 4], mean[:, 0], mean[:, 1], weights.amax(1),
-         named, spoken.amax(1) - other.amax(1)], -1,
+        [(weights * found.signals[..., 0]).sum(1), weights.amax(1), named, (weights * spoke).sum(1),
+         named * ((fits * spoke).amax(1) - (fits * others).amax(1))], -1,
     )  # fmt: skip
 
 

@@ -15,6 +15,7 @@ from typing import Any
 DATA = Path(__file__).parents[3] / "shared" / "data"  # beside the project
 MOST_CHARACTERS = 32_000  # of one message
 UNANSWERABLE = frozenset({"adversarial", "abstention"})  # categories that no turn answers
+UPDATES = frozenset({"knowledge_update", "knowledge-update"})  # categories whose later evidence replaces the earlier
 WHERE = {
     "locomo-dev": "LoCoMo, https://github.com/snap-research/locomo",
     "longmemeval-pooled-dev": "LongMemEval, https://github.com/xiaowu0162/LongMemEval",

@@ -10,6 +10,7 @@ import dataclasses
 import json
 import math
 import random
+import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -32,6 +33,7 @@ from memory_core.state import EpisodicState
 from memory_core.training.conversations import (
     EVALUATION_ONLY,
     UNANSWERABLE,
+    UPDATES,
     Conversation,
     Question,
     Turn,
@@ -62,6 +64,7 @@ class RecallTraining:
         sampled: turns of each set whose token states the map to facets is fitted to.
         common: word pieces that all sets use most, which take no room in a word.
         dated: share of the updates whose cues name the time of their evidence.
+        answerable: share of the questions asked of a memory that it can answer, as the confidence is to take it.
     """
 
     seed: int = 1
@@ -77,15 +80,28 @@ class RecallTraining:
     sampled: int = 400
     common: int = 60
     dated: float = 0.1
+    answerable: float = 0.75
+
+
+Put = tuple[Question, frozenset[int], int]  # a question, the messages that answer it, and where the memory ends (or 0)
 
 
 class Pool:
-    """What is written into one memory, and what is asked of it."""
+    """What is written into one memory, and what is asked of it.
+
+    Attributes:
+        turns: with when they were said.
+        questions: those that it answers, and with an empty answer those known to have none.
+        renamed: questions that name a speaker, with the name of another of the same conversation in its place; what
+            they ask of the one the other did, so that as a rule nothing answers them.
+    """
 
     def __init__(self, name: str, conversations: Sequence[Conversation], chosen: random.Random) -> None:
         self.name = name
         self.turns: list[tuple[Turn, datetime]] = []
-        self.questions: list[tuple[Question, frozenset[int], int]] = []  # with its evidence and where the memory ends
+        self.questions: list[Put] = []
+        self.renamed: list[Put] = []
+        exchanged = random.Random(f"{name} renamed")
         day = datetime(2021, 1, 1, 12, tzinfo=UTC) + timedelta(days=chosen.randrange(1_400))
         for conversation in conversations:
             numbers: dict[str, int] = {}
@@ -99,8 +115,24 @@ class Pool:
             for question in conversation.questions:
                 ends = begins.get(question.asked_in or "", len(self.turns) + 1)
                 sources = frozenset(numbers[turn] for turn in question.evidence if numbers.get(turn, ends) < ends)
+                until = ends if question.asked_in else 0
                 if sources or question.category in UNANSWERABLE:
-                    self.questions.append((question, sources, ends if question.asked_in else 0))
+                    self.questions.append((question, sources, until))
+                other = renamed(question, conversation, exchanged) if sources else None
+                if other:
+                    self.renamed.append((other, frozenset(), until))
+
+
+def renamed(question: Question, conversation: Conversation, chosen: random.Random) -> Question | None:
+    """The question with the first speaker it names exchanged for another whom it does not name; None without both."""
+    names = sorted({(turn.speaker or "").split(" ")[0] for turn in conversation.turns})
+    places = {name: re.search(rf"\b{re.escape(name)}\b", question.text) for name in names if name.isalpha()}
+    first = min((place for place in places.values() if place), key=lambda place: place.start(), default=None)
+    others = [name for name, place in places.items() if not place]
+    if not first or not others:
+        return None
+    text = re.sub(rf"\b{first.group()}\b", chosen.choice(others), question.text)
+    return dataclasses.replace(question, text=text, evidence=frozenset())
 
 
 @dataclasses.dataclass(frozen=True)
@@ -115,10 +147,10 @@ class Asked:
 
     def some(self, index: Tensor) -> "Asked":
         """Some of the questions."""
-        found = self.found._replace(
-            content=self.found.content[index], signals=self.found.signals[index], allowed=self.found.allowed[index]
-        )
-        return dataclasses.replace(self, found=found, right=self.right[index])
+        of = ("content", "signals", "topic", "now", "allowed")
+        found = self.found._replace(**{name: getattr(self.found, name)[index] for name in of})
+        categories = [self.categories[number] for number in index.tolist()]
+        return dataclasses.replace(self, found=found, right=self.right[index], categories=categories)
 
 
 def pools(data: Path, name: str, training: RecallTraining, unanswerable: bool = False) -> list[Pool]:
@@ -205,9 +237,12 @@ def written(
 
 
 @torch.no_grad()
-def asked(memory: EpisodicMemory, encoder: Encoder, pool: Pool, state: EpisodicState) -> Asked:
-    """What content addressing finds for each question of a pool, in all slots."""
-    cues = encoder.encode([question.text for question, _, _ in pool.questions])
+def asked(
+    memory: EpisodicMemory, encoder: Encoder, pool: Pool, state: EpisodicState, questions: Sequence[Put] | None = None
+) -> Asked:
+    """What content addressing finds for each question of a pool, or for these others, in all slots."""
+    questions = pool.questions if questions is None else questions
+    cues = encoder.encode([question.text for question, _, _ in questions])
     slots = (state.source > 0).nonzero().squeeze(1)
     held = (state.pieces[slots] >= 0).unsqueeze(0)
     longest = int(held.sum(2).max())
@@ -220,14 +255,16 @@ def asked(memory: EpisodicMemory, encoder: Encoder, pool: Pool, state: EpisodicS
         each.append(memory.found(state, stage, cosines[0]))
     memory.config = whole
     source = state.source[slots]
-    right = torch.stack([torch.isin(source, source.new_tensor(sorted(told))) for _, told, _ in pool.questions])
-    ends = source.new_tensor([end or len(pool.turns) + 1 for _, _, end in pool.questions])
+    right = torch.stack([torch.isin(source, source.new_tensor(sorted(told))) for _, told, _ in questions])
+    ends = source.new_tensor([end or len(pool.turns) + 1 for _, _, end in questions])
     found = each[0]._replace(
         content=torch.cat([one.content for one in each]),
         signals=torch.cat([one.signals for one in each]),
+        topic=torch.cat([one.topic for one in each]),
+        now=torch.cat([one.now for one in each]),
         allowed=source < ends.unsqueeze(1),
     )
-    return Asked(found, source, state.said_at[slots], right, [question.category for question, _, _ in pool.questions])
+    return Asked(found, source, state.said_at[slots], right, [question.category for question, _, _ in questions])
 
 
 def by_source(logits: Tensor, source: Tensor, allowed: Tensor) -> Tensor:
@@ -301,39 +338,126 @@ def _dated(batch: Asked, chosen: random.Random) -> Asked:
     return dataclasses.replace(batch, found=batch.found._replace(signals=signals))
 
 
-def calibrate(reader: Reader, sets: Sequence[Asked]) -> dict[str, float]:
-    """Fits the confidence: the questions as they are, against the same ones of memories without their evidence.
+@torch.no_grad()
+def fit_renewal(reader: Reader, sets: Sequence[Asked]) -> None:
+    """Sets from which similarity on a slot counts as telling what is asked, so that a later one comes first.
 
-    What was said within three turns of the evidence goes too, since that often tells the same.
+    The least of the sum of two costs: the share of the questions about what was updated that find the earlier statement
+    first; and what the read weighting lacks at the evidence of all others that ask how something stands now.
     """
-    rows, labels = [], []
-    with torch.no_grad():
-        for every in sets:
-            for index in torch.split(torch.arange(len(every.right)), 32):
-                of = every.some(index)
-                rows.append(evidence(of.found, reader(of.found)))
-                labels.append(torch.ones(len(index)))
-                told = [every.source[every.right[number]] for number in index.tolist()]
-                gone = torch.stack([((every.source.unsqueeze(1) - one).abs() <= 3).any(1) for one in told])
-                left = of.found.allowed & ~gone
-                some = left.any(1)
-                without = of.found._replace(allowed=left)
-                rows.append(evidence(without, reader(without))[some])
-                labels.append(torch.zeros(int(some.sum())))
-    x, y = torch.cat(rows), torch.cat(labels)
-    optimiser = torch.optim.LBFGS(reader.sure.parameters(), max_iter=200, line_search_fn="strong_wolfe")
+    asking = [
+        every.some(index) for every in sets if len(index := (every.found.now & every.right.any(1)).nonzero()[:, 0])
+    ]
+    before = [reader(of.found).logits for of in asking]  # as yet no slot counts so
+    costs = {}
+    for threshold in torch.linspace(0.3, 0.7, 81).tolist():
+        reader.renewal.fill_(threshold)
+        updates, others = [], []
+        for of, logits in zip(asking, before, strict=True):
+            weights = by_source(reader.renewed(of.found, logits), of.source, of.found.allowed)
+            for number, row in enumerate(weights):
+                told = torch.unique(of.source[of.right[number]])
+                if of.categories[number] not in UPDATES:
+                    others.append(_lack(row, told))
+                elif len(told) > 1:
+                    updates.append((row[told[0]] >= row[told[1:]].max()).float())
+        costs[threshold] = sum(float(torch.stack(each).mean()) for each in (updates, others) if each)
+    reader.renewal.fill_(min(costs, key=costs.__getitem__) if costs else torch.inf)
+
+
+def _lack(row: Tensor, told: Tensor) -> Tensor:
+    wrong = torch.logsumexp(row.index_fill(0, told, -1e9), 0)
+    return functional.softplus(wrong - row[told]).mean()
+
+
+@torch.no_grad()
+def updates(reader: Reader, sets: Sequence[Asked]) -> list[tuple[bool, bool]]:
+    """Of each question about what was updated: is a later statement before the first, and are both of the first ten?"""
+    measured = []
+    for every in sets:
+        for number, right in enumerate(every.right):
+            told = torch.unique(every.source[right])
+            if every.categories[number] in UPDATES and len(told) > 1:
+                of = every.some(torch.tensor([number]))
+                weights = by_source(reader(of.found).logits, of.source, of.found.allowed)[0]
+                later = weights[told[1:]].max()
+                first_ten = (weights > torch.minimum(later, weights[told[0]])).sum() < 10
+                measured.append((bool(later > weights[told[0]]), bool(first_ten)))
+    return measured
+
+
+@torch.no_grad()
+def evidences(
+    reader: Reader, sets: Sequence[Asked], others: Sequence[Asked], answerable: float
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """What the confidence is fitted to and measured by, a row a reading.
+
+    The questions as they are have an answer. The same ones of memories without their evidence have none, nor has what
+    was said within three turns of it, which often tells the same; and the renamed questions have none.
+
+    Args:
+        sets, others: the questions of each memory, and those renamed.
+        answerable: see `RecallTraining`.
+
+    Returns:
+        Evidence, 1 where there is an answer, 1 where the question was renamed, and weights that give those with an
+        answer their share `answerable`.
+    """
+    rows, labels, exchanged = [], [], []
+
+    def add(of: Found, label: float, other: float = 0.0) -> None:
+        some = of.allowed.any(1)
+        rows.append(evidence(of, reader(of))[some])
+        labels.append(torch.full_like(rows[-1][:, 0], label))
+        exchanged.append(torch.full_like(rows[-1][:, 0], other))
+
+    for every in sets:
+        for index in torch.split(torch.arange(len(every.right)), 32):
+            of = every.some(index)
+            told = [every.source[right] for right in of.right]
+            gone = torch.stack([((every.source.unsqueeze(1) - one).abs() <= 3).any(1) for one in told])
+            add(of.found, 1.0)
+            add(of.found._replace(allowed=of.found.allowed & ~gone), 0.0)
+    for every in others:
+        for index in torch.split(torch.arange(len(every.right)), 32):
+            add(every.some(index).found, 0.0, 1.0)
+    truth = torch.cat(labels)
+    weight = torch.where(truth > 0, answerable / truth.sum(), (1 - answerable) / (1 - truth).sum())
+    return torch.cat(rows), truth, torch.cat(exchanged), weight
+
+
+def calibrate(reader: Reader, sets: Sequence[Asked], others: Sequence[Asked], answerable: float) -> None:
+    """Fits the confidence to `evidences`, by maximum likelihood with a little decay."""
+    x, truth, _, weight = evidences(reader, sets, others, answerable)
+    mean, deviation = x.mean(0), x.std(0).clamp(min=1e-3)
+    first = reader.sure[0]
+    assert isinstance(first, nn.Linear)
+    optimiser = torch.optim.LBFGS(reader.sure.parameters(), max_iter=300, line_search_fn="strong_wolfe")
 
     def closure() -> float:
         optimiser.zero_grad()
-        value = functional.binary_cross_entropy_with_logits(reader.sure(x).squeeze(-1), y)
-        value = value + 1e-3 * reader.sure.weight.square().sum()
+        value = functional.binary_cross_entropy_with_logits(
+            reader.sure((x - mean) / deviation).squeeze(-1), truth, weight, reduction="sum"
+        )
+        value = value + 1e-3 * sum(each.square().sum() for each in reader.sure.parameters() if each.dim() > 1)
         value.backward()  # type: ignore[no-untyped-call]
         return float(value.detach())
 
     optimiser.step(closure)  # type: ignore[no-untyped-call]
-    with torch.no_grad():
-        p = torch.sigmoid(reader.sure(x).squeeze(-1))
-    return {"auroc": auroc(p[y > 0], p[y == 0]), "calibration_error": calibration_error(p, y)}
+    with torch.no_grad():  # of the numbers as they are
+        first.weight.div_(deviation)
+        first.bias.sub_(first.weight @ mean)
+
+
+@torch.no_grad()
+def calibration(reader: Reader, sets: Sequence[Asked], others: Sequence[Asked], answerable: float) -> dict[str, float]:
+    """How well the confidence tells questions with an answer from those without, and from those renamed alone."""
+    x, truth, exchanged, weight = evidences(reader, sets, others, answerable)
+    p = torch.sigmoid(reader.sure(x).squeeze(-1))
+    figures = {"auroc": auroc(p[truth > 0], p[(truth == 0) & (exchanged == 0)])}
+    if exchanged.any():
+        figures["auroc, renamed"] = auroc(p[truth > 0], p[exchanged > 0])
+    return figures | {"calibration_error": calibration_error(p, truth, weight=weight)}
 
 
 def auroc(positive: Tensor, negative: Tensor) -> float:
@@ -342,11 +466,15 @@ def auroc(positive: Tensor, negative: Tensor) -> float:
     return float(greater.mean())
 
 
-def calibration_error(probability: Tensor, truth: Tensor, bins: int = 10) -> float:
-    """Expected calibration error over bins of equal width. Source: Guo et al. 2017, eq. 5."""
+def calibration_error(probability: Tensor, truth: Tensor, bins: int = 10, weight: Tensor | None = None) -> float:
+    """Expected calibration error over bins of equal width, of cases that count as `weight` says or all the same.
+
+    Source: Guo et al. 2017, eq. 5.
+    """
+    weight = torch.ones_like(probability) if weight is None else weight
     place = (probability * bins).long().clamp(max=bins - 1)
-    each = [(place == number) for number in range(bins)]
-    return float(sum((probability[b].mean() - truth[b].mean()).abs() * b.float().mean() for b in each if b.any()))
+    off = probability.new_zeros(bins).index_add(0, place, (probability - truth) * weight)
+    return float(off.abs().sum() / weight.sum())
 
 
 def fit_modes(encoder: Encoder, memory: EpisodicMemory) -> None:
@@ -398,9 +526,10 @@ def perform(
     memory.link_share.data.zero_()
     turns = sum(len(pool.turns) for each in gathered.values() for pool in each)
     done, sets = 0, dict[str, list[Asked]]()
+    others: tuple[list[Asked], list[Asked]] = [], []  # renamed questions: of the memories trained on, of those held
     for name, each in gathered.items():
         sets[name] = []
-        for pool in each:
+        for place, pool in enumerate(each):
             path = folder / f"{pool.name}.safetensors"
             if not path.is_file():
                 at = done
@@ -408,7 +537,10 @@ def perform(
                 state.save(path)
             done += len(pool.turns)
             watch("writing", done, turns, 0.0)
-            sets[name].append(asked(memory, encoder, pool, EpisodicState.load(path)))
+            state = EpisodicState.load(path)
+            sets[name].append(asked(memory, encoder, pool, state))
+            if pool.renamed:
+                others[place % training.held == 0].append(asked(memory, encoder, pool, state, pool.renamed))
     fit_modes(encoder, memory)
     kept = {name: [one for place, one in enumerate(each) if place % training.held] for name, each in sets.items()}
     held = {name: each[:: training.held] for name, each in sets.items()}
@@ -420,7 +552,9 @@ def perform(
             lines.write(json.dumps({"step": number, "loss": round(value, 5)}) + "\n")
 
         reader = train_reader(Reader(), {name: each for name, each in kept.items() if each}, training, step)
-    confidence = calibrate(reader, [one for each in kept.values() for one in each])
+    fit_renewal(reader, [one for each in kept.values() for one in each])
+    calibrate(reader, [one for each in kept.values() for one in each], others[0], training.answerable)
+    confidence = calibration(reader, [one for each in held.values() for one in each], others[1], training.answerable)
     memory.reader = reader
     tensors = memory.state_dict() | {"projection": encoder.projection, "centre": encoder.centre}
     told = {"schema": weights.SCHEMA, "transformer": encoder.transformer_fingerprint(), "word": str(memory.config.word)}

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn import functional
 
-from memory_core.encoder import Utterance
+from memory_core.encoder import Encoder, Utterance
 from memory_core.episodic import EpisodicMemory
 from memory_core.manner import TRAITS, Manner, traits
 from memory_core.reader import FEATURES, NEIGHBOURS, SIGNALS, WINDOW, Found, Reader, evidence
@@ -25,11 +25,12 @@ def reader(seed: int = 0) -> Reader:
     with torch.no_grad():
         for parameter in made.parameters():
             parameter.copy_(torch.randn(parameter.shape, generator=drawn) * 0.3)
+        made.renewal.fill_(0.4)
     return made
 
 
 def found(seed: int, slots: int = 9, readings: int = 2) -> Found:
-    """Slots in the order of writing, some of which a reading may not address."""
+    """Slots in the order of writing, some of which a reading may not address; every other cue asks of now."""
     drawn = torch.Generator().manual_seed(seed)
     places = torch.arange(slots).unsqueeze(1)
     away = torch.cat([-torch.arange(1, WINDOW + 1), torch.arange(1, WINDOW + 1)])
@@ -37,11 +38,16 @@ def found(seed: int, slots: int = 9, readings: int = 2) -> Found:
     chain = torch.where((chain < 0) | (chain >= slots), slots, chain)
     allowed = torch.rand(readings, slots, generator=drawn) > 0.2
     allowed[:, 0] = True
+    features = torch.rand(slots, FEATURES, generator=drawn)
+    features[:, : len(TRAITS)] = features[:, : len(TRAITS)].round()
     return Found(
         content=torch.randn(readings, slots, generator=drawn) * 3,
         signals=torch.rand(readings, slots, len(SIGNALS), generator=drawn),
-        features=torch.rand(slots, FEATURES, generator=drawn),
-        same_voice=(torch.rand(slots, generator=drawn) > 0.5).float(),
+        topic=torch.rand(readings, slots, generator=drawn),
+        now=torch.arange(readings) % 2 == 0,
+        features=features,
+        speaker=torch.randint(2, (slots,), generator=drawn),
+        order=torch.arange(slots) // 2,
         keys=functional.normalize(torch.randn(slots, 6, generator=drawn), dim=-1),
         chain=chain,
         allowed=allowed,
@@ -71,7 +77,9 @@ def by_loops(of: Reader, given: Found, reading: int) -> list[float]:
             its = features[other] if other < slots else torch.zeros(FEATURES)
             direction = torch.zeros(2 * NEIGHBOURS)
             direction[place] = 1
-            cue = torch.stack([signals[s, 5], signals[s, 6], given.same_voice[s]])
+            before = int(given.chain[s, 0])
+            same = float(before < slots and given.speaker[s] == given.speaker[before])
+            cue = torch.stack([signals[s, 5], signals[s, 6], torch.tensor(same)])
             seen = torch.cat([features[s], its, torch.tensor([read[s], there]), cue, direction])
             logits[s] += math.log1p(math.exp(float(of.gates(seen)))) * there * 12
     read = above(logits)
@@ -95,7 +103,25 @@ def by_loops(of: Reader, given: Found, reading: int) -> list[float]:
             signals[s], signals[s] - best, features[s],
         ])  # fmt: skip
         out.append(logits[s] + 12 * float(of.whole(seen)))
-    return out
+    return renewed_by_loops(of, given, reading, out) if given.now[reading] else out
+
+
+def renewed_by_loops(of: Reader, given: Found, reading: int, logits: list[float]) -> list[float]:
+    """Each slot, raised above the earlier ones of its speaker that tell what is asked as well."""
+
+    def tells(s: int) -> float:
+        if not given.allowed[reading, s] or given.features[s, TRAITS.index("reply")]:
+            return 0.0
+        return float(torch.sigmoid((given.signals[reading, s, 0] - of.renewal) / 0.03))
+
+    slots = range(len(logits))
+    return [
+        logits[s] + max([
+            tells(s) * tells(o) * max(logits[o] - logits[s] + 0.5, 0.0)
+            for o in slots if given.order[o] < given.order[s] and given.speaker[o] == given.speaker[s]
+        ], default=0.0)
+        for s in slots
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -119,8 +145,11 @@ def test_what_the_links_lent_is_a_share(seed: int, slots: int) -> None:
 
 def test_a_reading_does_not_depend_on_those_beside_it() -> None:
     of, given_ = reader(), found(3, readings=3)
-    alone = given_._replace(content=given_.content[1:2], signals=given_.signals[1:2], allowed=given_.allowed[1:2])
-    torch.testing.assert_close(of(given_).logits[1:2], of(alone).logits)
+    for one in range(3):
+        alone = given_._replace(**{
+            name: getattr(given_, name)[one : one + 1] for name in ("content", "signals", "topic", "now", "allowed")
+        })  # fmt: skip
+        torch.testing.assert_close(of(given_).logits[one : one + 1], of(alone).logits)
 
 
 def test_the_order_in_which_slots_are_held_tells_nothing() -> None:
@@ -128,11 +157,13 @@ def test_the_order_in_which_slots_are_held_tells_nothing() -> None:
     order = torch.randperm(slots, generator=torch.Generator().manual_seed(1))
     place = torch.cat([torch.argsort(order), torch.tensor([slots])])
     moved = Found(
-        given_.content[:, order], given_.signals[:, order], given_.features[order], given_.same_voice[order],
-        given_.keys[order], place[given_.chain[order]], given_.allowed[:, order],
+        given_.content[:, order], given_.signals[:, order], given_.topic[:, order], given_.now,
+        given_.features[order], given_.speaker[order], given_.order[order], given_.keys[order],
+        place[given_.chain[order]], given_.allowed[:, order],
     )  # fmt: skip
     for ours, theirs in zip(of(given_), of(moved), strict=True):
         torch.testing.assert_close(ours[:, order], theirs, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(evidence(given_, of(given_)), evidence(moved, of(moved)), atol=1e-5, rtol=1e-5)
 
 
 def test_a_slot_that_may_not_be_addressed_tells_nothing() -> None:
@@ -140,9 +171,49 @@ def test_a_slot_that_may_not_be_addressed_tells_nothing() -> None:
     other = given_._replace(
         content=torch.where(given_.allowed, given_.content, 99.0),
         signals=torch.where(given_.allowed.unsqueeze(-1), given_.signals, 9.0),
+        topic=torch.where(given_.allowed, given_.topic, 9.0),
     )
     ours, theirs = of(given_).logits, of(other).logits
     torch.testing.assert_close(ours[given_.allowed], theirs[given_.allowed])
+    torch.testing.assert_close(evidence(given_, of(given_)), evidence(other, of(other)))
+
+
+def telling(similar: list[float], order: list[int], now: bool = True) -> Found:
+    """Slots of one speaker, read the more the more similar they are."""
+    similarity, slots = torch.tensor([similar]), len(similar)
+    signals = torch.zeros(1, slots, len(SIGNALS))
+    signals[..., 0] = similarity
+    return Found(
+        12 * similarity, signals, similarity, torch.tensor([now]), torch.zeros(slots, FEATURES),
+        torch.zeros(slots, dtype=torch.int64), torch.tensor(order), torch.zeros(slots, 6),
+        torch.full((slots, 2 * WINDOW), slots), torch.ones(1, slots, dtype=torch.bool),
+    )  # fmt: skip
+
+
+def test_how_something_stands_now_was_told_last() -> None:
+    of = Reader()
+    of.renewal.fill_(0.4)
+    older, newer, other = 0, 1, 2  # the other one is later still, but does not tell what is asked
+    of_now = of(telling([0.7, 0.6, 0.2], [1, 2, 3])).logits[0]
+    assert of_now[newer] > of_now[older] > of_now[other]
+    then, fresh = of(telling([0.7, 0.6, 0.2], [1, 2, 3], now=False)), Reader()(telling([0.7, 0.6, 0.2], [1, 2, 3]))
+    for logits in (then.logits[0], fresh.logits[0]):
+        assert logits[older] > logits[newer] > logits[other]
+    torch.testing.assert_close(of_now[[older, other]], then.logits[0, [older, other]], atol=0.02, rtol=0)
+
+
+def test_who_answers_is_not_taken_for_who_did_it() -> None:
+    given_ = telling([0.5, 0.8, 0.6], [1, 2, 3])
+    spoke, others = SIGNALS.index("voice"), SIGNALS.index("other voice")
+    given_.signals[0, [0, 1], spoke] = 1.0  # the one named; what fits best is said of another
+    given_.signals[0, 2, others] = 1.0
+    given_.features[[0, 2], TRAITS.index("first person")] = 1.0
+    named, told = evidence(given_, Reader()(given_))[0, [2, 4]].tolist()
+    assert (named, told) == (1.0, pytest.approx(0.5 - 0.6))
+    given_.features[1, TRAITS.index("first person")] = 1.0
+    assert float(evidence(given_, Reader()(given_))[0, 4]) == pytest.approx(0.8 - 0.6)
+    given_.features[1, TRAITS.index("ends asking")] = 1.0
+    assert float(evidence(given_, Reader()(given_))[0, 4]) == pytest.approx(0.5 - 0.6)
 
 
 def test_gradients_reach_every_part() -> None:
@@ -194,6 +265,41 @@ def test_traits_are_seen_as_they_were_written(small: EpisodicMemory) -> None:
     assert seen[:, : len(TRAITS)].tolist() == [[1, 0, 1, 0, 0, 0, 1]] * 3
     assert seen[:, 7].tolist() == [0.0, 1.0, 1.0]
     torch.testing.assert_close(seen[:, 8], torch.log1p(torch.tensor([4.0, 4.0, 2.0])))
+
+
+def test_the_topic_is_what_is_asked_of_names_apart(small: EpisodicMemory) -> None:
+    state, cue = small.empty(64), saying(50, 4)
+    name, rest = cue.pieces[:1], cue.pieces[1:]
+    for source, pieces in enumerate((name, rest), 1):
+        place = [int((cue.pieces == piece).nonzero()[0, 0]) for piece in pieces]
+        said = Utterance(cue.facets[place], pieces)
+        state, _ = small.write_(state, said, source, manner=Manner(0, (int(name[0]),)))
+    found_ = what_is_found(small, state, cue)
+    assert found_.signals[0, :, 1].tolist()[0] > 0.0
+    assert found_.topic[0, 1] > found_.topic[0, 0] + 0.2
+    assert found_.order.tolist() == [1, 2]
+    assert found_.speaker[0] == found_.speaker[1]
+
+
+@pytest.mark.parametrize(
+    ("cue", "expected"),
+    [
+        ("What's my phone number?", True),
+        ("How many plants do I have?", True),
+        ("When is the meeting?", True),
+        ("When did I buy the bicycle?", False),
+        ("What was my first phone number?", False),
+        ("How many days are there between the two meetings?", False),
+        ("My phone number is new", False),
+        ("Tell me about Ben", False),
+    ],
+)
+def test_a_cue_that_asks_how_something_stands_now(
+    memory: EpisodicMemory, encoder: Encoder, cue: str, expected: bool
+) -> None:
+    said = encoder.encode([cue])[0]
+    assert memory.first_stage(memory.empty(16), said, None, None).now is expected
+    assert memory.first_stage(memory.empty(16), said, None, (0, 1)).now is False
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import json
 import lzma
+import random
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,8 +12,11 @@ from safetensors.torch import load_file
 
 from memory_core import weights
 from memory_core.encoder import Encoder
+from memory_core.reader import Reader
 from memory_core.training import recall
-from memory_core.training.recall import RecallError, RecallTraining
+from memory_core.training.conversations import Conversation, Question, Turn
+from memory_core.training.recall import Asked, RecallError, RecallTraining
+from tests.memory_core.test_reader import telling
 
 SMALL = RecallTraining(sets={"friendsqa": 1.0}, held=2, steps=120, batch_size=8, scenes=2, sampled=40, common=5)
 THINGS = ("piano", "bicycle", "violin", "kettle")
@@ -78,7 +82,7 @@ def test_its_weights_are_those_of_the_transformer_that_it_was_trained_for(run: P
 
 def test_damaged_weights_are_refused(run: Path, tmp_path: Path) -> None:
     whole = (run / "recall.safetensors").read_bytes()
-    for number, content in enumerate((whole[:1000], b"", whole.replace(b'"schema":"1"', b'"schema":"9"'))):
+    for number, content in enumerate((whole[:1000], b"", whole.replace(b'"schema":"2"', b'"schema":"9"'))):
         (tmp_path / str(number)).write_bytes(content)
         with pytest.raises(weights.WeightsError):
             weights.of("any", 256, tmp_path / str(number))
@@ -128,6 +132,52 @@ def test_auroc_and_calibration_error_on_cases_done_by_hand() -> None:
     assert recall.auroc(torch.tensor([0.9, 0.5]), torch.tensor([0.1, 0.5])) == pytest.approx(3.5 / 4)
     probability, truth = torch.tensor([0.05, 0.05, 0.95, 0.95]), torch.tensor([0.0, 0.0, 1.0, 0.0])
     assert recall.calibration_error(probability, truth) == pytest.approx(0.5 * 0.05 + 0.5 * 0.45)
+    weight = torch.tensor([2.0, 2.0, 1.0, 0.0])
+    assert recall.calibration_error(probability, truth, weight=weight) == pytest.approx(0.8 * 0.05 + 0.2 * 0.05)
+
+
+def test_a_renamed_question_names_another_speaker_of_the_conversation() -> None:
+    said = [Turn(str(n), "s", "user", name, None, "…") for n, name in enumerate(("Ada Lee", "Bela", "#NOTE#", None))]
+    asked = Question("What did Ada tell Cleo of Ada's dog?", frozenset("0"), "What", None)
+    for number in range(10):
+        other = recall.renamed(asked, Conversation("c", said, [asked]), random.Random(number))
+        assert other == replace(asked, text="What did Bela tell Cleo of Bela's dog?", evidence=frozenset())
+    for text in ("What did Adam tell Cleo?", "What did Ada tell Bela?"):  # names nobody, or everybody
+        nobody = Question(text, frozenset("0"), "What", None)
+        assert recall.renamed(nobody, Conversation("c", said, [nobody]), random.Random(1)) is None
+
+
+def asked_now(similar: list[float], right: list[int], category: str) -> Asked:
+    """One question that asks how something stands now, of messages of one slot each, in the order of writing."""
+    found = telling(similar, list(range(1, len(similar) + 1)))
+    told = torch.tensor([[place in right for place in range(len(similar))]])
+    return Asked(found, found.order, found.order, told, [category])
+
+
+def test_what_was_updated_tells_from_which_similarity_the_later_comes_first() -> None:
+    update = asked_now([0.7, 0.6, 0.1], [0, 1], "knowledge_update")
+    other = asked_now([0.8, 0.3, 0.1], [0], "information_extraction")  # what is later here is no update
+    fresh = Reader()
+    assert recall.updates(fresh, [update, other]) == [(False, True)]
+    recall.fit_renewal(fresh, [update, other])
+    assert 0.35 < float(fresh.renewal) < 0.6
+    assert recall.updates(fresh, [update, other]) == [(True, True)]
+    assert recall.measure(fresh, [other])[0][2] == 1.0
+
+
+def test_the_confidence_learns_what_renamed_questions_are() -> None:
+    """Where the one named told nothing alike, and nothing else differs."""
+    questions, renamed = (asked_now([0.6, 0.5, 0.4, 0.3, 0.2], [0], "Who") for _ in range(2))
+    for of, told in ((questions, 1.0), (renamed, 0.0)):
+        of.found.signals[..., 5], of.found.signals[..., 6] = told, 1.0 - told
+        of.found.signals[0, -1, 5] = 1.0
+        of.found.features[:, 5] = 1.0
+    reader = Reader()
+    recall.calibrate(reader, [questions], [renamed], 0.75)
+    figures = recall.calibration(reader, [questions], [renamed], 0.75)
+    assert figures["auroc, renamed"] == 1.0
+    sure = [float(reader.confidence(of.found, reader(of.found))) for of in (questions, renamed)]
+    assert sure[0] > 0.8 and sure[1] < 0.3
 
 
 def test_a_loss_of_nothing_stops_the_training_in_so_many_words(data: Path, run: Path, tmp_path: Path) -> None:
