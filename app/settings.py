@@ -45,6 +45,9 @@ class Settings(BaseSettings):
     max_tokens: int = Field(256, ge=1, le=4096, description="longest reply, where the request names none")
     temperature: float = Field(0.0, ge=0, le=2, description="sampling temperature, where the request names none")
     recalled: int = Field(8, ge=1, le=100, description="recollections a turn gets, where the request names no k")
+    doubt_below: float = Field(
+        0.72, ge=0, le=1, description="confidence of the memory below which the assistant may say it does not remember"
+    )
     history: int = Field(6, ge=0, le=50, description="latest messages of the session that the prompt repeats")
 
     max_body_bytes: int = Field(64 * 1024 * 1024, ge=1024, description="largest request body")

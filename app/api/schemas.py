@@ -172,7 +172,7 @@ class RecallReply(BaseModel):
     """What the memory finds."""
 
     recalled: list[Recollection]
-    confidence: float = Field(description="how sure the memory is that it holds what is asked, 0 to 1; not calibrated")
+    confidence: float = Field(description="how likely the memory holds what is asked, 0 to 1")
     timings_ms: dict[str, float]
 
     @classmethod

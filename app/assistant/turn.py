@@ -160,6 +160,7 @@ class Assistant:
             context=self._settings.generator_context,
             max_tokens=ask.max_tokens,
             examples=self._settings.small_model,
+            doubtful=heard.recalled.confidence < self._settings.doubt_below,
         )
 
     async def _remember_reply(self, ask: Ask, heard: Heard, text: str, status: str) -> Remembered | None:

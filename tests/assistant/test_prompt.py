@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from app.assistant.embedded import EmbeddedModel
 from app.assistant.generator import ChatMessage, Generator
-from app.assistant.prompt import NOTES, build_prompt, is_question
+from app.assistant.prompt import NOTES, UNKNOWN, build_prompt, is_question
 from app.assistant.second_person import second_person
 
 NOW = datetime(2026, 11, 22, 9, 0, tzinfo=UTC)
@@ -124,6 +124,33 @@ def test_history_is_repeated_in_order_as_turns() -> None:
 def test_large_models_get_no_examples() -> None:
     bare = build_prompt([], [], "Hello", NOW, context=4096, max_tokens=64, examples=False)
     assert [message.role for message in bare] == ["system", "user"]
+
+
+@pytest.mark.parametrize(
+    ("message", "doubtful", "shown"),
+    [
+        ("What's my dog called?", True, True),
+        ("What's my dog called?", False, False),
+        ("What is the capital of France?", True, False),
+        ("I have a dog.", True, False),
+    ],
+)
+def test_what_the_memory_hardly_holds_is_not_to_be_invented(message: str, doubtful: bool, shown: bool) -> None:
+    small, large = (
+        build_prompt([], [], message, NOW, context=4096, max_tokens=64, examples=examples, doubtful=doubtful)
+        for examples in (True, False)
+    )
+    assert any("don't remember" in part.content for part in small) == shown
+    assert UNKNOWN in large[0].content and UNKNOWN not in small[0].content
+
+
+async def test_in_doubt_the_packaged_model_says_that_it_does_not_remember(model: EmbeddedModel) -> None:
+    generator = Generator(model.url, model.api_key, "default", 60)
+    recalled = [Recalled(Said("The neighbours are having their roof done.")), Recalled(Said("I slept badly."))]
+    asked = build_prompt(recalled, [], "What's my dog called?", NOW, context=4096, max_tokens=64, doubtful=True)
+    stream = generator.stream(asked, max_tokens=32, temperature=0)
+    assert "don't remember" in "".join([text async for text in stream])
+    await generator.aclose()
 
 
 def test_what_was_recalled_cannot_leave_its_line_or_its_turn() -> None:
