@@ -458,7 +458,7 @@ class EpisodicMemory(nn.Module):
             topic.unsqueeze(0),
             torch.tensor([stage.now], device=self.device),
             features,
-            torch.unique(voice, dim=0, return_inverse=True)[1],
+            ((voice + 1) * (self.vocabulary + 1) ** torch.arange(voice.shape[1], device=self.device)).sum(1),
             state.source[slots],
             keys,
             chain,
