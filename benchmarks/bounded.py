@@ -55,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     }
     shared = memory.config.sharing
     kinds = {
-        (f"{name}{', slots shared' if sharing > 1 else ''}"): (gate, sharing)
+        f"{name}{', slots shared' if sharing > 1 else ''}": (gate, sharing)
         for sharing in (shared, 1)
         for name, gate in policies.items()
     }

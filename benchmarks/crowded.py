@@ -30,9 +30,7 @@ _OF_A_SLOT = ("words", "pieces", "traits", "voice", "strength", "said_at")
 
 def crowd(run: Path) -> dict[str, torch.Tensor]:
     """What the slots of a training's memories hold."""
-    paths = [
-        path for path in sorted(run.glob("*-*.safetensors")) if not path.name.startswith(("dev", "locomo", "long"))
-    ]
+    paths = [path for path in sorted(run.glob("*-*.safetensors")) if _is_other(path.name)]
     states = [EpisodicState.load(path) for path in paths]
     return {name: torch.cat([getattr(one, name)[one.source > 0] for one in states]) for name in _OF_A_SLOT}
 

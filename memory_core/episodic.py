@@ -309,8 +309,7 @@ class EpisodicMemory(nn.Module):
         self, state: EpisodicState, row: int, word: UInt8[Tensor, "held bytes"], pieces: Int[Tensor, " held"]
     ) -> list[int]:
         """Fills a free row with the facets that its slot has room for. Returns the rows that made room."""
-        others = torch.arange(row % int(state.capacity), state.rows, int(state.capacity), device=self.device)
-        others = others[(state.source[others] > 0) & (others != row)]
+        others = state.rows_of(row % int(state.capacity))
         room = self.config.facets // (1 + len(others))
         order = torch.sort(pieces, descending=True, stable=True).indices
         self._hold_(state, row, word[order[:room]], pieces[order[:room]])

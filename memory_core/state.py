@@ -193,6 +193,11 @@ class EpisodicState(TensorState):
         """Rows held now, used or free."""
         return self.source.shape[-1]
 
+    def rows_of(self, slot: int) -> Int[Tensor, " used"]:
+        """The rows in use that share a slot, in order; `slot` is below the capacity."""
+        capacity = int(self.capacity)
+        return (self.source[slot::capacity] > 0).nonzero().squeeze(1) * capacity + slot
+
     @property
     def slots_used(self) -> int:
         """Slots that hold something."""

@@ -35,8 +35,6 @@ _QUESTION: Final = re.compile(
     r"\b.*[^.!]$",
     re.IGNORECASE | re.DOTALL,
 )
-
-
 _OWN: Final = re.compile(r"\b(my|mine|i|me|we|our|ours|us)\b", re.IGNORECASE)
 
 

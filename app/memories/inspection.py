@@ -122,9 +122,10 @@ async def whole_slot(of: Memories, user_id: str, slot: int) -> SlotView:
 
     async def view(live: Live) -> SlotView:
         state = live.state
-        rows = _first_by(state.source.tolist(), _rows_by_slot(live).get(slot, []))
+        rows = state.rows_of(slot).tolist() if slot < live.head.capacity else []
         if not rows:
             raise NotFound(f"slot {slot} of user {user_id} holds nothing")
+        rows.sort(key=lambda row: (int(state.source[row]), row), reverse=True)
         seen = (await _views(of, user_id, live, [rows]))[0]
         held = state.pieces[rows] >= 0
         return dataclasses.replace(
