@@ -52,7 +52,7 @@ class Session:
     Attributes:
         acknowledged: the messages that it said it keeps, in the order of saying: their texts by id.
         deleted: those that it said it deleted.
-        doubtful: those whose deletion it was asked for when it died.
+        doubtful: those whose deletion it was asked for, whether or not it lived to do it.
         unanswered: an import that it died over, to be sent again.
     """
 
@@ -106,7 +106,7 @@ async def crash(server: Server, kills: int, seed: int, users: int = 3) -> Result
     """
     began, result, chance = time.monotonic(), Result(), random.Random(seed)
     run = f"crash-{seed}-{time.time_ns():x}"
-    sessions = [Session(f"{run}-{user}", kind) for user in range(users) for kind in ("talk", "import")]
+    sessions = [Session(f"{run}-{user}", kind) for user in range(users) for kind in ("talk", "import", "brief")]
     await asyncio.to_thread(server.start)
     for number in range(1, kills + 1):
         delay, patient = chance.uniform(0, _LATEST), chance.random() > _UNANSWERED
@@ -174,18 +174,21 @@ async def _talk(client: httpx.AsyncClient, session: Session, answered: asyncio.E
 
 
 async def _import(client: httpx.AsyncClient, session: Session, answered: asyncio.Event) -> None:
-    """Imports a few messages at a time and deletes one now and then, until the server is gone."""
-    path = f"/v1/users/{session.user}/messages"
+    """Imports a few messages at a time and deletes one now and then, until the server is gone.
+
+    The brief session gets one at a time and loses it at once, and itself with it.
+    """
+    path, brief = f"/v1/users/{session.user}/messages", session.name == "brief"
     while True:
         if not session.unanswered:
-            texts = [session.text() for _ in range(random.randint(1, 4))]
+            texts = [session.text() for _ in range(1 if brief else random.randint(1, 4))]
             session.unanswered = [{"role": "user", "content": text, "external_id": text} for text in texts]
         response = await client.post(path, json={"session_id": session.name, "messages": session.unanswered})
         kept = _expect(201, response, response.content)["messages"]
         session.acknowledged |= {one["id"]: one["external_id"] for one in kept}
         session.unanswered = []
         answered.set()
-        if random.random() < _DELETED:
+        if brief or random.random() < _DELETED:
             gone = kept[0]["id"]
             session.doubtful.add(gone)
             _expect(204, await client.delete(f"{path}/{gone}"))
@@ -219,8 +222,8 @@ async def _log(client: httpx.AsyncClient, session: Session) -> AsyncIterator[dic
     path, cursor = f"/v1/users/{session.user}/sessions/{session.name}/messages", ""
     while True:
         response = await client.get(path, params={"limit": 1000, **({"cursor": cursor} if cursor else {})})
-        if response.status_code == httpx.codes.NOT_FOUND and not session.acknowledged:
-            return  # it died before the first message
+        if response.status_code == httpx.codes.NOT_FOUND and session.acknowledged.keys() <= session.doubtful:
+            return  # it has had no message yet, or lost its last one
         page = _expect(200, response, response.content)
         for entry in page["messages"]:
             yield entry
