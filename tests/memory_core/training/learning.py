@@ -20,7 +20,7 @@ TINY = Copy(bits=3, full=3)
 
 def measured_by_few(patch: pytest.MonkeyPatch) -> None:
     """Runs are measured by two sequences a size: 256 are for what a trained network makes of them."""
-    patch.setattr(run, "generalisation", partial(generalisation, sequences=2, at_once=2))
+    patch.setattr(run, "generalisation", partial(generalisation, sequences=2, fewest=2))
 
 
 class Line:

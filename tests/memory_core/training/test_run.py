@@ -79,7 +79,7 @@ from memory_core.tasks import Copy
 from memory_core.training.presets import PRESETS, preset
 from memory_core.training import run as runs
 from memory_core.training.run import perform, planned
-runs.generalisation = partial(runs.generalisation, sequences=2, at_once=2)
+runs.generalisation = partial(runs.generalisation, sequences=2, fewest=2)
 traced = []
 def backend(graph, inputs):
     traced.append(len(inputs))
@@ -96,7 +96,7 @@ assert abs(one["sizes"][0]["bits"] - other["sizes"][0]["bits"]) < 1e-3
 
 def test_a_memory_is_enlarged_no_further_than_asked() -> None:
     network = network_of(planned("copy", "ntm", slots=4), TINY)
-    sizes = generalisation(network, TINY, 4, sequences=4, at_once=2, most_slots=10)
+    sizes = generalisation(network, TINY, 4, sequences=4, fewest=2, most_slots=10)
     assert [size["slots"] for size in sizes] == [4, 8, 10, 10, 10]
 
 
