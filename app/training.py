@@ -48,7 +48,8 @@ def recall(
 ) -> None:
     from memory_core.encoder import EncoderError
     from memory_core.training.conversations import MissingData
-    from memory_core.training.recall import RecallError, RecallTraining, perform
+    from memory_core.training.pools import RecallTraining
+    from memory_core.training.recall import RecallError, perform
 
     _check_device(device)
     folder = out or Path("runs") / f"recall-{seed}"

@@ -23,21 +23,9 @@ from memory_core.episodic import EpisodicMemory
 from memory_core.reader import SIGNALS, Found, Reader
 from memory_core.state import EpisodicState
 from memory_core.training.conversations import DATA, UNANSWERABLE, MissingData
-from memory_core.training.recall import (
-    Asked,
-    RecallTraining,
-    asked,
-    auroc,
-    calibrate,
-    calibration_error,
-    fit_renewal,
-    measure,
-    pools,
-    summary,
-    train_reader,
-    updates,
-    written,
-)
+from memory_core.training.fitted import auroc, calibrate, calibration_error, fit_renewal, updates
+from memory_core.training.pools import Asked, RecallTraining, asked, pools, written
+from memory_core.training.recall import measure, summary, train_reader, unread
 
 SETS = ("locomo-dev", "longmemeval-pooled-dev", "beam-dev")
 _MATCHED, _VOICES = SIGNALS.index("exact"), (SIGNALS.index("voice"), SIGNALS.index("other voice"))
@@ -67,10 +55,8 @@ PARTS: dict[str, Callable[[Found], Found]] = {
 def prepared(run: Path) -> tuple[Encoder, EpisodicMemory, RecallTraining]:
     """The encoder, the memory without a reader, and the training of a run."""
     told = json.loads((run / "training.json").read_text(encoding="utf-8"))
-    base, encoder = load_file(run / "facets.safetensors"), Encoder()
-    encoder.projection, encoder.centre = base["projection"], base["centre"]
-    memory = EpisodicMemory(encoder)
-    memory.reader, memory.common = None, base["common"]
+    encoder = Encoder()
+    memory = unread(encoder, load_file(run / "facets.safetensors"))
     return encoder, memory, RecallTraining(**told)
 
 

@@ -17,7 +17,7 @@ from memory_core.encoder import Encoder
 from memory_core.episodic import EpisodicMemory
 from memory_core.state import EpisodicState
 from memory_core.training.conversations import DATA, MissingData
-from memory_core.training.recall import Pool, RecallTraining, pools, written
+from memory_core.training.pools import Pool, RecallTraining, pools, written
 
 KEPT = 10  # recall is counted at so many
 Gate = Callable[[str, bool], float]

@@ -20,7 +20,7 @@ from memory_core.encoder import Encoder
 from memory_core.episodic import EpisodicMemory
 from memory_core.state import EpisodicState, StateError
 from memory_core.training.conversations import DATA, MissingData
-from memory_core.training.recall import RecallTraining, pools, written
+from memory_core.training.pools import RecallTraining, pools, written
 from memory_core.words import count_pieces, slot_keys
 
 WIDER = 20  # times the candidates

@@ -10,11 +10,8 @@ import dataclasses
 import json
 import math
 import random
-import re
 import time
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
-from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -26,146 +23,22 @@ from torch.nn import functional
 from memory_core import addressing, weights
 from memory_core.encoder import Encoder
 from memory_core.episodic import EpisodicConfig, EpisodicMemory
-from memory_core.follow_ups import OTHERS
-from memory_core.manner import header
-from memory_core.reader import SIGNALS, Found, Reader, evidence
+from memory_core.manner import TRAITS
+from memory_core.reader import SIGNALS, WINDOW, Reader
 from memory_core.state import EpisodicState
-from memory_core.training.conversations import (
-    EVALUATION_ONLY,
-    UNANSWERABLE,
-    UPDATES,
-    Conversation,
-    Question,
-    Turn,
-    read_conversations,
-)
-from memory_core.words import facet_cosines
+from memory_core.training.conversations import EVALUATION_ONLY
+from memory_core.training.fitted import calibrate, calibration, fit_modes, fit_renewal
+from memory_core.training.pools import LINES, Asked, Pool, RecallTraining, asked, by_source, pools, written
 
 CUTS = (1, 5, 10, 20)
 _NEAR = SIGNALS.index("near")
+_VOICES = [SIGNALS.index("voice"), SIGNALS.index("other voice")]
+_PERSON = [TRAITS.index("reply"), TRAITS.index("named")]
 _DAY = 86_400
 
 
 class RecallError(Exception):
     """A training that cannot go on; the message says why and what to do."""
-
-
-@dataclasses.dataclass(frozen=True)
-class RecallTraining:
-    """How the memory's recall is trained.
-
-    Attributes:
-        seed: of parameters, batches, invented dates and pools.
-        sets: what is trained on, with the share of updates that each takes.
-        held: of each set's memories, one in so many is kept out of training, to choose the best update by.
-        steps, batch_size, rate: of the reader's updates: how many, questions each, and the step size (it falls to 0).
-        scenes: conversations of the set `friendsqa` that make one memory.
-        turns: of each set so many at most are written; its first memories are taken whole until then.
-        sampled: turns of each set whose token states the map to facets is fitted to.
-        common: word pieces that all sets use most, which take no room in a word.
-        dated: share of the updates whose cues name the time of their evidence.
-        answerable: share of the questions asked of a memory that it can answer, as the confidence is to take it.
-    """
-
-    seed: int = 1
-    sets: Mapping[str, float] = dataclasses.field(
-        default_factory=lambda: {"friendsqa": 6.0, "beam-train": 1.0, "realmem": 0.5}
-    )
-    held: int = 8
-    steps: int = 1_500
-    batch_size: int = 16
-    rate: float = 6e-3
-    scenes: int = 20
-    turns: int = 6_000
-    sampled: int = 400
-    common: int = 60
-    dated: float = 0.1
-    answerable: float = 0.75
-
-
-Put = tuple[Question, frozenset[int], int]  # a question, the messages that answer it, and where the memory ends (or 0)
-
-
-class Pool:
-    """What is written into one memory, and what is asked of it.
-
-    Attributes:
-        turns: with when they were said.
-        questions: those that it answers, and with an empty answer those known to have none.
-        renamed: questions that name a speaker, with the name of another of the same conversation in its place; what
-            they ask of the one the other did, so that as a rule nothing answers them.
-    """
-
-    def __init__(self, name: str, conversations: Sequence[Conversation], chosen: random.Random) -> None:
-        self.name = name
-        self.turns: list[tuple[Turn, datetime]] = []
-        self.questions: list[Put] = []
-        self.renamed: list[Put] = []
-        exchanged = random.Random(f"{name} renamed")
-        day = datetime(2021, 1, 1, 12, tzinfo=UTC) + timedelta(days=chosen.randrange(1_400))
-        for conversation in conversations:
-            numbers: dict[str, int] = {}
-            begins: dict[str, int] = {}
-            for turn in conversation.turns:
-                if turn.session not in begins:  # where a set gives no dates, sessions lie some days apart
-                    day += timedelta(days=chosen.randrange(1, 12))
-                    begins[turn.session] = len(self.turns) + 1
-                self.turns.append((turn, turn.at or day))
-                numbers[turn.id] = len(self.turns)
-            for question in conversation.questions:
-                ends = begins.get(question.asked_in or "", len(self.turns) + 1)
-                sources = frozenset(numbers[turn] for turn in question.evidence if numbers.get(turn, ends) < ends)
-                until = ends if question.asked_in else 0
-                if sources or question.category in UNANSWERABLE:
-                    self.questions.append((question, sources, until))
-                other = renamed(question, conversation, exchanged) if sources else None
-                if other:
-                    self.renamed.append((other, frozenset(), until))
-
-
-def renamed(question: Question, conversation: Conversation, chosen: random.Random) -> Question | None:
-    """The question with the first speaker it names exchanged for another whom it does not name; None without both."""
-    names = sorted({(turn.speaker or "").split(" ")[0] for turn in conversation.turns})
-    places = {name: re.search(rf"\b{re.escape(name)}\b", question.text) for name in names if name.isalpha()}
-    first = min((place for place in places.values() if place), key=lambda place: place.start(), default=None)
-    others = [name for name, place in places.items() if not place]
-    if not first or not others:
-        return None
-    text = re.sub(rf"\b{first.group()}\b", chosen.choice(others), question.text)
-    return dataclasses.replace(question, text=text, evidence=frozenset())
-
-
-@dataclasses.dataclass(frozen=True)
-class Asked:
-    """All questions of one memory, as the reader is given them, and the right answers."""
-
-    found: Found
-    source: Tensor  # of each slot
-    said_at: Tensor
-    right: Tensor  # [questions, slots]
-    categories: list[str]
-
-    def some(self, index: Tensor) -> "Asked":
-        """Some of the questions."""
-        of = ("content", "signals", "topic", "now", "allowed")
-        found = self.found._replace(**{name: getattr(self.found, name)[index] for name in of})
-        categories = [self.categories[number] for number in index.tolist()]
-        return dataclasses.replace(self, found=found, right=self.right[index], categories=categories)
-
-
-def pools(data: Path, name: str, training: RecallTraining, unanswerable: bool = False) -> list[Pool]:
-    """A set's conversations, gathered into memories.
-
-    Args:
-        unanswerable: whether their questions without an answer count too, with no evidence.
-    """
-    conversations = read_conversations(data, name, unanswerable)
-    size = training.scenes if name == "friendsqa" else 1
-    chosen = random.Random(f"{training.seed} {name}")
-    grouped = (conversations[start : start + size] for start in range(0, len(conversations), size))
-    gathered = [Pool(f"{name}-{number}", group, chosen) for number, group in enumerate(grouped)]
-    until = accumulate(len(pool.turns) for pool in gathered)
-    return [pool for pool, turns in zip(gathered, until, strict=True) if pool.questions and turns <= training.turns]
 
 
 def fit_projection(encoder: Encoder, texts: Sequence[str], word: int, seed: int) -> dict[str, Tensor]:
@@ -209,72 +82,6 @@ def common_pieces(encoder: Encoder, sets: Sequence[Sequence[str]], most: int) ->
     return torch.zeros(encoder.vocabulary, dtype=torch.bool).index_fill(0, chosen, True)
 
 
-def written(
-    memory: EpisodicMemory,
-    encoder: Encoder,
-    pool: Pool,
-    watch: Callable[[int], None] = lambda turns: None,
-    capacity: int = 100_000,
-    gate: Callable[[str, bool], float] | None = None,
-) -> EpisodicState:
-    """The pool's memory, as the service would have written it, or by another write gate.
-
-    Args:
-        watch: told how many turns are written.
-    """
-    state, gate = memory.empty(capacity), gate or memory.write_gate
-    for start in range(0, len(pool.turns), 64):
-        said = pool.turns[start : start + 64]
-        encoded = encoder.encode([header(turn.speaker, at) + turn.text for turn, at in said])
-        for number, ((turn, at), utterance) in enumerate(zip(said, encoded, strict=True), start + 1):
-            reply = turn.role == "assistant" and turn.speaker is None
-            state, _ = memory.write_(
-                state, utterance, number, gate(turn.text, reply), int(at.timestamp()),
-                memory.manner(turn.text, turn.speaker, reply),
-            )  # fmt: skip
-        watch(start + len(said))
-    return state
-
-
-@torch.no_grad()
-def asked(
-    memory: EpisodicMemory, encoder: Encoder, pool: Pool, state: EpisodicState, questions: Sequence[Put] | None = None
-) -> Asked:
-    """What content addressing finds for each question of a pool, or for these others, in all slots."""
-    questions = pool.questions if questions is None else questions
-    cues = encoder.encode([question.text for question, _, _ in questions])
-    slots = (state.source > 0).nonzero().squeeze(1)
-    held = (state.pieces[slots] >= 0).unsqueeze(0)
-    longest = int(held.sum(2).max())
-    words = state.words[slots, :longest].unsqueeze(0)
-    whole, memory.config = memory.config, dataclasses.replace(memory.config, candidates=state.rows)
-    each = []
-    for cue in cues:
-        stage = memory.first_stage(state, cue, None, None)
-        cosines = addressing.late_interaction(facet_cosines(stage.facets.unsqueeze(0), words), held[:, :, :longest])
-        each.append(memory.found(state, stage, cosines[0]))
-    memory.config = whole
-    source = state.source[slots]
-    right = torch.stack([torch.isin(source, source.new_tensor(sorted(told))) for _, told, _ in questions])
-    ends = source.new_tensor([end or len(pool.turns) + 1 for _, _, end in questions])
-    found = each[0]._replace(
-        content=torch.cat([one.content for one in each]),
-        signals=torch.cat([one.signals for one in each]),
-        topic=torch.cat([one.topic for one in each]),
-        now=torch.cat([one.now for one in each]),
-        allowed=source < ends.unsqueeze(1),
-    )
-    return Asked(found, source, state.said_at[slots], right, [question.category for question, _, _ in questions])
-
-
-def by_source(logits: Tensor, source: Tensor, allowed: Tensor) -> Tensor:
-    """Log weights of messages out of those of their slots: [questions, messages], message 0 of weight 0."""
-    top = logits.masked_fill(~allowed, -torch.inf).detach().amax(1, keepdim=True)
-    each = torch.exp((logits - top).clamp(min=-60.0)).masked_fill(~allowed, 0.0)
-    total = each.new_zeros(len(logits), int(source.max()) + 1).scatter_add(1, source.expand(len(logits), -1), each)
-    return (total + 1e-30).log() + top
-
-
 def loss(reader: Reader, of: Asked) -> Tensor:
     """How much the read weighting lacks at the evidence: each right message against all that are wrong, the mean."""
     logits = by_source(reader(of.found).logits, of.source, of.found.allowed)
@@ -312,6 +119,8 @@ def train_reader(
         batch = memory.some(torch.randperm(len(memory.right), generator=drawn)[: training.batch_size])
         if chosen.random() < training.dated:
             batch = _dated(batch, chosen)
+        if name == LINES and chosen.random() < training.loose:
+            batch = _loosened(batch, drawn)
         fall = 0.5 * (1 + math.cos(math.pi * step / training.steps))
         for group in optimiser.param_groups:
             group["lr"] = training.rate * min(1.0, (step + 1) / 30) * fall
@@ -338,161 +147,20 @@ def _dated(batch: Asked, chosen: random.Random) -> Asked:
     return dataclasses.replace(batch, found=batch.found._replace(signals=signals))
 
 
-@torch.no_grad()
-def fit_renewal(reader: Reader, sets: Sequence[Asked]) -> None:
-    """Sets from which similarity on a slot counts as telling what is asked, so that a later one comes first.
-
-    The least of the sum of two costs: the share of the questions about what was updated that find the earlier statement
-    first; and what the read weighting lacks at the evidence of all others that ask how something stands now.
-    """
-    asking = [
-        every.some(index) for every in sets if len(index := (every.found.now & every.right.any(1)).nonzero()[:, 0])
-    ]
-    before = [reader(of.found).logits for of in asking]  # as yet no slot counts so
-    costs = {}
-    for threshold in torch.linspace(0.3, 0.7, 81).tolist():
-        reader.renewal.fill_(threshold)
-        updates, others = [], []
-        for of, logits in zip(asking, before, strict=True):
-            weights = by_source(reader.renewed(of.found, logits), of.source, of.found.allowed)
-            for number, row in enumerate(weights):
-                told = torch.unique(of.source[of.right[number]])
-                if of.categories[number] not in UPDATES:
-                    others.append(_lack(row, told))
-                elif len(told) > 1:
-                    updates.append((row[told[0]] >= row[told[1:]].max()).float())
-        costs[threshold] = sum(float(torch.stack(each).mean()) for each in (updates, others) if each)
-    reader.renewal.fill_(min(costs, key=costs.__getitem__) if costs else torch.inf)
-
-
-def _lack(row: Tensor, told: Tensor) -> Tensor:
-    wrong = torch.logsumexp(row.index_fill(0, told, -1e9), 0)
-    return functional.softplus(wrong - row[told]).mean()
-
-
-@torch.no_grad()
-def updates(reader: Reader, sets: Sequence[Asked]) -> list[tuple[bool, bool]]:
-    """Of each question about what was updated: is a later statement before the first, and are both of the first ten?"""
-    measured = []
-    for every in sets:
-        for number, right in enumerate(every.right):
-            told = torch.unique(every.source[right])
-            if every.categories[number] in UPDATES and len(told) > 1:
-                of = every.some(torch.tensor([number]))
-                weights = by_source(reader(of.found).logits, of.source, of.found.allowed)[0]
-                later = weights[told[1:]].max()
-                first_ten = (weights > torch.minimum(later, weights[told[0]])).sum() < 10
-                measured.append((bool(later > weights[told[0]]), bool(first_ten)))
-    return measured
-
-
-@torch.no_grad()
-def evidences(
-    reader: Reader, sets: Sequence[Asked], others: Sequence[Asked], answerable: float
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """What the confidence is fitted to and measured by, a row a reading.
-
-    The questions as they are have an answer. The same ones of memories without their evidence have none, nor has what
-    was said within three turns of it, which often tells the same; and the renamed questions have none.
-
-    Args:
-        sets, others: the questions of each memory, and those renamed.
-        answerable: see `RecallTraining`.
-
-    Returns:
-        Evidence, 1 where there is an answer, 1 where the question was renamed, and weights that give those with an
-        answer their share `answerable`.
-    """
-    rows, labels, exchanged = [], [], []
-
-    def add(of: Found, label: float, other: float = 0.0) -> None:
-        some = of.allowed.any(1)
-        rows.append(evidence(of, reader(of))[some])
-        labels.append(torch.full_like(rows[-1][:, 0], label))
-        exchanged.append(torch.full_like(rows[-1][:, 0], other))
-
-    for every in sets:
-        for index in torch.split(torch.arange(len(every.right)), 32):
-            of = every.some(index)
-            told = [every.source[right] for right in of.right]
-            gone = torch.stack([((every.source.unsqueeze(1) - one).abs() <= 3).any(1) for one in told])
-            add(of.found, 1.0)
-            add(of.found._replace(allowed=of.found.allowed & ~gone), 0.0)
-    for every in others:
-        for index in torch.split(torch.arange(len(every.right)), 32):
-            add(every.some(index).found, 0.0, 1.0)
-    truth = torch.cat(labels)
-    weight = torch.where(truth > 0, answerable / truth.sum(), (1 - answerable) / (1 - truth).sum())
-    return torch.cat(rows), truth, torch.cat(exchanged), weight
-
-
-def calibrate(reader: Reader, sets: Sequence[Asked], others: Sequence[Asked], answerable: float) -> None:
-    """Fits the confidence to `evidences`, by maximum likelihood with a little decay."""
-    x, truth, _, weight = evidences(reader, sets, others, answerable)
-    mean, deviation = x.mean(0), x.std(0).clamp(min=1e-3)
-    first = reader.sure[0]
-    assert isinstance(first, nn.Linear)
-    optimiser = torch.optim.LBFGS(reader.sure.parameters(), max_iter=300, line_search_fn="strong_wolfe")
-
-    def closure() -> float:
-        optimiser.zero_grad()
-        value = functional.binary_cross_entropy_with_logits(
-            reader.sure((x - mean) / deviation).squeeze(-1), truth, weight, reduction="sum"
-        )
-        value = value + 1e-3 * sum(each.square().sum() for each in reader.sure.parameters() if each.dim() > 1)
-        value.backward()  # type: ignore[no-untyped-call]
-        return float(value.detach())
-
-    optimiser.step(closure)  # type: ignore[no-untyped-call]
-    with torch.no_grad():  # of the numbers as they are
-        first.weight.div_(deviation)
-        first.bias.sub_(first.weight @ mean)
-
-
-@torch.no_grad()
-def calibration(reader: Reader, sets: Sequence[Asked], others: Sequence[Asked], answerable: float) -> dict[str, float]:
-    """How well the confidence tells questions with an answer from those without, and from those renamed alone."""
-    x, truth, exchanged, weight = evidences(reader, sets, others, answerable)
-    p = torch.sigmoid(reader.sure(x).squeeze(-1))
-    figures = {"auroc": auroc(p[truth > 0], p[(truth == 0) & (exchanged == 0)])}
-    if exchanged.any():
-        figures["auroc, renamed"] = auroc(p[truth > 0], p[exchanged > 0])
-    return figures | {"calibration_error": calibration_error(p, truth, weight=weight)}
-
-
-def auroc(positive: Tensor, negative: Tensor) -> float:
-    """How often a positive one has the greater value; equal ones count half."""
-    greater = (positive.unsqueeze(1) > negative).float() + 0.5 * (positive.unsqueeze(1) == negative).float()
-    return float(greater.mean())
-
-
-def calibration_error(probability: Tensor, truth: Tensor, bins: int = 10, weight: Tensor | None = None) -> float:
-    """Expected calibration error over bins of equal width, of cases that count as `weight` says or all the same.
-
-    Source: Guo et al. 2017, eq. 5.
-    """
-    weight = torch.ones_like(probability) if weight is None else weight
-    place = (probability * bins).long().clamp(max=bins - 1)
-    off = probability.new_zeros(bins).index_add(0, place, (probability - truth) * weight)
-    return float(off.abs().sum() / weight.sum())
-
-
-def fit_modes(encoder: Encoder, memory: EpisodicMemory) -> None:
-    """Sets from which likeness to a prototype on a cue follows the last reading: a logistic fit.
-
-    The prototypes, each against all others, are what follows; questions that name what they ask for are what does not,
-    and count ten times as much, for so many more of them are asked.
-    """
-    prototypes = torch.cat([memory.follow_ups, memory.look_backs])
-    positive = (prototypes @ prototypes.T).fill_diagonal_(-1.0).amax(1)
-    asking = [functional.normalize(cue.facets.sum(0), dim=0) for cue in encoder.encode(OTHERS)]
-    negative = (torch.stack(asking) @ prototypes.T).amax(1)
-    strength, fits = float(memory.mode_strength), {}
-    for threshold in torch.linspace(0.3, 0.95, 131).tolist():
-        missed = functional.softplus(-strength * (positive - threshold)).mean()
-        mistaken = functional.softplus(strength * (negative - threshold)).mean()
-        fits[threshold] = float(missed + 10 * mistaken)
-    memory.mode_threshold.data.fill_(min(fits, key=fits.__getitem__))
+def _loosened(batch: Asked, drawn: torch.Generator) -> Asked:
+    """The batch as if one user without a name had said all of it, and in another order."""
+    found, slots = batch.found, len(batch.source)
+    order = torch.randperm(slots, generator=drawn)
+    steps = torch.arange(1, WINDOW + 1)
+    place = order.argsort().unsqueeze(1) + torch.cat([-steps, steps])
+    there = (place >= 0) & (place < slots)
+    chain = torch.where(there, order[place.clamp(0, slots - 1)], slots)
+    features, signals = found.features.clone(), found.signals.clone()
+    features[:, _PERSON] = 0.0
+    signals[..., _VOICES] = 0.0
+    speaker = torch.zeros_like(found.speaker)
+    loose = found._replace(chain=chain, features=features, signals=signals, speaker=speaker)
+    return dataclasses.replace(batch, found=loose)
 
 
 def perform(
@@ -520,10 +188,7 @@ def perform(
     encoder = Encoder(device=device)
     gathered = {name: pools(data, name, training) for name in training.sets}
     base = _stored(folder / "facets.safetensors", lambda: _facets(encoder, gathered, training, watch))
-    encoder.projection, encoder.centre = base["projection"], base["centre"]
-    memory = EpisodicMemory(encoder, EpisodicConfig())
-    memory.reader, memory.common = None, base["common"]
-    memory.link_share.data.zero_()
+    memory = unread(encoder, base)
     turns = sum(len(pool.turns) for each in gathered.values() for pool in each)
     done, sets = 0, dict[str, list[Asked]]()
     others: tuple[list[Asked], list[Asked]] = [], []  # renamed questions: of the memories trained on, of those held
@@ -572,6 +237,20 @@ def perform(
     }
     (folder / "result.json").write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
     return result
+
+
+def unread(encoder: Encoder, base: Mapping[str, Tensor]) -> EpisodicMemory:
+    """The memory as it is written before it has a reader.
+
+    Args:
+        encoder: given the map to facets.
+        base: what a run has in `facets.safetensors`.
+    """
+    encoder.projection, encoder.centre = base["projection"], base["centre"]
+    memory = EpisodicMemory(encoder, EpisodicConfig())
+    memory.reader, memory.common = None, base["common"]
+    memory.link_share.data.zero_()
+    return memory
 
 
 def summary(measured: Sequence[tuple[str, list[float], float]]) -> dict[str, float]:

@@ -12,10 +12,12 @@ from safetensors.torch import load_file
 
 from memory_core import weights
 from memory_core.encoder import Encoder
-from memory_core.reader import Reader
-from memory_core.training import recall
+from memory_core.manner import TRAITS
+from memory_core.reader import SIGNALS, WINDOW, Reader
+from memory_core.training import fitted, pools, recall
 from memory_core.training.conversations import Conversation, Question, Turn
-from memory_core.training.recall import Asked, RecallError, RecallTraining
+from memory_core.training.pools import Asked, RecallTraining
+from memory_core.training.recall import RecallError
 from tests.memory_core.test_reader import telling
 
 SMALL = RecallTraining(sets={"friendsqa": 1.0}, held=2, steps=120, batch_size=8, scenes=2, sampled=40, common=5)
@@ -113,7 +115,7 @@ def test_what_is_for_evaluation_only_is_never_trained_on(data: Path, tmp_path: P
 
 
 def test_what_is_said_after_a_question_is_no_answer_to_it(data: Path) -> None:
-    pool = recall.pools(data, "friendsqa", SMALL)[0]
+    pool = pools.pools(data, "friendsqa", SMALL)[0]
     assert len(pool.turns) == 16
     assert all(max(told) <= 16 for _, told, _ in pool.questions)
     assert len({at for _, at in pool.turns}) == 2  # the sessions lie apart
@@ -122,29 +124,29 @@ def test_what_is_said_after_a_question_is_no_answer_to_it(data: Path) -> None:
 def test_weights_of_slots_add_up_to_those_of_messages() -> None:
     logits = torch.tensor([[0.0, 1.0, 2.0, 5.0]])
     source, allowed = torch.tensor([1, 2, 2, 3]), torch.tensor([[True, True, True, False]])
-    messages = recall.by_source(logits, source, allowed)
+    messages = pools.by_source(logits, source, allowed)
     shares = torch.softmax(messages[:, 1:], 1)
     expected = torch.tensor([1.0, torch.e + torch.e**2, 0.0])
     torch.testing.assert_close(shares[0], expected / expected.sum())
 
 
 def test_auroc_and_calibration_error_on_cases_done_by_hand() -> None:
-    assert recall.auroc(torch.tensor([0.9, 0.5]), torch.tensor([0.1, 0.5])) == pytest.approx(3.5 / 4)
+    assert fitted.auroc(torch.tensor([0.9, 0.5]), torch.tensor([0.1, 0.5])) == pytest.approx(3.5 / 4)
     probability, truth = torch.tensor([0.05, 0.05, 0.95, 0.95]), torch.tensor([0.0, 0.0, 1.0, 0.0])
-    assert recall.calibration_error(probability, truth) == pytest.approx(0.5 * 0.05 + 0.5 * 0.45)
+    assert fitted.calibration_error(probability, truth) == pytest.approx(0.5 * 0.05 + 0.5 * 0.45)
     weight = torch.tensor([2.0, 2.0, 1.0, 0.0])
-    assert recall.calibration_error(probability, truth, weight=weight) == pytest.approx(0.8 * 0.05 + 0.2 * 0.05)
+    assert fitted.calibration_error(probability, truth, weight=weight) == pytest.approx(0.8 * 0.05 + 0.2 * 0.05)
 
 
 def test_a_renamed_question_names_another_speaker_of_the_conversation() -> None:
     said = [Turn(str(n), "s", "user", name, None, "…") for n, name in enumerate(("Ada Lee", "Bela", "#NOTE#", None))]
     asked = Question("What did Ada tell Cleo of Ada's dog?", frozenset("0"), "What", None)
     for number in range(10):
-        other = recall.renamed(asked, Conversation("c", said, [asked]), random.Random(number))
+        other = pools.renamed(asked, Conversation("c", said, [asked]), random.Random(number))
         assert other == replace(asked, text="What did Bela tell Cleo of Bela's dog?", evidence=frozenset())
     for text in ("What did Adam tell Cleo?", "What did Ada tell Bela?"):  # names nobody, or everybody
         nobody = Question(text, frozenset("0"), "What", None)
-        assert recall.renamed(nobody, Conversation("c", said, [nobody]), random.Random(1)) is None
+        assert pools.renamed(nobody, Conversation("c", said, [nobody]), random.Random(1)) is None
 
 
 def asked_now(similar: list[float], right: list[int], category: str) -> Asked:
@@ -158,10 +160,10 @@ def test_what_was_updated_tells_from_which_similarity_the_later_comes_first() ->
     update = asked_now([0.7, 0.6, 0.1], [0, 1], "knowledge_update")
     other = asked_now([0.8, 0.3, 0.1], [0], "information_extraction")  # what is later here is no update
     fresh = Reader()
-    assert recall.updates(fresh, [update, other]) == [(False, True)]
-    recall.fit_renewal(fresh, [update, other])
+    assert fitted.updates(fresh, [update, other]) == [(False, True)]
+    fitted.fit_renewal(fresh, [update, other])
     assert 0.35 < float(fresh.renewal) < 0.6
-    assert recall.updates(fresh, [update, other]) == [(True, True)]
+    assert fitted.updates(fresh, [update, other]) == [(True, True)]
     assert recall.measure(fresh, [other])[0][2] == 1.0
 
 
@@ -173,8 +175,8 @@ def test_the_confidence_learns_what_renamed_questions_are() -> None:
         of.found.signals[0, -1, 5] = 1.0
         of.found.features[:, 5] = 1.0
     reader = Reader()
-    recall.calibrate(reader, [questions], [renamed], 0.75)
-    figures = recall.calibration(reader, [questions], [renamed], 0.75)
+    fitted.calibrate(reader, [questions], [renamed], 0.75)
+    figures = fitted.calibration(reader, [questions], [renamed], 0.75)
     assert figures["auroc, renamed"] == 1.0
     sure = [float(reader.confidence(of.found, reader(of.found))) for of in (questions, renamed)]
     assert sure[0] > 0.8 and sure[1] < 0.3
@@ -183,3 +185,20 @@ def test_the_confidence_learns_what_renamed_questions_are() -> None:
 def test_a_loss_of_nothing_stops_the_training_in_so_many_words(data: Path, run: Path, tmp_path: Path) -> None:
     with pytest.raises(RecallError, match="--rate"):
         recall.perform(data, tmp_path, replace(SMALL, rate=float("inf")))
+
+
+def test_loosened_lines_are_one_unnamed_user_s_in_another_order() -> None:
+    found = telling([0.2] * 20, list(range(20)))
+    found.features[:] = found.signals[:] = 1.0
+    found.speaker[:] = torch.arange(20)
+    of = Asked(found, torch.arange(1, 21), torch.zeros(20), torch.zeros(1, 20, dtype=torch.bool), [""])
+    loose = recall._loosened(of, torch.Generator().manual_seed(1)).found
+    assert not loose.speaker.any()
+    for name in ("reply", "named", "voice", "other voice"):
+        of_all = loose.signals[0] if name in SIGNALS else loose.features
+        assert not of_all[:, SIGNALS.index(name) if name in SIGNALS else TRAITS.index(name)].any()
+    assert loose.features.sum() == found.features.sum() - 40
+    before, after = loose.chain[:, 0].tolist(), loose.chain[:, WINDOW].tolist()
+    assert before.count(20) == after.count(20) == 1
+    assert all(after[one] == place for place, one in enumerate(before) if one < 20)
+    assert before != list(range(-1, 19))

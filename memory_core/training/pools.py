@@ -1,0 +1,213 @@
+"""The memories that recall is trained on and measured by, and what content addressing finds in them.
+
+Conversations are gathered into pools, each pool is written into one memory as the service would write it, and each of
+its questions becomes what the reader is given. It must not know how a reader is trained.
+"""
+
+import dataclasses
+import random
+import re
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from itertools import accumulate
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from memory_core import addressing
+from memory_core.encoder import Encoder
+from memory_core.episodic import EpisodicMemory
+from memory_core.manner import header
+from memory_core.reader import Found
+from memory_core.state import EpisodicState
+from memory_core.training.conversations import UNANSWERABLE, Conversation, Question, Turn, read_conversations
+from memory_core.words import facet_cosines
+
+LINES = "friendsqa"  # a set of short lines, each by somebody with a name, in scenes that are short too
+
+Put = tuple[Question, frozenset[int], int]  # a question, the messages that answer it, and where the memory ends (or 0)
+
+
+@dataclasses.dataclass(frozen=True)
+class RecallTraining:
+    """How the memory's recall is trained.
+
+    Attributes:
+        seed: of parameters, batches, invented dates and pools.
+        sets: what is trained on, with the share of updates that each takes.
+        held: of each set's memories, one in so many is kept out of training, to choose the best update by.
+        steps, batch_size, rate: of the reader's updates: how many, questions each, and the step size (it falls to 0).
+        scenes: conversations of the set `friendsqa` that make one memory.
+        turns: of each set so many at most are written; its first memories are taken whole until then.
+        sampled: turns of each set whose token states the map to facets is fitted to.
+        common: word pieces that all sets use most, which take no room in a word.
+        dated: share of the updates whose cues name the time of their evidence.
+        loose: share of the updates on `friendsqa` that take its lines for one user's, told in no order, as people tell
+            an assistant this and that: the reader learns not to trust links where nothing hangs together.
+        answerable: share of the questions asked of a memory that it can answer, as the confidence is to take it.
+    """
+
+    seed: int = 1
+    sets: Mapping[str, float] = dataclasses.field(
+        default_factory=lambda: {"friendsqa": 6.0, "beam-train": 1.0, "realmem": 0.5}
+    )
+    held: int = 8
+    steps: int = 1_500
+    batch_size: int = 16
+    rate: float = 6e-3
+    scenes: int = 20
+    turns: int = 6_000
+    sampled: int = 400
+    common: int = 60
+    dated: float = 0.1
+    loose: float = 0.15
+    answerable: float = 0.75
+
+
+class Pool:
+    """What is written into one memory, and what is asked of it.
+
+    Attributes:
+        turns: with when they were said.
+        questions: those that it answers, and with an empty answer those known to have none.
+        renamed: questions that name a speaker, with the name of another of the same conversation in its place; what
+            they ask of the one the other did, so that as a rule nothing answers them.
+    """
+
+    def __init__(self, name: str, conversations: Sequence[Conversation], chosen: random.Random) -> None:
+        self.name = name
+        self.turns: list[tuple[Turn, datetime]] = []
+        self.questions: list[Put] = []
+        self.renamed: list[Put] = []
+        exchanged = random.Random(f"{name} renamed")
+        day = datetime(2021, 1, 1, 12, tzinfo=UTC) + timedelta(days=chosen.randrange(1_400))
+        for conversation in conversations:
+            numbers: dict[str, int] = {}
+            begins: dict[str, int] = {}
+            for turn in conversation.turns:
+                if turn.session not in begins:  # where a set gives no dates, sessions lie some days apart
+                    day += timedelta(days=chosen.randrange(1, 12))
+                    begins[turn.session] = len(self.turns) + 1
+                self.turns.append((turn, turn.at or day))
+                numbers[turn.id] = len(self.turns)
+            for question in conversation.questions:
+                ends = begins.get(question.asked_in or "", len(self.turns) + 1)
+                sources = frozenset(numbers[turn] for turn in question.evidence if numbers.get(turn, ends) < ends)
+                until = ends if question.asked_in else 0
+                if sources or question.category in UNANSWERABLE:
+                    self.questions.append((question, sources, until))
+                other = renamed(question, conversation, exchanged) if sources else None
+                if other:
+                    self.renamed.append((other, frozenset(), until))
+
+
+def renamed(question: Question, conversation: Conversation, chosen: random.Random) -> Question | None:
+    """The question with the first speaker it names exchanged for another whom it does not name; None without both."""
+    names = sorted({(turn.speaker or "").split(" ")[0] for turn in conversation.turns})
+    places = {name: re.search(rf"\b{re.escape(name)}\b", question.text) for name in names if name.isalpha()}
+    first = min((place for place in places.values() if place), key=lambda place: place.start(), default=None)
+    others = [name for name, place in places.items() if not place]
+    if not first or not others:
+        return None
+    text = re.sub(rf"\b{first.group()}\b", chosen.choice(others), question.text)
+    return dataclasses.replace(question, text=text, evidence=frozenset())
+
+
+def pools(data: Path, name: str, training: RecallTraining, unanswerable: bool = False) -> list[Pool]:
+    """A set's conversations, gathered into memories.
+
+    Args:
+        unanswerable: whether their questions without an answer count too, with no evidence.
+    """
+    conversations = read_conversations(data, name, unanswerable)
+    size = training.scenes if name == LINES else 1
+    chosen = random.Random(f"{training.seed} {name}")
+    grouped = (conversations[start : start + size] for start in range(0, len(conversations), size))
+    gathered = [Pool(f"{name}-{number}", group, chosen) for number, group in enumerate(grouped)]
+    until = accumulate(len(pool.turns) for pool in gathered)
+    return [pool for pool, turns in zip(gathered, until, strict=True) if pool.questions and turns <= training.turns]
+
+
+def written(
+    memory: EpisodicMemory,
+    encoder: Encoder,
+    pool: Pool,
+    watch: Callable[[int], None] = lambda turns: None,
+    capacity: int = 100_000,
+    gate: Callable[[str, bool], float] | None = None,
+) -> EpisodicState:
+    """The pool's memory, as the service would have written it, or by another write gate.
+
+    Args:
+        watch: told how many turns are written.
+    """
+    state, gate = memory.empty(capacity), gate or memory.write_gate
+    for start in range(0, len(pool.turns), 64):
+        said = pool.turns[start : start + 64]
+        encoded = encoder.encode([header(turn.speaker, at) + turn.text for turn, at in said])
+        for number, ((turn, at), utterance) in enumerate(zip(said, encoded, strict=True), start + 1):
+            reply = turn.role == "assistant" and turn.speaker is None
+            state, _ = memory.write_(
+                state, utterance, number, gate(turn.text, reply), int(at.timestamp()),
+                memory.manner(turn.text, turn.speaker, reply),
+            )  # fmt: skip
+        watch(start + len(said))
+    return state
+
+
+@dataclasses.dataclass(frozen=True)
+class Asked:
+    """All questions of one memory, as the reader is given them, and the right answers."""
+
+    found: Found
+    source: Tensor  # of each slot
+    said_at: Tensor
+    right: Tensor  # [questions, slots]
+    categories: list[str]
+
+    def some(self, index: Tensor) -> "Asked":
+        """Some of the questions."""
+        of = ("content", "signals", "topic", "now", "allowed")
+        found = self.found._replace(**{name: getattr(self.found, name)[index] for name in of})
+        categories = [self.categories[number] for number in index.tolist()]
+        return dataclasses.replace(self, found=found, right=self.right[index], categories=categories)
+
+
+@torch.no_grad()
+def asked(
+    memory: EpisodicMemory, encoder: Encoder, pool: Pool, state: EpisodicState, questions: Sequence[Put] | None = None
+) -> Asked:
+    """What content addressing finds for each question of a pool, or for these others, in all slots."""
+    questions = pool.questions if questions is None else questions
+    cues = encoder.encode([question.text for question, _, _ in questions])
+    slots = (state.source > 0).nonzero().squeeze(1)
+    held = (state.pieces[slots] >= 0).unsqueeze(0)
+    longest = int(held.sum(2).max())
+    words = state.words[slots, :longest].unsqueeze(0)
+    whole, memory.config = memory.config, dataclasses.replace(memory.config, candidates=state.rows)
+    each = []
+    for cue in cues:
+        stage = memory.first_stage(state, cue, None, None)
+        cosines = addressing.late_interaction(facet_cosines(stage.facets.unsqueeze(0), words), held[:, :, :longest])
+        each.append(memory.found(state, stage, cosines[0]))
+    memory.config = whole
+    source = state.source[slots]
+    right = torch.stack([torch.isin(source, source.new_tensor(sorted(told))) for _, told, _ in questions])
+    ends = source.new_tensor([end or len(pool.turns) + 1 for _, _, end in questions])
+    found = each[0]._replace(
+        content=torch.cat([one.content for one in each]),
+        signals=torch.cat([one.signals for one in each]),
+        topic=torch.cat([one.topic for one in each]),
+        now=torch.cat([one.now for one in each]),
+        allowed=source < ends.unsqueeze(1),
+    )
+    return Asked(found, source, state.said_at[slots], right, [question.category for question, _, _ in questions])
+
+
+def by_source(logits: Tensor, source: Tensor, allowed: Tensor) -> Tensor:
+    """Log weights of messages out of those of their slots: [questions, messages], message 0 of weight 0."""
+    top = logits.masked_fill(~allowed, -torch.inf).detach().amax(1, keepdim=True)
+    each = torch.exp((logits - top).clamp(min=-60.0)).masked_fill(~allowed, 0.0)
+    total = each.new_zeros(len(logits), int(source.max()) + 1).scatter_add(1, source.expand(len(logits), -1), each)
+    return (total + 1e-30).log() + top
