@@ -2,7 +2,9 @@
 
 Somebody speaks of each of forty subjects at six times within two years, in the same words but for a detail, among other
 messages. Every question names a subject and a time ("last week", "in March", "three days ago"), so that wording alone
-cannot tell which of the six is meant. Counted is how often the right message is first, and in the first three.
+cannot tell which of the six is meant. Some of the times are also named by an event that was told of, on its day or
+ahead of it ("two days before the trip to Rome", "on my birthday"). Counted is how often the right message is first, and
+in the first three.
 """
 
 import argparse
@@ -37,6 +39,17 @@ ASKED = (
     "{1}, I said something about {0}. What was it?",
     "Remember what I told you about {0} {1}?",
 )
+
+
+EVENTS = (
+    "my birthday", "the trip to Rome", "Nora's wedding", "the school reunion", "my driving test", "the marathon",
+    "our anniversary", "the concert in Hull", "my operation", "the interview in Bath", "the village fair",
+    "my graduation", "the sailing course", "the office party", "Max's christening", "the flower show",
+)  # fmt: skip
+BESIDE = (("two days before {0}", -2), ("the day after {0}", 1), ("three days after {0}", 3), ("a week before {0}", -7))
+ON = ("my birthday", "our anniversary", "Nora's wedding", "my graduation", "Max's christening")
+TOLD = "Today is the day of {0}, at last."
+TOLD_AHEAD = "It is settled now: {0} is on {1:%-d %B}."
 
 
 class Time(NamedTuple):
@@ -91,10 +104,32 @@ def material(seed: int) -> list[Dated]:
     return said
 
 
-def messages(dated: Sequence[Dated], seed: int) -> Iterator[dict[str, Any]]:
+def by_events(said: Sequence[Dated], seed: int) -> tuple[list[tuple[datetime, str]], dict[int, tuple[str, str]]]:
+    """What tells of the events, and by the place of what was said about then: the question, its words for the time."""
+    choose = random.Random(seed)
+    told, questions = [], {}
+    within_a_year = [place for place, one in enumerate(said) if timedelta(days=40) < NOW - one.at < timedelta(days=330)]
+    for event, place in zip(EVENTS, choose.sample(within_a_year, len(EVENTS)), strict=True):
+        words, days = ("on {0}", 0) if event in ON else choose.choice(BESIDE)
+        at, named = said[place].at - timedelta(days=days), words.format(event)
+        ahead = choose.random() < 0.5
+        told.append(
+            (at - timedelta(days=choose.randint(9, 30)), TOLD_AHEAD.format(event, at))
+            if ahead
+            else (at, TOLD.format(event))
+        )
+        question = said[place].question
+        start = question.lower().index(said[place].words.lower())
+        question = question[:start] + named + question[start + len(said[place].words) :]
+        questions[place] = question[0].upper() + question[1:], words.format("an event")
+    return told, questions
+
+
+def messages(dated: Sequence[Dated], events: Sequence[tuple[datetime, str]], seed: int) -> Iterator[dict[str, Any]]:
     """Everything that is remembered, in the order of time; what a question means is named by its place."""
     choose = random.Random(seed)
     every = [(one.at, one.content, str(place)) for place, one in enumerate(dated)]
+    every += [(at, text, f"event-{number}") for number, (at, text) in enumerate(events)]
     for number, text in enumerate(made_up(OTHERS, 0)[0]):
         every.append((NOW - timedelta(minutes=choose.randint(600, 700 * 24 * 60)), text, f"other-{number}"))
     for at, content, external in sorted(every):
@@ -103,27 +138,35 @@ def messages(dated: Sequence[Dated], seed: int) -> Iterator[dict[str, Any]]:
 
 def measure(seeds: Sequence[int]) -> dict[str, Any]:
     """Runs the benchmark and returns its figures."""
-    places: list[int] = []
+    places: dict[str, list[int]] = {"dated": [], "by an event": []}
     wrong: dict[str, int] = {}
     with Server() as server, server.client() as client:
         for seed in seeds:
             dated, user = material(seed), f"/v1/users/seed-{seed}"
-            told = list(messages(dated, seed))
+            events, by_event = by_events(dated, seed)
+            told = list(messages(dated, events, seed))
             for start in range(0, len(told), BATCH):
                 body = {"session_id": "told", "messages": told[start : start + BATCH]}
                 client.post(f"{user}/messages", json=body).raise_for_status()
-            for place, one in enumerate(dated):
-                query = {"query": one.question, "asked_at": NOW.isoformat(), "k": 20}
+            asked = [("dated", place, one.question, one.words) for place, one in enumerate(dated)]
+            asked += [("by an event", place, *question) for place, question in by_event.items()]
+            for kind, place, question, words in asked:
+                query = {"query": question, "asked_at": NOW.isoformat(), "k": 20}
                 reply = client.post(f"{user}/memory/recall", json=query).raise_for_status().json()
                 found = [each["external_id"] for each in reply["recalled"]]
-                places.append(found.index(str(place)) if str(place) in found else len(found))
-                if places[-1] >= 3:
-                    wrong[one.words] = wrong.get(one.words, 0) + 1
+                places[kind].append(found.index(str(place)) if str(place) in found else len(found))
+                if places[kind][-1] >= 3:
+                    wrong[words] = wrong.get(words, 0) + 1
     return {
-        "questions": len(places),
         "seeds": list(seeds),
-        "first": sum(place == 0 for place in places) / len(places),
-        "in_three": sum(place < 3 for place in places) / len(places),
+        "kinds": {
+            kind: {
+                "questions": len(each),
+                "first": sum(place == 0 for place in each) / len(each),
+                "in_three": sum(place < 3 for place in each) / len(each),
+            }
+            for kind, each in places.items()
+        },
         "missed": dict(sorted(wrong.items(), key=lambda each: -each[1])),
     }
 
@@ -136,10 +179,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     with told_in_one_line():
         figures = measure(options.seeds)
-    print(f"{figures['questions']} dated questions, seeds {figures['seeds']}, each over {OTHERS} other messages")
-    print(
-        f"the right message first: {figures['first']:.1%}, in the first three: {figures['in_three']:.1%} (target 90%)"
-    )
+    print(f"seeds {figures['seeds']}, each over {OTHERS} other messages")
+    for kind, of in figures["kinds"].items():
+        print(
+            f"{of['questions']} questions {kind}: the right message first {of['first']:.1%}, in the first three "
+            f"{of['in_three']:.1%} (target 90%)"
+        )
     print("not in the first three, by the words for the time:", figures["missed"] or "none")
     if options.json:
         options.json.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")

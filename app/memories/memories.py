@@ -19,6 +19,7 @@ import torch
 from app.memories import forgetting
 from app.memories.cache import Cache, Live, Locks
 from app.memories.device import Device
+from app.memories.events import Event, event_named, event_span
 from app.memories.rows import changed_rows, load_state, new_head, word_rows
 from app.memories.times import seconds, span_named
 from app.memories.trace import Recollection, grouped, note_read_, recollected
@@ -32,6 +33,7 @@ from memory_core.manner import header
 from memory_core.state import EpisodicState
 
 _TRIES = 30
+_OF_EVENT = 3  # messages that are asked when an event was
 Done = TypeVar("Done")
 
 
@@ -146,13 +148,15 @@ class Memories:
             history: latest messages of the session to bring along.
         """
         began = time.perf_counter()
-        utterance, cue = await self.device.encode([spoken(draft), draft.content])
-        span = span_named(draft.content, draft.occurred_at)
+        span, event = _time_named(draft.content, draft.occurred_at)
+        names = [event.name] if event else []
+        utterance, cue, *of_event = await self.device.encode([spoken(draft), draft.content, *names])
         encoded = time.perf_counter()
 
         async def once(live: Live) -> Heard:
             started = time.perf_counter()
-            reading = await self.device.read(live.state, cue, span=span)
+            when = await self._span_of(user_id, live, event, of_event, draft.occurred_at) if event else span
+            reading = await self.device.read(live.state, cue, span=when)
             found = grouped(reading, live.state, k)
             seq = live.head.last_seq + 1
             async with self.database.reading() as connection:
@@ -182,12 +186,14 @@ class Memories:
             NotFound: no such user or session.
         """
         began = time.perf_counter()
-        utterance = (await self.device.encode([query]))[0]
-        span = span_named(query, asked_at or datetime.now(UTC))
+        asked_at = asked_at or datetime.now(UTC)
+        span, event = _time_named(query, asked_at)
+        cue, *of_event = await self.device.encode([query, event.name] if event else [query])
         encoded = time.perf_counter()
 
         async def once(live: Live) -> Recalled:
             self._must_exist(user_id, live)
+            when = await self._span_of(user_id, live, event, of_event, asked_at) if event else span
             async with self.database.reading() as connection:
                 among = None
                 if session_id is not None:
@@ -195,7 +201,7 @@ class Memories:
                     if not seqs:
                         raise NotFound(f"user {user_id} has no session {session_id}")
                     among = torch.isin(live.state.source, live.state.source.new_tensor(seqs))
-                reading = await self.device.read(live.state, utterance, among, span)
+                reading = await self.device.read(live.state, cue, among, when)
                 found = grouped(reading, live.state, k)
                 known = await log.by_seqs(connection, user_id, {entry.source for entry in found})
             done = time.perf_counter()
@@ -342,6 +348,15 @@ class Memories:
         live.head = head
         return _ms(began, computed), _ms(computed, time.perf_counter())
 
+    async def _span_of(
+        self, user_id: str, live: Live, event: Event, of_event: Sequence[Utterance], asked_at: datetime
+    ) -> tuple[int, int] | None:
+        """The time meant by an event that a cue names, by what the memory holds of it."""
+        found = grouped(await self.device.read(live.state, of_event[0]), live.state, _OF_EVENT)
+        async with self.database.reading() as connection:
+            known = await log.by_seqs(connection, user_id, {entry.source for entry in found})
+        return event_span(event, recollected(found, known, live.head.capacity), asked_at)
+
     def _must_exist(self, user_id: str, live: Live) -> None:
         if live.head.version == 0:
             raise NotFound(f"no user {user_id}")
@@ -370,6 +385,12 @@ class Memories:
         for _, row, source in sorted(parts):
             held[source].append(row % live.head.capacity)
         return Remembered([(message, held[message.seq]) for message in messages], live.head, live.state.slots_used)
+
+
+def _time_named(text: str, at: datetime) -> tuple[tuple[int, int] | None, Event | None]:
+    """The time that a text names, or else the event that it names a time by."""
+    span = span_named(text, at)
+    return span, None if span else event_named(text)
 
 
 def write_message_(

@@ -11,7 +11,7 @@ from dateparser.date import DateDataParser
 
 _WEEKDAY = "(?:mon|tues|wednes|thurs|fri|satur|sun)day"
 _MONTH = "(?:january|february|march|april|may|june|july|august|september|october|november|december)"
-_NUMBER = r"(?:an?|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|\d{1,3})"
+NUMBER = r"(?:an?|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|\d{1,3})"
 _DAY = r"\d{1,2}(?:st|nd|rd|th)?"
 _PHRASE = re.compile(
     rf"""\b(?:
@@ -23,7 +23,7 @@ _PHRASE = re.compile(
       )
     | (?P<before_yesterday>the\ day\ before\ yesterday)
     | (?P<relative>
-        yesterday | last\ night | this\ morning | {_NUMBER}\ (?:day|week|month|year)s?\ ago
+        yesterday | last\ night | this\ morning | {NUMBER}\ (?:day|week|month|year)s?\ ago
       | (?:last|this)\ (?:week|month|year)
       | (?:last|on|this)\ {_WEEKDAY}
       | (?:last|in|this)\ (?:{_MONTH}(?:,?\ \d{{4}})? | (?:19|20)\d\d)
@@ -31,8 +31,16 @@ _PHRASE = re.compile(
     )\b""",
     re.IGNORECASE | re.VERBOSE,
 )
-_FIRST = 2_000  # characters that are looked at: what is longer tells a story, it does not ask
-_LEADING = re.compile(rf"^(?:in|on|this)\ (?={_WEEKDAY}|{_MONTH}|\d)|^last\ (?={_MONTH})", re.IGNORECASE)
+FIRST = 2_000  # characters that are looked at: what is longer tells a story, it does not ask
+DAY = 86_400  # seconds
+_AHEAD = re.compile(
+    rf"\b(?:today|tonight|tomorrow|(?P<after>the day after tomorrow)|in {NUMBER} (?:days?|weeks?)|(?:next|this|on)"
+    rf" {_WEEKDAY})\b",
+    re.IGNORECASE,
+)
+_LEADING = re.compile(
+    rf"^(?:in|on|this)\ (?={_WEEKDAY}|{_MONTH}|\d{{4}})|^next\ (?={_WEEKDAY})|^last\ (?={_MONTH})", re.IGNORECASE
+)
 
 
 def seconds(moment: datetime) -> int:
@@ -46,21 +54,45 @@ def span_named(text: str, now: datetime) -> tuple[int, int] | None:
     Returns:
         Seconds since 1970, or None where no time is named.
     """
-    found = _PHRASE.search(text, 0, _FIRST)
+    found = _PHRASE.search(text, 0, FIRST)
     if found is None:
         return None
-    here = now.astimezone(UTC).replace(tzinfo=None)
     phrase = "2 days ago" if found["before_yesterday"] else _LEADING.sub("", found[0])
-    settings = {"RELATIVE_BASE": here, "PREFER_DATES_FROM": "past"}
-    told = DateDataParser(languages=["en"], settings=settings).get_date_data(phrase)
-    if told is None or told.date_obj is None or told.period is None:
+    told = _parsed(phrase, now, "past")
+    if told is None:
         return None
-    day = told.date_obj.replace(hour=0, minute=0, second=0, microsecond=0, tzinfo=UTC)
+    day, period = told
     try:
-        start, end = _SPANS[told.period](day)
+        start, end = _SPANS[period](day)
     except (KeyError, OverflowError, ValueError):
         return None
     return seconds(start), seconds(end)
+
+
+def day_told(text: str, said_at: datetime, now: datetime) -> datetime | None:
+    """The day that a message names for what it tells of, ahead of it ("tomorrow") or not; None where it names none.
+
+    Args:
+        said_at: what "tomorrow" is relative to.
+        now: a date without a year is the last such day before.
+    """
+    ahead = _AHEAD.search(text, 0, FIRST)
+    if ahead:
+        told = _parsed("in 2 days" if ahead["after"] else _LEADING.sub("", ahead[0]), said_at, "future")
+        return told and told[0]
+    named = _PHRASE.search(text, 0, FIRST)
+    span = span_named(named[0], now if named["exact"] else said_at) if named else None
+    return datetime.fromtimestamp(span[0], UTC) if span and span[1] - span[0] == DAY else None
+
+
+def _parsed(phrase: str, now: datetime, prefer: str) -> tuple[datetime, str] | None:
+    """The day that a phrase names, relative to now, and how long it is meant to be: a day, week, month or year."""
+    here = now.astimezone(UTC).replace(tzinfo=None)
+    settings = {"RELATIVE_BASE": here, "PREFER_DATES_FROM": prefer}
+    told = DateDataParser(languages=["en"], settings=settings).get_date_data(phrase)
+    if told is None or told.date_obj is None or told.period is None:
+        return None
+    return told.date_obj.replace(hour=0, minute=0, second=0, microsecond=0, tzinfo=UTC), told.period
 
 
 def _week(day: datetime) -> tuple[datetime, datetime]:

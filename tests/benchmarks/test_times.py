@@ -2,8 +2,11 @@
 
 import pytest
 
+from app.memories.events import event_named, event_span
 from app.memories.times import seconds, span_named
-from benchmarks.times import NOW, SUBJECTS, material, messages
+from app.memories.trace import Recollection
+from app.store.log import Message
+from benchmarks.times import EVENTS, NOW, SUBJECTS, by_events, material, messages
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
@@ -19,6 +22,22 @@ def test_every_question_names_the_time_of_its_own_message_and_of_no_other_on_the
 
 
 def test_what_is_remembered_is_in_the_order_of_time_and_the_same_for_a_seed() -> None:
-    told = list(messages(material(1), 1))
+    events, _ = by_events(material(1), 1)
+    told = list(messages(material(1), events, 1))
     assert [each["occurred_at"] for each in told] == sorted(each["occurred_at"] for each in told)
-    assert told == list(messages(material(1), 1))
+    assert told == list(messages(material(1), events, 1))
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_every_question_by_an_event_names_the_time_of_its_own_message_by_what_is_told_of_the_event(seed: int) -> None:
+    dated = material(seed)
+    events, questions = by_events(dated, seed)
+    assert len(events) == len(questions) == len(EVENTS)
+    for (at, text), (place, (question, _)) in zip(events, questions.items(), strict=True):
+        event = event_named(question)
+        assert event is not None, question
+        assert event.name.lower() in text.lower()
+        told = Recollection(Message(1, "", "", "user", text, at), 0, 1.0, 1.0, 0.0, 0.0)
+        span = event_span(event, [told], NOW)
+        assert span is not None, text
+        assert span[0] <= seconds(dated[place].at) < span[1], (question, text)

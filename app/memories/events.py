@@ -1,0 +1,97 @@
+"""When a text speaks of, where it names an event: "on my birthday", "two days before the trip to Rome".
+
+Two steps: what the text says of the event (by pattern, in English), and when the event was, by the messages that the
+memory finds for its name. As with `times`, a text that names no event must cost nothing.
+"""
+
+import re
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
+
+from app.memories.times import DAY, FIRST, NUMBER, day_told, seconds
+from app.memories.trace import Recollection
+
+_WHOSE = r"(?:my|our|your|his|her|their|the|[^\W\d]+(?:'s|’s))"
+_ENDS = (
+    r"\ (?:about|and|but|did|do|does|had|have|he|i|she|that|they|to\ me|was|we|were|what|when|where|which|who|you)\b"
+)
+_NAMED = rf"{_WHOSE}\ [^.,;:!?\n]{{2,60}}?(?={_ENDS}|[.,;:!?\n]|$)"
+_OCCASION = r"birthday|anniversary|wedding(?:\ day)?|graduation|engagement|funeral|christening|retirement"
+_PHRASE = re.compile(
+    rf"""\b(?:
+      (?:(?P<count>{NUMBER})\ (?P<unit>day|week|month)s?|the\ (?P<one>day|week))\ (?P<way>before|after)
+      \ (?P<beside>{_NAMED})
+    | (?:on(?:\ the\ day\ of)?|at|during)\ (?P<on>{_WHOSE}\ (?:[\w'’]+\ ){{0,2}}?(?:{_OCCASION}))
+    )""",
+    re.IGNORECASE | re.VERBOSE,
+)
+_CARDINALS = ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
+_YEARLY = re.compile(r"\b(?:birthday|anniversary)$", re.IGNORECASE)
+_DAYS = {"day": 1, "week": 7, "month": 30}
+_NEXT_BEST = 0.5  # of the heaviest recollection's weight: one that names a day and weighs as much is believed before it
+
+
+class Event(NamedTuple):
+    """An event that a text names, and which days about it are meant.
+
+    Attributes:
+        name: as the text has it.
+        first: the first of the days, counted from the event's: -2 is two days before.
+        days: how many.
+    """
+
+    name: str
+    first: int
+    days: int
+
+
+def event_named(text: str) -> Event | None:
+    """The first event that the text names a time by, or None."""
+    found = _PHRASE.search(text, 0, FIRST)
+    if found is None:
+        return None
+    if found["on"]:
+        return Event(found["on"], 0, 1)
+    length = _DAYS[(found["unit"] or found["one"]).lower()]
+    count = (found["count"] or "one").lower()
+    number = int(count) if count.isdigit() else 1 + _CARDINALS.index(count) if count in _CARDINALS else 1
+    far = length * number
+    if length > 1 and found["one"]:  # the week before: all of it
+        return Event(found["beside"], -far if found["way"].lower() == "before" else 1, length)
+    middle = -far if found["way"].lower() == "before" else far
+    return Event(found["beside"], middle - length // 2, length)  # a week before: about then
+
+
+def event_span(event: Event, found: Sequence[Recollection], asked_at: datetime) -> tuple[int, int] | None:
+    """The time meant, from when to when, in seconds since 1970; None where nothing was found.
+
+    Args:
+        found: what the memory has for the event's name, the heaviest first. The first that weighs well and names a day
+            tells when the event was; where none does, it was when the heaviest was said. A birthday comes every year.
+    """
+    if not found:
+        return None
+    for one in found:
+        day = day_told(one.content, one.occurred_at, asked_at) if one.weight >= _NEXT_BEST * found[0].weight else None
+        if day is not None:
+            break
+    else:
+        said = found[0].occurred_at.astimezone(UTC)
+        day = said.replace(hour=0, minute=0, second=0, microsecond=0)
+    if _YEARLY.search(event.name):
+        day = _last(day, asked_at.astimezone(UTC))
+    try:
+        start = day + timedelta(days=event.first)
+    except OverflowError:
+        return None
+    return seconds(start), seconds(start) + event.days * DAY
+
+
+def _last(day: datetime, now: datetime) -> datetime:
+    """The same day of the last year in which it was before now; 29 February, where there is none, is the 28th."""
+    year = now.year if (day.month, day.day) <= (now.month, now.day) else now.year - 1
+    try:
+        return day.replace(year=year)
+    except ValueError:
+        return day.replace(year=year, day=28)
