@@ -13,7 +13,7 @@ import dataclasses
 import hashlib
 import math
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
@@ -21,7 +21,7 @@ from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor, nn
 from torch.nn import functional
 
-from memory_core import addressing, weights
+from memory_core import addressing, chain, weights
 from memory_core.encoder import Encoder, Utterance
 from memory_core.follow_ups import FOLLOW_UPS, LOOK_BACKS
 from memory_core.links import clear_links_, write_links_
@@ -31,7 +31,6 @@ from memory_core.state import EpisodicState
 from memory_core.words import encode_word, facet_cosines, slot_keys
 
 _PLAIN = Manner()
-_MOST_PARTS = 2**20  # parts of one utterance stay below
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+")
 
 
@@ -220,16 +219,17 @@ class EpisodicMemory(nn.Module):
         asks_only = all(sentence.endswith("?") for sentence in sentences)
         return self.config.question_gate if asks_only else self.config.asking_gate
 
-    def manner(self, text: str, speaker: str | None = None, reply: bool = False) -> Manner:
+    def manner(self, text: str, speaker: str | None = None, reply: bool = False, at: int = 0) -> Manner:
         """How a text was said, as `write` takes it.
 
         Args:
             speaker: the name of who said it; its first word is the voice that a cue may name.
             reply: whether an assistant without a name said it.
+            at: when, in seconds since 1970.
         """
         name = (speaker or "").split()[:1]
         voice = tuple(self._pieces_of(name[0])[: self.config.voice]) if name else ()
-        return Manner(traits(text, speaker, reply), voice)
+        return Manner(traits(text, speaker, reply), voice, at)
 
     def essential(self, utterance: Utterance) -> Utterance:
         """The utterance without the pieces that all texts have (the, of, a comma); whole where it has no others."""
@@ -246,11 +246,10 @@ class EpisodicMemory(nn.Module):
         utterance: Utterance,
         source: int,
         gate: float = 1.0,
-        said_at: int = 0,
         manner: Manner = _PLAIN,
     ) -> tuple[EpisodicState, Written]:
         """`write_`, on a copy."""
-        return self.write_(state.clone(), utterance, source, gate, said_at, manner)
+        return self.write_(state.clone(), utterance, source, gate, manner)
 
     def write_(
         self,
@@ -258,7 +257,6 @@ class EpisodicMemory(nn.Module):
         utterance: Utterance,
         source: int,
         gate: float = 1.0,
-        said_at: int = 0,
         manner: Manner = _PLAIN,
     ) -> tuple[EpisodicState, Written]:
         """Writes an utterance into free slots; when there is none it shares some; when all are shared by as many as may
@@ -273,8 +271,7 @@ class EpisodicMemory(nn.Module):
             state: changed in place; after growing, the state returned is another object.
             source: the caller's number for what is written, > 0 and above those written before.
             gate: write gate in (0, 1].
-            said_at: when it was said, in seconds since 1970; 0 where that is not known.
-            manner: how it was said.
+            manner: how and when it was said.
 
         Returns:
             The state to go on with, and what changed. An utterance longer than `parts` allows is cut.
@@ -290,7 +287,7 @@ class EpisodicMemory(nn.Module):
             held = slice(part * self.config.facets, (part + 1) * self.config.facets)
             narrowed += self._fill_(state, row, encode_word(utterance.facets[held]), utterance.pieces[held])
             state.source[row] = state.touched[row] = source
-            state.part[row], state.said_at[row], state.traits[row] = part, said_at, manner.traits
+            state.part[row], state.said_at[row], state.traits[row] = part, manner.at, manner.traits
             state.voice[row, : len(manner.voice)] = state.voice.new_tensor(manner.voice)
             state.strength[row] = state.usage[row] = gate
             changed += [cleared, write_links_(state, row, each)]
@@ -397,7 +394,7 @@ class EpisodicMemory(nn.Module):
             alike = state.keys @ (shares @ facets).half()
             score = alike + self.lexical * lexical + self.time_share * near
             best = score.masked_fill(~allowed, -torch.inf).topk(self.config.candidates).indices
-            near_by = _neighbours(state, best[: self.config.around])
+            near_by = chain.neighbours(state, best[: self.config.around])
             candidates = _distinct(torch.cat([best, near_by]))
             candidates = candidates[allowed[candidates]]
         else:
@@ -446,8 +443,6 @@ class EpisodicMemory(nn.Module):
             (~spoke & spoke.any()).float(),
             stage.near,
         ]
-        before, after = (_places(state, slots, way) for way in ("backward_slots", "forward_slots"))
-        chain = torch.stack([*_walk(before), *_walk(after)], 1)
         bits = (state.traits[slots].unsqueeze(1) >> torch.arange(len(TRAITS), device=self.device)) & 1
         held = (state.pieces[slots] >= 0).sum(1, keepdim=True)
         features = torch.cat([bits.float(), (state.part[slots] > 0).float().unsqueeze(1), torch.log1p(held)], 1)
@@ -460,7 +455,7 @@ class EpisodicMemory(nn.Module):
             ((voice + 1) * (self.vocabulary + 1) ** torch.arange(voice.shape[1], device=self.device)).sum(1),
             state.source[slots],
             keys,
-            chain,
+            chain.around(state, slots, WINDOW),
             torch.ones(1, len(slots), dtype=torch.bool, device=self.device),
         )
 
@@ -514,45 +509,43 @@ class EpisodicMemory(nn.Module):
         forward, backward = far * ahead + near, far * (1 - ahead) + near
         return following, forward, 1 - forward - backward, backward
 
-    def note_read(self, state: EpisodicState, slots: Tensor, weights: Tensor) -> EpisodicState:
+    def note_read(self, state: EpisodicState, rows: Tensor, weights: Tensor) -> EpisodicState:
         """`note_read_`, on a copy."""
         copy = state.clone()
-        self.note_read_(copy, slots, weights)
+        self.note_read_(copy, rows, weights)
         return copy
 
-    def note_read_(self, state: EpisodicState, slots: Int[Tensor, " read"], weights: Float[Tensor, " read"]) -> None:
+    def note_read_(self, state: EpisodicState, rows: Int[Tensor, " read"], weights: Float[Tensor, " read"]) -> None:
         """Makes a reading part of the state: the next follow-up starts from it, and what was read is used more.
 
         Args:
-            slots, weights: the strongest of a reading; at most `read` of them are kept. Their rows change.
+            rows, weights: the strongest of a reading; at most `read` of them are kept. Their usage changes.
         """
-        slots, weights = slots[: self.config.read], weights[: self.config.read].float()
-        self.set_last_read_(state, slots, weights)
-        self._use_(state, slots, weights, state.clock)
+        rows, weights = rows[: self.config.read], weights[: self.config.read].float()
+        self.set_last_read_(state, rows, weights)
+        self._use_(state, rows, weights, state.clock)
 
-    def set_last_read_(
-        self, state: EpisodicState, slots: Int[Tensor, " read"], weights: Float[Tensor, " read"]
-    ) -> None:
+    def set_last_read_(self, state: EpisodicState, rows: Int[Tensor, " read"], weights: Float[Tensor, " read"]) -> None:
         """Sets where the next follow-up starts from, and nothing else."""
-        state.read_slots.fill_(-1)[: len(slots)] = slots
-        state.read_weights.zero_()[: len(slots)] = weights
+        state.read_slots.fill_(-1)[: len(rows)] = rows
+        state.read_weights.zero_()[: len(rows)] = weights
 
-    def restore_usage_(self, state: EpisodicState, slot: int, read: Sequence[tuple[int, float]]) -> None:
-        """Sets a slot's usage to what its write and these readings alone make of it.
+    def restore_usage_(self, state: EpisodicState, row: int, read: Sequence[tuple[int, float]]) -> None:
+        """Sets a row's usage to what its write and these readings alone make of it.
 
         Args:
-            read: (clock, weight) of each reading that found the slot, in order.
+            read: (clock, weight) of each reading that found the row, in order.
         """
-        state.usage[slot], state.touched[slot], state.reads[slot] = state.strength[slot], state.source[slot], 0
+        state.usage[row], state.touched[row], state.reads[row] = state.strength[row], state.source[row], 0
         for clock, weight in read:
-            self._use_(state, state.clock.new_tensor([slot]), state.usage.new_tensor([weight]), state.clock * 0 + clock)
+            self._use_(state, state.clock.new_tensor([row]), state.usage.new_tensor([weight]), state.clock * 0 + clock)
 
-    def _use_(self, state: EpisodicState, slots: Tensor, weights: Tensor, clock: Tensor) -> None:
+    def _use_(self, state: EpisodicState, rows: Tensor, weights: Tensor, clock: Tensor) -> None:
         kept = addressing.retention(weights.unsqueeze(0), weights.new_tensor([self.config.free_gate]))
-        used = _faded(state.usage[slots], clock - state.touched[slots], state.capacity)
-        state.usage[slots] = addressing.usage_after_write(used, self.config.read_gain * weights, kept)
-        state.touched[slots] = clock
-        state.reads[slots] += 1
+        used = _faded(state.usage[rows], clock - state.touched[rows], state.capacity)
+        state.usage[rows] = addressing.usage_after_write(used, self.config.read_gain * weights, kept)
+        state.touched[rows] = clock
+        state.reads[rows] += 1
 
     # Forgetting
 
@@ -562,22 +555,22 @@ class EpisodicMemory(nn.Module):
         return copy, self.forget_(copy, source)
 
     def forget_(self, state: EpisodicState, source: int) -> Int[Tensor, " changed"]:
-        """Frees every slot of a source and joins the links around it. Returns the slots whose rows changed."""
-        slots = (state.source == source).nonzero().squeeze(1)
-        changed = [self._clear_(state, int(slot)) for slot in slots]
-        return _distinct(torch.cat([slots, *changed]))
+        """Frees every row of a source and joins the links around it. Returns the rows that changed."""
+        rows = (state.source == source).nonzero().squeeze(1)
+        changed = [self._clear_(state, int(row)) for row in rows]
+        return _distinct(torch.cat([rows, *changed]))
 
-    def _clear_(self, state: EpisodicState, slot: int) -> Tensor:
-        pieces = state.pieces[slot]
+    def _clear_(self, state: EpisodicState, row: int) -> Tensor:
+        pieces = state.pieces[row]
         state.piece_counts[_distinct(pieces[pieces >= 0]).long()] -= 1
-        changed = clear_links_(state, slot)
-        state.words[slot].zero_()
-        state.pieces[slot].fill_(-1)
-        state.keys[slot].zero_()
+        changed = clear_links_(state, row)
+        state.words[row].zero_()
+        state.pieces[row].fill_(-1)
+        state.keys[row].zero_()
         for column in (state.source, state.part, state.touched, state.said_at, state.traits, state.reads):
-            column[slot] = 0
-        state.voice[slot] = -1
-        state.usage[slot] = state.strength[slot] = 0.0
+            column[row] = 0
+        state.voice[row] = -1
+        state.usage[row] = state.strength[row] = 0.0
         return changed
 
 
@@ -592,46 +585,6 @@ class _Stage(NamedTuple):
     pooled: Tensor
     named: Tensor  # all pieces of the cue, which may name a speaker
     now: bool  # whether the cue asks how something stands now
-
-
-def _nearest(state: EpisodicState, slots: Tensor, way: str) -> Int[Tensor, " slots"]:
-    """The slot written just before each, among those that its `backward_slots` list, or just after; -1 for none."""
-    linked = getattr(state, way)[slots]
-    order = state.source[linked] * _MOST_PARTS + state.part[linked]
-    if way == "backward_slots":
-        nearest = order.masked_fill(linked < 0, -1).argmax(1)
-    else:
-        nearest = order.masked_fill(linked < 0, torch.iinfo(order.dtype).max).argmin(1)
-    there: Tensor = linked.gather(1, nearest.unsqueeze(1)).squeeze(1)
-    return there
-
-
-def _neighbours(state: EpisodicState, slots: Int[Tensor, " slots"]) -> Int[Tensor, " neighbours"]:
-    """The slots within two steps of any of these, forward or backward."""
-    found = []
-    for way in ("backward_slots", "forward_slots"):
-        at = slots
-        for _ in range(2):
-            at = _nearest(state, at, way)
-            at = at[at >= 0]
-            found.append(at)
-    return torch.cat(found)
-
-
-def _places(state: EpisodicState, slots: Tensor, way: str) -> Int[Tensor, " slots"]:
-    """The place among `slots` of the slot written just before each, or just after; len(slots) where it is not there."""
-    place = slots.new_full((state.rows + 1,), len(slots))
-    place[slots] = torch.arange(len(slots), device=slots.device)
-    return place[_nearest(state, slots, way)]  # -1, for no link, is the last place
-
-
-def _walk(step: Int[Tensor, " slots"]) -> Iterator[Int[Tensor, " slots"]]:
-    """Where WINDOW steps along the chain lead from each place, the first step first."""
-    there = torch.cat([step, step.new_tensor([len(step)])])
-    at = step
-    for _ in range(WINDOW):
-        yield at
-        at = there[at]
 
 
 def _pooled(facets: Float[Tensor, "pieces word"]) -> Float[Tensor, " word"]:

@@ -25,10 +25,12 @@ _FIRST_PERSON = re.compile(r"\b(i|me|my|we|our)\b", re.IGNORECASE)
 
 
 class Manner(NamedTuple):
-    """How an utterance was said: `traits`, a bit each in the order of `TRAITS`; `voice`, the pieces of the name."""
+    """How an utterance was said: `traits`, a bit each in the order of `TRAITS`; `voice`, the pieces of the name; `at`,
+    when, in seconds since 1970, 0 where that is not known."""
 
     traits: int = 0
     voice: tuple[int, ...] = ()
+    at: int = 0
 
 
 def asks_of_now(said: Set[int], asking: Set[int], present: Set[int], past: Set[int]) -> bool:

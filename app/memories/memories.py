@@ -397,8 +397,8 @@ def write_message_(
     core: EpisodicMemory, state: EpisodicState, message: Message, utterance: Utterance
 ) -> tuple[EpisodicState, Written]:
     """Writes a message to the memory, in place."""
-    manner = core.manner(message.content, message.speaker, _is_reply(message))
-    return core.write_(state, utterance, message.seq, write_gate(core, message), seconds(message.occurred_at), manner)
+    manner = core.manner(message.content, message.speaker, _is_reply(message), seconds(message.occurred_at))
+    return core.write_(state, utterance, message.seq, write_gate(core, message), manner)
 
 
 def write_gate(core: EpisodicMemory, message: Message) -> float:

@@ -148,10 +148,8 @@ def written(
         encoded = encoder.encode([header(turn.speaker, at) + turn.text for turn, at in said])
         for number, ((turn, at), utterance) in enumerate(zip(said, encoded, strict=True), start + 1):
             reply = turn.role == "assistant" and turn.speaker is None
-            state, _ = memory.write_(
-                state, utterance, number, gate(turn.text, reply), int(at.timestamp()),
-                memory.manner(turn.text, turn.speaker, reply),
-            )  # fmt: skip
+            manner = memory.manner(turn.text, turn.speaker, reply, int(at.timestamp()))
+            state, _ = memory.write_(state, utterance, number, gate(turn.text, reply), manner)
         watch(start + len(said))
     return state
 

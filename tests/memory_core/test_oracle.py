@@ -10,6 +10,7 @@ import torch
 
 from memory_core.encoder import Utterance
 from memory_core.episodic import EpisodicMemory, Reading
+from memory_core.manner import Manner
 from memory_core.state import EpisodicState
 from memory_core.words import decode_word
 from tests.memory_core.oracle import Array, DenseMemory
@@ -29,7 +30,7 @@ def test_a_random_life_gives_the_dense_memory(
         said = saying(seed * 1000 + source, choose.randint(1, 12))
         gate = choose.choice([1.0, 0.3, 0.5, choose.uniform(0.05, 1.0)])
         at = choose.choice([0, 1_000 + 60 * source])
-        state, written = memory.write_(state, moved(said, device), source, gate, at)
+        state, written = memory.write_(state, moved(said, device), source, gate, Manner(at=at))
         assert dense.write(said, source, gate, at) == written.rows.tolist()
         _assert_states_agree(dense, state)
         if choose.random() < 0.6:
