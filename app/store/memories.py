@@ -84,17 +84,6 @@ async def slot_rows(connection: AsyncConnection, user_id: str) -> list[Row]:
     return [dict(row._mapping) for row in await connection.execute(chosen)]
 
 
-async def slots_of(connection: AsyncConnection, user_id: str, sources: Sequence[int]) -> dict[int, list[int]]:
-    """The slots that messages hold, by their numbers, in order of their parts."""
-    found: dict[int, list[int]] = {source: [] for source in sources}
-    for start in range(0, len(sources), _AT_ONCE):
-        here = slots.c.source.in_(sources[start : start + _AT_ONCE])
-        chosen = sa.select(slots.c.source, slots.c.slot).where(slots.c.user_id == user_id, here)
-        for source, slot in await connection.execute(chosen.order_by(slots.c.part)):
-            found[source].append(slot)
-    return found
-
-
 async def span(connection: AsyncConnection, user_id: str) -> tuple[datetime | None, datetime | None]:
     """When the first and the last of the messages that the memory holds were said."""
     held = sa.and_(slots.c.user_id == messages.c.user_id, slots.c.source == messages.c.seq)

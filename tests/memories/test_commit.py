@@ -78,8 +78,9 @@ async def test_a_message_its_slots_and_what_it_read_are_in_the_database_when_the
     (message, slots) = heard.remembered.messages[0]
     async with memories.database.reading() as connection:
         assert await log.by_id(connection, "ada", message.id) == message
-        assert await stored.slots_of(connection, "ada", [message.seq]) == {message.seq: slots}
+        rows = await stored.slot_rows(connection, "ada")
         read = (await stored.reads_of(connection, "ada", [message.seq]))[message.seq]
+    assert [row["slot"] for row in sorted(rows, key=lambda row: row["part"]) if row["source"] == message.seq] == slots
     assert len(slots) >= 2
     assert {one.source for one in read} == {one.message.seq for one in heard.recalled.recollections} == {1, 2}
     assert [one.content for one in heard.history] == ["the harbour was yellow", "uncle lost a kettle"]

@@ -49,7 +49,6 @@ async def test_more_rows_are_found_than_one_statement_may_name(peopled: Database
         assert list(await log.by_seqs(connection, "ada", seqs)) == list(seqs)
         assert len(await log.by_external_ids(connection, "ada", [f"e{seq}" for seq in seqs])) == 1000
         assert len(await memories.reads_of(connection, "ada", list(seqs))) == 1000
-        assert sum(map(len, (await memories.slots_of(connection, "ada", list(seqs))).values())) == 700
         assert len(await memories.slot_rows(connection, "ada")) == 700
     async with peopled.writing() as connection:
         await memories.put_slots(connection, "ada", [], [], list(range(0, 700, 1)))
@@ -71,7 +70,6 @@ async def test_the_rows_of_a_stranger_are_never_found(peopled: Database) -> None
         assert await log.forgotten_places(connection, "eve") == []
         assert await memories.head(connection, "eve") is None
         assert await memories.slot_rows(connection, "eve") == []
-        assert await memories.slots_of(connection, "eve", [1]) == {1: []}
         assert await memories.reads_of(connection, "eve", [700]) == {700: []}
         assert await memories.reads_from(connection, "eve", 1) == []
 
