@@ -25,7 +25,7 @@ from memory_core import addressing, chain, weights
 from memory_core.encoder import Encoder, Utterance
 from memory_core.follow_ups import FOLLOW_UPS, LOOK_BACKS
 from memory_core.links import clear_links_, write_links_
-from memory_core.manner import ASKING, PAST, PRESENT, TRAITS, Manner, asks_of_now, traits
+from memory_core.manner import ASKING, COUNTING, LISTING, PAST, PRESENT, TRAITS, Manner, asks_of_now, traits
 from memory_core.reader import WINDOW, Found, Reader
 from memory_core.state import EpisodicState
 from memory_core.words import encode_word, facet_cosines, slot_keys
@@ -143,7 +143,9 @@ class EpisodicMemory(nn.Module):
         self.register_parameter("confidence_threshold", _scalar(0.5))
         self.register_buffer("common", torch.zeros(self.vocabulary, dtype=torch.bool))
         self._pieces_of: Callable[[str], list[int]] = lambda name: encoder.windows([name])[0][0]
-        self._tenses = [frozenset(self._pieces_of(" ".join(words))) for words in (ASKING, PRESENT, PAST)]
+        self._tenses = [
+            frozenset(self._pieces_of(" ".join(words))) for words in (ASKING, COUNTING, PRESENT, LISTING, PAST)
+        ]
         self.reader: Reader | None = None
         learned = weights.of(encoder.transformer_fingerprint(), self.config.word)
         if learned:

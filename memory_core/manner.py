@@ -15,8 +15,10 @@ _TIME = re.compile(
     r"|fri|satur|sun)day|yesterday|today|tomorrow|weeks?|months?|years?|weekend|ago|last|night|morning)\b",
     re.IGNORECASE,
 )
-ASKING = ("what", "which", "who", "where", "when", "many", "much", "long", "often", "old")
-PRESENT = ("is", "are", "am", "do", "does", "have", "has", "will", "should", "can", "s", "m", "re", "ve")
+COUNTING = ("many", "much", "long", "often", "old")
+ASKING = ("what", "which", "who", "where", "when", *COUNTING)
+PRESENT = ("is", "am", "do", "does", "have", "has", "will", "should", "can", "s", "m", "ve")
+LISTING = ("are", "re")  # the present of several things, of which a later telling makes none outdated
 PAST = (
     "did", "was", "were", "had", "ago", "passed", "between", "before", "earlier",
     "initially", "originally", "previously",
@@ -33,14 +35,17 @@ class Manner(NamedTuple):
     at: int = 0
 
 
-def asks_of_now(said: Set[int], asking: Set[int], present: Set[int], past: Set[int]) -> bool:
-    """Whether a cue asks how something stands now: "What is my …", "How many … have I", not "When did I …".
+def asks_of_now(
+    said: Set[int], asking: Set[int], counting: Set[int], present: Set[int], listing: Set[int], past: Set[int]
+) -> bool:
+    """Whether a cue asks how something stands now: "What is my …", "How many are …", not "When did I …", "What are …".
 
     Args:
         said: the cue's word pieces.
-        asking, present, past: those of `ASKING`, `PRESENT` and `PAST`.
+        asking, counting, present, listing, past: those of `ASKING`, `COUNTING`, `PRESENT`, `LISTING` and `PAST`.
     """
-    return bool(said & asking) and bool(said & present) and not said & past
+    counted = bool(said & counting) and bool(said & listing)
+    return bool(said & asking) and (counted or bool(said & present)) and not said & past
 
 
 def header(speaker: str | None, at: datetime) -> str:
