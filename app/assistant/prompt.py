@@ -26,6 +26,7 @@ LONGEST_HISTORY: Final = 1200
 _TURN_TOKENS: Final = 8
 _NOTE_SHARE: Final = 0.7
 _FAINTEST: Final = 0.02  # of the heaviest weight; what is less was hardly read
+_FAINT_REPLY: Final = 0.3  # the same of a reply, for a small model, which takes its own words for an answer
 _RIVALS: Final = 3
 _SAME_SUBJECT: Final = 2
 _CONTROL: Final = re.compile(r"<(?=\||/?s>|(?:start|end)_of_turn>|[be]os>)|\[(?=/?INST\])")
@@ -95,7 +96,8 @@ def build_prompt(
     room -= _turn_tokens(message)
 
     heaviest = max((said.weight for said in recalled), default=0.0)
-    recalled = [said for said in recalled if said.weight >= _FAINTEST * heaviest]
+    faint = {"assistant": _FAINT_REPLY} if examples else {}
+    recalled = [said for said in recalled if said.weight >= faint.get(said.message.role, _FAINTEST) * heaviest]
     notes: list[str] = []
     note_room = room * _NOTE_SHARE if history else room
     for said in _strongest_first(recalled):

@@ -36,8 +36,11 @@ def prompt(
     history: list[Said] | None = None,
     context: int = 4096,
     max_tokens: int = 256,
+    examples: bool = True,
 ) -> list[ChatMessage]:
-    return build_prompt(recalled, history or [], message, NOW, context=context, max_tokens=max_tokens)
+    return build_prompt(
+        recalled, history or [], message, NOW, context=context, max_tokens=max_tokens, examples=examples
+    )
 
 
 def notes(messages: list[ChatMessage], place: int = -1) -> list[str]:
@@ -92,6 +95,13 @@ def test_statements_stand_closer_than_replies_and_replies_closer_than_questions(
         'my reply was "Your dog is called Rex."',
         "The dog is called Biscuit.",
     ]
+
+
+@pytest.mark.parametrize(("weight", "examples", "shown"), [(0.5, True, 2), (0.2, True, 1), (0.2, False, 2)])
+def test_a_small_model_is_not_shown_replies_that_were_hardly_read(weight: float, examples: bool, shown: int) -> None:
+    told = Recalled(Said("I had breakfast in a tiny bakery."), 1.0)
+    reply = Recalled(Said("That's so delicious!", role="assistant"), weight)
+    assert len(notes(prompt([told, reply], "And after that?", examples=examples))) == shown
 
 
 def test_a_correction_stands_closer_than_what_it_corrects() -> None:
