@@ -25,10 +25,10 @@ from memory_core.state import EpisodicState
 from memory_core.training.conversations import DATA, UNANSWERABLE, MissingData
 from memory_core.training.fitted import auroc, calibrate, calibration_error, fit_renewal, updates
 from memory_core.training.pools import Asked, RecallTraining, asked, pools, written
-from memory_core.training.recall import measure, summary, train_reader, unread
+from memory_core.training.recall import VOICES, measure, summary, train_reader, unread
 
 SETS = ("locomo-dev", "longmemeval-pooled-dev", "beam-dev")
-_MATCHED, _VOICES = SIGNALS.index("exact"), (SIGNALS.index("voice"), SIGNALS.index("other voice"))
+_MATCHED = SIGNALS.index("exact")
 
 
 def _without_links(found: Found) -> Found:
@@ -37,7 +37,7 @@ def _without_links(found: Found) -> Found:
 
 def _without_voices(found: Found) -> Found:
     signals = found.signals.clone()
-    signals[..., _VOICES] = 0.0
+    signals[..., VOICES] = 0.0
     return found._replace(signals=signals)
 
 

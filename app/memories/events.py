@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
-from app.memories.times import DAY, FIRST, NUMBER, day_told, seconds
+from app.memories.times import CARDINALS, DAY, FIRST, NUMBER, day_told, midnight, seconds
 from app.memories.trace import Recollection
 
 _WHOSE = r"(?:my|our|your|his|her|their|the|[^\W\d]+(?:'s|’s))"
@@ -26,7 +26,7 @@ _PHRASE = re.compile(
     )""",
     re.IGNORECASE | re.VERBOSE,
 )
-_CARDINALS = ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
+_COUNTS = {"a": 1, "an": 1} | {word: count for count, word in enumerate(CARDINALS, 1)}
 _YEARLY = re.compile(r"\b(?:birthday|anniversary)$", re.IGNORECASE)
 _DAYS = {"day": 1, "week": 7, "month": 30}
 _NEXT_BEST = 0.5  # of the heaviest recollection's weight: one that names a day and weighs as much is believed before it
@@ -55,12 +55,11 @@ def event_named(text: str) -> Event | None:
         return Event(found["on"], 0, 1)
     length = _DAYS[(found["unit"] or found["one"]).lower()]
     count = (found["count"] or "one").lower()
-    number = int(count) if count.isdigit() else 1 + _CARDINALS.index(count) if count in _CARDINALS else 1
-    far = length * number
+    far = length * (_COUNTS.get(count) or int(count))
+    before = found["way"].lower() == "before"
     if length > 1 and found["one"]:  # the week before: all of it
-        return Event(found["beside"], -far if found["way"].lower() == "before" else 1, length)
-    middle = -far if found["way"].lower() == "before" else far
-    return Event(found["beside"], middle - length // 2, length)  # a week before: about then
+        return Event(found["beside"], -far if before else 1, length)
+    return Event(found["beside"], (-far if before else far) - length // 2, length)  # a week before: about then
 
 
 def event_span(event: Event, found: Sequence[Recollection], asked_at: datetime) -> tuple[int, int] | None:
@@ -72,13 +71,9 @@ def event_span(event: Event, found: Sequence[Recollection], asked_at: datetime) 
     """
     if not found:
         return None
-    for one in found:
-        day = day_told(one.content, one.occurred_at, asked_at) if one.weight >= _NEXT_BEST * found[0].weight else None
-        if day is not None:
-            break
-    else:
-        said = found[0].occurred_at.astimezone(UTC)
-        day = said.replace(hour=0, minute=0, second=0, microsecond=0)
+    believed = (one for one in found if one.weight >= _NEXT_BEST * found[0].weight)
+    days = (day_told(one.content, one.occurred_at, asked_at) for one in believed)
+    day = next(filter(None, days), None) or midnight(found[0].occurred_at)
     if _YEARLY.search(event.name):
         day = _last(day, asked_at.astimezone(UTC))
     try:

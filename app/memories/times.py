@@ -11,7 +11,8 @@ from dateparser.date import DateDataParser
 
 _WEEKDAY = "(?:mon|tues|wednes|thurs|fri|satur|sun)day"
 _MONTH = "(?:january|february|march|april|may|june|july|august|september|october|november|december)"
-NUMBER = r"(?:an?|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|\d{1,3})"
+CARDINALS = ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
+NUMBER = rf"(?:an?|{'|'.join(CARDINALS)}|\d{{1,3}})"
 _DAY = r"\d{1,2}(?:st|nd|rd|th)?"
 _PHRASE = re.compile(
     rf"""\b(?:
@@ -48,6 +49,11 @@ def seconds(moment: datetime) -> int:
     return int(moment.timestamp())
 
 
+def midnight(moment: datetime) -> datetime:
+    """When the day of a moment began, in UTC."""
+    return moment.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+
+
 def span_named(text: str, now: datetime) -> tuple[int, int] | None:
     """The first time before `now` that the text names, from when to when: its day, week (from Monday), month or year.
 
@@ -55,8 +61,10 @@ def span_named(text: str, now: datetime) -> tuple[int, int] | None:
         Seconds since 1970, or None where no time is named.
     """
     found = _PHRASE.search(text, 0, FIRST)
-    if found is None:
-        return None
+    return _span(found, now) if found else None
+
+
+def _span(found: re.Match[str], now: datetime) -> tuple[int, int] | None:
     phrase = "2 days ago" if found["before_yesterday"] else _LEADING.sub("", found[0])
     told = _parsed(phrase, now, "past")
     if told is None:
@@ -81,7 +89,7 @@ def day_told(text: str, said_at: datetime, now: datetime) -> datetime | None:
         told = _parsed("in 2 days" if ahead["after"] else _LEADING.sub("", ahead[0]), said_at, "future")
         return told and told[0]
     named = _PHRASE.search(text, 0, FIRST)
-    span = span_named(named[0], now if named["exact"] else said_at) if named else None
+    span = _span(named, now if named["exact"] else said_at) if named else None
     return datetime.fromtimestamp(span[0], UTC) if span and span[1] - span[0] == DAY else None
 
 
@@ -92,7 +100,7 @@ def _parsed(phrase: str, now: datetime, prefer: str) -> tuple[datetime, str] | N
     told = DateDataParser(languages=["en"], settings=settings).get_date_data(phrase)
     if told is None or told.date_obj is None or told.period is None:
         return None
-    return told.date_obj.replace(hour=0, minute=0, second=0, microsecond=0, tzinfo=UTC), told.period
+    return midnight(told.date_obj.replace(tzinfo=UTC)), told.period
 
 
 def _week(day: datetime) -> tuple[datetime, datetime]:

@@ -32,7 +32,7 @@ from memory_core.training.pools import LINES, Asked, Pool, RecallTraining, asked
 
 CUTS = (1, 5, 10, 20)
 _NEAR = SIGNALS.index("near")
-_VOICES = [SIGNALS.index("voice"), SIGNALS.index("other voice")]
+VOICES = [SIGNALS.index("voice"), SIGNALS.index("other voice")]
 _PERSON = [TRAITS.index("reply"), TRAITS.index("named")]
 _DAY = 86_400
 
@@ -157,7 +157,7 @@ def _loosened(batch: Asked, drawn: torch.Generator) -> Asked:
     chain = torch.where(there, order[place.clamp(0, slots - 1)], slots)
     features, signals = found.features.clone(), found.signals.clone()
     features[:, _PERSON] = 0.0
-    signals[..., _VOICES] = 0.0
+    signals[..., VOICES] = 0.0
     speaker = torch.zeros_like(found.speaker)
     loose = found._replace(chain=chain, features=features, signals=signals, speaker=speaker)
     return dataclasses.replace(batch, found=loose)
