@@ -17,7 +17,8 @@ from typer.testing import CliRunner, Result
 import app.main
 from app.cli import app as command
 from app.memories.device import Device
-from app.memories.memories import Draft, Memories
+from app.memories.memories import Memories
+from app.memories.messages import Draft
 from app.store.database import Database
 from app.store.migration import migrate
 from app.store.tables import memories, slots

@@ -9,7 +9,8 @@ from typing import Annotated, Any, Self
 from fastapi import Path, Query
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from app.memories.memories import Draft, Recalled, Remembered
+from app.memories.memories import Recalled, Remembered
+from app.memories.messages import Draft
 from app.memories.rules import IDENTIFIER, MESSAGE_ID, External, Identifier, Moment, Name, Role, Text, no_dots
 from app.memories.trace import Recollection as Found
 from app.store.log import Message as Logged

@@ -14,7 +14,8 @@ from datetime import datetime
 from app.assistant.generator import ChatMessage, Generator, GeneratorError
 from app.assistant.prompt import build_prompt
 from app.memories.cache import Locks
-from app.memories.memories import Draft, Heard, Memories, Remembered
+from app.memories.memories import Heard, Memories, Remembered
+from app.memories.messages import Draft
 from app.memories.rules import MOST_CHARACTERS, readable
 from app.settings import Settings
 

@@ -20,17 +20,15 @@ from app.memories import forgetting
 from app.memories.cache import Cache, Live, Locks
 from app.memories.device import Device
 from app.memories.events import Event, event_named, event_span
+from app.memories.messages import Draft, spoken, write_gate, write_message_
 from app.memories.rows import changed_rows, load_state, new_head, word_rows
-from app.memories.times import seconds, span_named
+from app.memories.times import span_named
 from app.memories.trace import Recollection, grouped, note_read_, recollected
 from app.store import log, memories
 from app.store.database import Conflict, Database
 from app.store.log import Forgotten, Message
 from app.store.memories import Head, Read
 from memory_core.encoder import Utterance
-from memory_core.episodic import EpisodicMemory, Written
-from memory_core.manner import header
-from memory_core.state import EpisodicState
 
 _TRIES = 30
 _OF_EVENT = 3  # messages that are asked when an event was
@@ -43,19 +41,6 @@ class ForeignMemory(Exception):
 
 class NotFound(Exception):
     """The user has no such thing."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Draft:
-    """A message to remember."""
-
-    role: str
-    content: str
-    session_id: str
-    occurred_at: datetime
-    speaker: str | None = None
-    external_id: str | None = None
-    status: str = "complete"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,11 +69,6 @@ class Heard:
     remembered: Remembered
     history: list[Message]
     timings_ms: dict[str, float]
-
-
-def spoken(message: Draft | Message) -> str:
-    """What the encoder is given: when it was said and, if a name is known, by whom, then what was said."""
-    return header(message.speaker, message.occurred_at) + message.content
 
 
 class Memories:
@@ -391,23 +371,6 @@ def _time_named(text: str, at: datetime) -> tuple[tuple[int, int] | None, Event 
     """The time that a text names, or else the event that it names a time by."""
     span = span_named(text, at)
     return span, None if span else event_named(text)
-
-
-def write_message_(
-    core: EpisodicMemory, state: EpisodicState, message: Message, utterance: Utterance
-) -> tuple[EpisodicState, Written]:
-    """Writes a message to the memory, in place."""
-    manner = core.manner(message.content, message.speaker, _is_reply(message), seconds(message.occurred_at))
-    return core.write_(state, utterance, message.seq, write_gate(core, message), manner)
-
-
-def write_gate(core: EpisodicMemory, message: Message) -> float:
-    """How strongly a message is written."""
-    return core.write_gate(message.content, _is_reply(message))
-
-
-def _is_reply(message: Message) -> bool:
-    return message.role == "assistant" and message.speaker is None  # a named speaker is never taken for the assistant
 
 
 async def _redoing(once: Callable[[], Awaitable[Done]]) -> Done:

@@ -7,7 +7,7 @@ import torch
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.memories.device import Device
-from app.memories.memories import spoken, write_message_
+from app.memories.messages import spoken, write_message_
 from app.memories.rows import DamagedMemory, changed_rows, load_state, new_head, word_rows
 from app.memories.times import span_named
 from app.memories.trace import grouped, note_read_

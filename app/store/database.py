@@ -4,6 +4,7 @@ import logging
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
 Row = dict[str, Any]
+Merge = Callable[[sa.sql.ColumnCollection[str, Any]], dict[str, Any]]
 _BUSY_SECONDS = 30
 _STATEMENT_SECONDS = 30.0
 _SCRUB_MILLISECONDS = 250
@@ -116,12 +118,7 @@ def driver_url(url: str) -> sa.URL:
     return parsed.set(drivername="sqlite+aiosqlite" if parsed.get_backend_name() == "sqlite" else "postgresql+asyncpg")
 
 
-async def upsert(
-    connection: AsyncConnection,
-    table: sa.Table,
-    rows: Sequence[Row],
-    merge: Callable[[sa.sql.ColumnCollection[str, Any]], dict[str, Any]] | None = None,
-) -> None:
+async def upsert(connection: AsyncConnection, table: sa.Table, rows: Sequence[Row], merge: Merge | None = None) -> None:
     """Inserts rows, or updates those whose primary key is there.
 
     Args:
@@ -129,12 +126,15 @@ async def upsert(
     """
     if not rows:
         return
-    dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
-    statement = dialect.insert(table)
-    keys = [column.name for column in table.primary_key]
-    came = statement.excluded
-    changed = merge(came) if merge else {name: came[name] for name in rows[0] if name not in keys}
-    await connection.execute(statement.on_conflict_do_update(index_elements=keys, set_=changed), rows)
+    await connection.execute(_upsert(connection.dialect.name, table, tuple(rows[0]), merge), rows)
+
+
+@cache  # a millisecond to put together, at every write
+def _upsert(dialect: str, table: sa.Table, names: tuple[str, ...], merge: Merge | None) -> sa.Insert:
+    statement = sqlite.insert(table) if dialect == "sqlite" else postgresql.insert(table)
+    keys, came = [column.name for column in table.primary_key], statement.excluded
+    changed = merge(came) if merge else {name: came[name] for name in names if name not in keys}
+    return statement.on_conflict_do_update(index_elements=keys, set_=changed)
 
 
 async def insert_missing(connection: AsyncConnection, table: sa.Table, row: Row) -> None:

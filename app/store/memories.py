@@ -28,6 +28,21 @@ class Head:
     last_read: bytes
 
 
+# Put together once: every call on a memory begins with the one, and every commit with the other.
+_HEAD = sa.select(*(memories.c[field.name] for field in dataclasses.fields(Head))).where(
+    memories.c.user_id == sa.bindparam("owner")
+)
+_ADVANCE = (
+    memories.update()
+    .where(
+        memories.c.user_id == sa.bindparam("owner"),
+        memories.c.incarnation == sa.bindparam("same"),
+        memories.c.version == sa.bindparam("expected"),
+    )
+    .values({field.name: sa.bindparam(field.name) for field in dataclasses.fields(Head)})
+)
+
+
 @dataclasses.dataclass(frozen=True)
 class Read:
     """One slot's share in what a turn read; `source` is the number of the message that the slot held."""
@@ -43,8 +58,7 @@ class Read:
 
 async def head(connection: AsyncConnection, user_id: str) -> Head | None:
     """The user's memory, without its slots."""
-    columns = [memories.c[field.name] for field in dataclasses.fields(Head)]
-    row = (await connection.execute(sa.select(*columns).where(memories.c.user_id == user_id))).one_or_none()
+    row = (await connection.execute(_HEAD, {"owner": user_id})).one_or_none()
     return None if row is None else Head(**row._mapping)
 
 
@@ -63,12 +77,9 @@ async def advance(connection: AsyncConnection, user_id: str, expected: int, new:
     """
     if expected == 0:
         await insert_missing(connection, memories, {"user_id": user_id, **dataclasses.asdict(new), "version": 0})
-    here = (
-        memories.c.user_id == user_id,
-        memories.c.incarnation == new.incarnation,
-        memories.c.version == expected,
+    moved = await connection.execute(
+        _ADVANCE, {"owner": user_id, "expected": expected, "same": new.incarnation, **dataclasses.asdict(new)}
     )
-    moved = await connection.execute(memories.update().where(*here).values(dataclasses.asdict(new)))
     if moved.rowcount != 1:
         raise Conflict(f"the memory of {user_id} moved on from version {expected}")
 

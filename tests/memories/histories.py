@@ -4,7 +4,8 @@ import random
 from datetime import UTC, datetime, timedelta
 
 from app.memories.cache import Live
-from app.memories.memories import Draft, Heard, Memories, Remembered
+from app.memories.memories import Heard, Memories, Remembered
+from app.memories.messages import Draft
 from app.memories.replay import replay
 from app.memories.rows import load_state
 from app.store import log, memories

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.memories.events import Event, event_named, event_span
-from app.memories.memories import Draft, Memories
+from app.memories.memories import Memories
+from app.memories.messages import Draft
 from app.memories.times import DAY, day_told, seconds
 from app.memories.trace import Recollection
 from app.store.log import Message

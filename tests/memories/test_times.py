@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.memories.memories import Draft, Memories
+from app.memories.memories import Memories
+from app.memories.messages import Draft
 from app.memories.times import seconds, span_named
 
 NOW = datetime(2026, 11, 22, 15, 0, tzinfo=UTC)  # a Sunday

@@ -1,0 +1,49 @@
+"""A message as the memory takes it: what the encoder is given of it, and how it is written.
+
+The service and a replay both write through here, so that a replayed log gives the memory that is stored.
+"""
+
+import dataclasses
+from datetime import datetime
+
+from app.memories.times import seconds
+from app.store.log import Message
+from memory_core.encoder import Utterance
+from memory_core.episodic import EpisodicMemory, Written
+from memory_core.manner import header
+from memory_core.state import EpisodicState
+
+
+@dataclasses.dataclass(frozen=True)
+class Draft:
+    """A message to remember."""
+
+    role: str
+    content: str
+    session_id: str
+    occurred_at: datetime
+    speaker: str | None = None
+    external_id: str | None = None
+    status: str = "complete"
+
+
+def spoken(message: Draft | Message) -> str:
+    """What the encoder is given: when it was said and, if a name is known, by whom, then what was said."""
+    return header(message.speaker, message.occurred_at) + message.content
+
+
+def write_message_(
+    core: EpisodicMemory, state: EpisodicState, message: Message, utterance: Utterance
+) -> tuple[EpisodicState, Written]:
+    """Writes a message to the memory, in place."""
+    manner = core.manner(message.content, message.speaker, _is_reply(message), seconds(message.occurred_at))
+    return core.write_(state, utterance, message.seq, write_gate(core, message), manner)
+
+
+def write_gate(core: EpisodicMemory, message: Message) -> float:
+    """How strongly a message is written."""
+    return core.write_gate(message.content, _is_reply(message))
+
+
+def _is_reply(message: Message) -> bool:
+    return message.role == "assistant" and message.speaker is None  # a named speaker is never taken for the assistant
