@@ -105,6 +105,7 @@ class EpisodicMemory(nn.Module):
 
     Args:
         encoder: makes the prototypes of the read modes; cues and utterances must come from the same one.
+        trained: whether the weights that ship are taken, where they are this encoder's.
 
     Example:
         >>> encoder = Encoder(); memory = EpisodicMemory(encoder)
@@ -124,7 +125,7 @@ class EpisodicMemory(nn.Module):
     confidence_threshold: nn.Parameter
     common: Tensor
 
-    def __init__(self, encoder: Encoder, config: EpisodicConfig | None = None) -> None:
+    def __init__(self, encoder: Encoder, config: EpisodicConfig | None = None, trained: bool = True) -> None:
         super().__init__()
         self.config = config or EpisodicConfig()
         self.vocabulary = encoder.vocabulary
@@ -147,7 +148,7 @@ class EpisodicMemory(nn.Module):
             frozenset(self._pieces_of(" ".join(words))) for words in (ASKING, COUNTING, PRESENT, LISTING, PAST)
         ]
         self.reader: Reader | None = None
-        learned = weights.of(encoder.transformer_fingerprint(), self.config.word)
+        learned = weights.of(encoder.transformer_fingerprint(), self.config.word) if trained else None
         if learned:
             self.reader = Reader()
             self.load_state_dict({name: learned[name] for name in self.state_dict()})

@@ -247,8 +247,8 @@ def unread(encoder: Encoder, base: Mapping[str, Tensor]) -> EpisodicMemory:
         base: what a run has in `facets.safetensors`.
     """
     encoder.projection, encoder.centre = base["projection"], base["centre"]
-    memory = EpisodicMemory(encoder, EpisodicConfig())
-    memory.reader, memory.common = None, base["common"]
+    memory = EpisodicMemory(encoder, EpisodicConfig(), trained=False)
+    memory.common = base["common"]
     memory.link_share.data.zero_()
     return memory
 

@@ -9,9 +9,11 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
+from torch.nn import functional
 
 from memory_core import weights
 from memory_core.encoder import Encoder
+from memory_core.follow_ups import FOLLOW_UPS
 from memory_core.manner import TRAITS
 from memory_core.reader import SIGNALS, WINDOW, Reader
 from memory_core.training import fitted, pools, recall
@@ -68,6 +70,13 @@ def test_it_learns_that_the_answer_follows_the_question(run: Path) -> None:
     losses = [json.loads(line)["loss"] for line in (run / "metrics.jsonl").read_text().splitlines()]
     assert len(losses) == SMALL.steps
     assert sum(losses[-5:]) < 0.7 * sum(losses[:5])
+
+
+def test_its_prototypes_of_follow_ups_are_of_the_map_that_it_fitted(run: Path) -> None:
+    learned, encoder = load_file(run / "recall.safetensors"), Encoder()
+    encoder.projection, encoder.centre = learned["projection"], learned["centre"]
+    encoded = [functional.normalize(cue.facets.sum(0), dim=0) for cue in encoder.encode(FOLLOW_UPS)]
+    torch.testing.assert_close(torch.stack(encoded), learned["follow_ups"])
 
 
 def test_its_weights_are_those_of_the_transformer_that_it_was_trained_for(run: Path, encoder: Encoder) -> None:
