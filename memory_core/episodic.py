@@ -25,7 +25,7 @@ from memory_core import addressing, chain, weights
 from memory_core.encoder import Encoder, Utterance
 from memory_core.follow_ups import FOLLOW_UPS, LOOK_BACKS
 from memory_core.links import clear_links_, write_links_
-from memory_core.manner import ASKING, COUNTING, LISTING, PAST, PRESENT, TRAITS, Manner, asks_of_now, traits
+from memory_core.manner import ASKING, COUNTING, EXPRESSLY, LISTING, PAST, PRESENT, TRAITS, Manner, Tenses, traits
 from memory_core.reader import WINDOW, Found, Reader
 from memory_core.state import EpisodicState
 from memory_core.words import encode_word, facet_cosines, slot_keys
@@ -144,9 +144,8 @@ class EpisodicMemory(nn.Module):
         self.register_parameter("confidence_threshold", _scalar(0.5))
         self.register_buffer("common", torch.zeros(self.vocabulary, dtype=torch.bool))
         self._pieces_of: Callable[[str], list[int]] = lambda name: encoder.windows([name])[0][0]
-        self._tenses = [
-            frozenset(self._pieces_of(" ".join(words))) for words in (ASKING, COUNTING, PRESENT, LISTING, PAST)
-        ]
+        tenses = (ASKING, COUNTING, PRESENT, LISTING, PAST, EXPRESSLY)
+        self._tenses = Tenses(*(frozenset(self._pieces_of(" ".join(words))) for words in tenses))
         self.reader: Reader | None = None
         learned = weights.of(encoder.transformer_fingerprint(), self.config.word) if trained else None
         if learned:
@@ -405,8 +404,8 @@ class EpisodicMemory(nn.Module):
         held = state.pieces.index_select(0, candidates)
         exact = addressing.exact_matches(pieces, held, self.vocabulary)
         longest = int((held >= 0).sum(1).max()) if len(held) else 0
-        now = span is None and asks_of_now(frozenset(named.tolist()), *self._tenses)
-        return _Stage(candidates, longest, facets, pieces, shares, exact, near[candidates], pooled, named, now)
+        dated = span is not None
+        return _Stage(candidates, longest, facets, pieces, shares, exact, near[candidates], pooled, named, dated)
 
     def cosines(self, states: Sequence[EpisodicState], stages: Sequence["_Stage"]) -> list[Tensor]:
         """Late interaction, [candidates, cue] for each reading, over all of them in one padded batch."""
@@ -434,6 +433,7 @@ class EpisodicMemory(nn.Module):
         voice, keys = state.voice[slots], state.keys[slots].float()
         said = (voice.unsqueeze(2) == stage.named).any(2)
         spoke = ((voice < 0) | said).all(1) & (voice[:, 0] >= 0)
+        now = not stage.dated and self._tenses.ask_of_now(frozenset(stage.named.tolist()), bool(spoke.any()))
         rest = shares * ~torch.isin(stage.pieces, voice)
         topic = (cosines + self.lexical * exact) @ (rest / rest.sum().clamp(min=1e-6))
         signals = [
@@ -453,7 +453,7 @@ class EpisodicMemory(nn.Module):
             (content + state.strength[slots].log()).unsqueeze(0),
             torch.stack(signals, -1).unsqueeze(0),
             topic.unsqueeze(0),
-            torch.tensor([stage.now], device=self.device),
+            torch.tensor([now], device=self.device),
             features,
             ((voice + 1) * (self.vocabulary + 1) ** torch.arange(voice.shape[1], device=self.device)).sum(1),
             state.source[slots],
@@ -587,7 +587,7 @@ class _Stage(NamedTuple):
     near: Tensor
     pooled: Tensor
     named: Tensor  # all pieces of the cue, which may name a speaker
-    now: bool  # whether the cue asks how something stands now
+    dated: bool  # whether the cue names a time
 
 
 def _pooled(facets: Float[Tensor, "pieces word"]) -> Float[Tensor, " word"]:

@@ -23,6 +23,7 @@ PAST = (
     "did", "was", "were", "had", "ago", "passed", "between", "before", "earlier",
     "initially", "originally", "previously",
 )  # fmt: skip
+EXPRESSLY = ("now", "current", "currently", "latest", "still", "today")
 _FIRST_PERSON = re.compile(r"\b(i|me|my|we|our)\b", re.IGNORECASE)
 
 
@@ -35,17 +36,27 @@ class Manner(NamedTuple):
     at: int = 0
 
 
-def asks_of_now(
-    said: Set[int], asking: Set[int], counting: Set[int], present: Set[int], listing: Set[int], past: Set[int]
-) -> bool:
-    """Whether a cue asks how something stands now: "What is my …", "How many are …", not "When did I …", "What are …".
+class Tenses(NamedTuple):
+    """The word pieces of `ASKING`, `COUNTING`, `PRESENT`, `LISTING`, `PAST` and `EXPRESSLY`."""
 
-    Args:
-        said: the cue's word pieces.
-        asking, counting, present, listing, past: those of `ASKING`, `COUNTING`, `PRESENT`, `LISTING` and `PAST`.
-    """
-    counted = bool(said & counting) and bool(said & listing)
-    return bool(said & asking) and (counted or bool(said & present)) and not said & past
+    asking: Set[int]
+    counting: Set[int]
+    present: Set[int]
+    listing: Set[int]
+    past: Set[int]
+    expressly: Set[int]
+
+    def ask_of_now(self, said: Set[int], named: bool) -> bool:
+        """Whether a cue asks how something stands now: "What is my …", not "When did I …" nor "What are …".
+
+        Args:
+            said: the cue's word pieces.
+            named: whether it names a speaker. Where people talk with each other a later remark that fits is as a rule
+                more of the same talk and makes nothing outdated; then it must ask expressly ("Where is Ann now?").
+        """
+        counted = bool(said & self.counting) and bool(said & self.listing)
+        present = bool(said & self.asking) and (counted or bool(said & self.present)) and not said & self.past
+        return present and (not named or bool(said & self.expressly))
 
 
 def header(speaker: str | None, at: datetime) -> str:

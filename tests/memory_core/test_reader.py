@@ -295,14 +295,19 @@ def test_the_topic_is_what_is_asked_of_names_apart(small: EpisodicMemory) -> Non
         ("How many days are there between the two meetings?", False),
         ("My phone number is new", False),
         ("Tell me about Ben", False),
+        ("Where does Ann live?", False),  # Ann speaks in this memory, Ben does not
+        ("Where does Ann live now?", True),
+        ("What is Ann's current job?", True),
+        ("Where does Ben live?", True),
     ],
 )
 def test_a_cue_that_asks_how_something_stands_now(
     memory: EpisodicMemory, encoder: Encoder, cue: str, expected: bool
 ) -> None:
-    said = encoder.encode([cue])[0]
-    assert memory.first_stage(memory.empty(16), said, None, None).now is expected
-    assert memory.first_stage(memory.empty(16), said, None, (0, 1)).now is False
+    told, asked = encoder.encode(["Ann: I moved to Leeds", cue])
+    state, _ = memory.write(memory.empty(16), told, 1, manner=memory.manner("I moved to Leeds", "Ann"))
+    assert bool(what_is_found(memory, state, asked).now) is expected
+    assert not what_is_found(memory, state, asked, span=(0, 1)).now
 
 
 @pytest.mark.parametrize(
@@ -335,7 +340,9 @@ def test_a_memory_reads_by_its_reader(small: EpisodicMemory) -> None:
         assert float(forward) >= content * float(weights[slot] * weighed.forward[0, slot]) - 1e-6
 
 
-def what_is_found(memory: EpisodicMemory, state: EpisodicState, cue: Utterance) -> Found:
+def what_is_found(
+    memory: EpisodicMemory, state: EpisodicState, cue: Utterance, span: tuple[int, int] | None = None
+) -> Found:
     """What the memory found for its reader."""
-    stage = memory.first_stage(state, cue, None, None)
+    stage = memory.first_stage(state, cue, None, span)
     return memory.found(state, stage, memory.cosines([state], [stage])[0])
