@@ -9,7 +9,6 @@ has no trained weights it works with the initial parameters below. It must never
 keeps the states, and names what it writes by numbers of its own ("sources").
 """
 
-import dataclasses
 import hashlib
 import math
 import re
@@ -17,60 +16,22 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Bool, Float, Int, UInt8
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn import functional
 
-from memory_core import addressing, chain, weights
+from memory_core import addressing, allocation, chain, weights
+from memory_core.allocation import EpisodicConfig
 from memory_core.encoder import Encoder, Utterance
 from memory_core.follow_ups import FOLLOW_UPS, LOOK_BACKS
-from memory_core.links import clear_links_, write_links_
+from memory_core.links import write_links_
 from memory_core.manner import ASKING, COUNTING, EXPRESSLY, LISTING, PAST, PRESENT, TRAITS, Manner, Tenses, traits
 from memory_core.reader import WINDOW, Found, Reader
 from memory_core.state import EpisodicState
-from memory_core.words import encode_word, facet_cosines, slot_keys
+from memory_core.words import encode_word, facet_cosines
 
 _PLAIN = Manner()
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+")
-
-
-@dataclasses.dataclass(frozen=True)
-class EpisodicConfig:
-    """Sizes and rules of the memory; they belong to its fingerprint.
-
-    Attributes:
-        facets: word pieces that one slot has room for.
-        sharing: rows that may share a slot and its room.
-        word: width of a facet.
-        cue: word pieces of a cue that count, the rarest; the others weigh next to nothing and cost as much.
-        links: links a slot keeps in each direction (K).
-        voice: word pieces of a speaker's name that tell who speaks.
-        scanned: word pieces of a row, its rarest, that the first stage compares with the cue's.
-        candidates: slots that the first stage hands to late interaction; at or above the slots held, reading is exact.
-        around: of how many of these, the best, the neighbours along the links come with them.
-        read: slots that a read weighting keeps.
-        read_gain: how much of a read weighting becomes usage.
-        free_gate: how much of a read weighting frees its slot; 0 reads without forgetting.
-        reply_gate: write gate of an unnamed assistant's message.
-        question_gate: write gate of a message that only asks.
-        asking_gate: write gate of a message that says something and ends by asking.
-    """
-
-    facets: int = 64
-    sharing: int = 4
-    word: int = 256
-    cue: int = 32
-    links: int = 8
-    voice: int = 4
-    scanned: int = 16
-    candidates: int = 192
-    around: int = 48
-    read: int = 64
-    read_gain: float = 0.5
-    free_gate: float = 0.0
-    reply_gate: float = 0.1
-    question_gate: float = 0.05
-    asking_gate: float = 0.5
 
 
 class Reading(NamedTuple):
@@ -166,44 +127,8 @@ class EpisodicMemory(nn.Module):
         return digest.hexdigest()[:16]
 
     def empty(self, capacity: int, rows: int = 0) -> EpisodicState:
-        """A memory that holds nothing yet.
-
-        Args:
-            capacity: its slots.
-            rows: rows to make room for now. It grows by doubling up to a row a slot, then by a quarter of the slots.
-        """
-        c, device = self.config, self.device
-        rows = min(capacity * c.sharing, max(rows, 16))
-
-        def full(*shape: int, value: int = 0, dtype: torch.dtype = torch.int64) -> Tensor:
-            return torch.full(shape, value, dtype=dtype, device=device)
-
-        real = torch.float32
-        return EpisodicState(
-            words=full(rows, c.facets, c.word // 8, dtype=torch.uint8),
-            pieces=full(rows, c.facets, value=-1, dtype=torch.int32),
-            keys=full(rows, c.word, dtype=torch.float16),
-            source=full(rows),
-            part=full(rows),
-            touched=full(rows),
-            said_at=full(rows),
-            traits=full(rows),
-            voice=full(rows, c.voice, value=-1),
-            usage=full(rows, dtype=real),
-            strength=full(rows, dtype=real),
-            reads=full(rows),
-            forward_slots=full(rows, c.links, value=-1),
-            forward_weights=full(rows, c.links, dtype=real),
-            backward_slots=full(rows, c.links, value=-1),
-            backward_weights=full(rows, c.links, dtype=real),
-            precedence_slots=full(c.links, value=-1),
-            precedence_weights=full(c.links, dtype=real),
-            read_slots=full(c.read, value=-1),
-            read_weights=full(c.read, dtype=real),
-            piece_counts=full(self.vocabulary, dtype=torch.int32),
-            clock=full(),
-            capacity=full(value=capacity),
-        )
+        """`allocation.empty`, for this memory's vocabulary and device."""
+        return allocation.empty(self.config, self.vocabulary, capacity, rows, self.device)
 
     # Writing
 
@@ -285,9 +210,11 @@ class EpisodicMemory(nn.Module):
         rows, narrowed, changed = [], [], []
         protected = (source, int(state.source.max()))
         for part in range(parts):
-            state, row, cleared = self._allocate_(state, protected)
+            state, row, cleared = allocation.allocate_(state, self.config, protected)
             held = slice(part * self.config.facets, (part + 1) * self.config.facets)
-            narrowed += self._fill_(state, row, encode_word(utterance.facets[held]), utterance.pieces[held])
+            narrowed += allocation.fill_(
+                state, self.config, row, encode_word(utterance.facets[held]), utterance.pieces[held]
+            )
             state.source[row] = state.touched[row] = source
             state.part[row], state.said_at[row], state.traits[row] = part, manner.at, manner.traits
             state.voice[row, : len(manner.voice)] = state.voice.new_tensor(manner.voice)
@@ -295,7 +222,7 @@ class EpisodicMemory(nn.Module):
             changed += [cleared, write_links_(state, row, each)]
             rows.append(row)
         taken, less = (torch.tensor(one, dtype=torch.int64, device=self.device) for one in (rows, narrowed))
-        return state, Written(taken, less, _distinct(torch.cat([taken, less, *changed])))
+        return state, Written(taken, less, torch.unique(torch.cat([taken, less, *changed])))
 
     def write_blank_(self, state: EpisodicState, parts: int, source: int, gate: float) -> tuple[EpisodicState, Written]:
         """Writes what is no longer known: takes the slots and the place in time that a forgotten utterance took."""
@@ -304,50 +231,9 @@ class EpisodicMemory(nn.Module):
         none = torch.full((facets,), -1, dtype=torch.int32, device=self.device)
         return self.write_(state, Utterance(blank, none), source, gate)
 
-    def _fill_(
-        self, state: EpisodicState, row: int, word: UInt8[Tensor, "held bytes"], pieces: Int[Tensor, " held"]
-    ) -> list[int]:
-        """Fills a free row with the facets that its slot has room for. Returns the rows that made room."""
-        others = state.rows_of(row % int(state.capacity))
-        room = self.config.facets // (1 + len(others))
-        order = torch.sort(pieces, descending=True, stable=True).indices
-        self._hold_(state, row, word[order[:room]], pieces[order[:room]])
-        wider = others[(state.pieces[others] >= 0).sum(1) > room].tolist()
-        for other in wider:
-            pieces = state.pieces[other]
-            state.piece_counts[_distinct(pieces[pieces >= 0]).long()] -= 1
-            self._hold_(state, other, state.words[other, :room].clone(), pieces[:room].clone())
-        return wider
-
-    def _hold_(self, state: EpisodicState, row: int, word: Tensor, pieces: Tensor) -> None:
-        state.words[row].zero_()[: len(pieces)] = word
-        state.pieces[row].fill_(-1)[: len(pieces)] = pieces.to(torch.int32)
-        state.keys[row] = slot_keys(state.words[row : row + 1], state.pieces[row : row + 1])[0]
-        state.piece_counts[_distinct(pieces[pieces >= 0]).long()] += 1
-
-    def _allocate_(self, state: EpisodicState, protected: tuple[int, int]) -> tuple[EpisodicState, int, Tensor]:
-        free = (state.source == 0).nonzero()
-        none = state.source.new_empty(0)
-        if len(free):
-            return state, int(free[0, 0]), none
-        if state.rows < int(state.capacity) * self.config.sharing:
-            first = state.rows
-            return self._grow(state), first, none
-        spared = (state.source == protected[0]) | (state.source == protected[1])
-        row = int(addressing.least_used(self.usage_now(state), spared, 1)[0])
-        return state, row, self._clear_(state, row)
-
-    def _grow(self, state: EpisodicState) -> EpisodicState:
-        capacity, rows = int(state.capacity), state.rows
-        wider = self.empty(capacity, min(2 * rows, capacity) if rows < capacity else rows + max(1, capacity // 4))
-        for name, tensor in wider.tensors().items():
-            old = getattr(state, name)
-            (tensor[: len(old)] if tensor.dim() else tensor).copy_(old)
-        return wider
-
     def usage_now(self, state: EpisodicState) -> Float[Tensor, " rows"]:
-        """Usage as it stands: halved for every `capacity` of messages since the row was last written or read."""
-        return _faded(state.usage, state.clock - state.touched, state.capacity)
+        """`allocation.usage_now`."""
+        return allocation.usage_now(state)
 
     # Reading
 
@@ -397,7 +283,7 @@ class EpisodicMemory(nn.Module):
             score = alike + self.lexical * lexical + self.time_share * near
             best = score.masked_fill(~allowed, -torch.inf).topk(self.config.candidates).indices
             near_by = chain.neighbours(state, best[: self.config.around])
-            candidates = _distinct(torch.cat([best, near_by]))
+            candidates = torch.unique(torch.cat([best, near_by]))
             candidates = candidates[allowed[candidates]]
         else:
             candidates = allowed.nonzero().squeeze(1)
@@ -526,7 +412,7 @@ class EpisodicMemory(nn.Module):
         """
         rows, weights = rows[: self.config.read], weights[: self.config.read].float()
         self.set_last_read_(state, rows, weights)
-        self._use_(state, rows, weights, state.clock)
+        allocation.use_(state, self.config, rows, weights, state.clock)
 
     def set_last_read_(self, state: EpisodicState, rows: Int[Tensor, " read"], weights: Float[Tensor, " read"]) -> None:
         """Sets where the next follow-up starts from, and nothing else."""
@@ -540,15 +426,9 @@ class EpisodicMemory(nn.Module):
             read: (clock, weight) of each reading that found the row, in order.
         """
         state.usage[row], state.touched[row], state.reads[row] = state.strength[row], state.source[row], 0
+        place = state.clock.new_tensor([row])
         for clock, weight in read:
-            self._use_(state, state.clock.new_tensor([row]), state.usage.new_tensor([weight]), state.clock * 0 + clock)
-
-    def _use_(self, state: EpisodicState, rows: Tensor, weights: Tensor, clock: Tensor) -> None:
-        kept = addressing.retention(weights.unsqueeze(0), weights.new_tensor([self.config.free_gate]))
-        used = _faded(state.usage[rows], clock - state.touched[rows], state.capacity)
-        state.usage[rows] = addressing.usage_after_write(used, self.config.read_gain * weights, kept)
-        state.touched[rows] = clock
-        state.reads[rows] += 1
+            allocation.use_(state, self.config, place, state.usage.new_tensor([weight]), state.clock * 0 + clock)
 
     # Forgetting
 
@@ -560,21 +440,9 @@ class EpisodicMemory(nn.Module):
     def forget_(self, state: EpisodicState, source: int) -> Int[Tensor, " changed"]:
         """Frees every row of a source and joins the links around it. Returns the rows that changed."""
         rows = (state.source == source).nonzero().squeeze(1)
-        changed = [self._clear_(state, int(row)) for row in rows]
-        return _distinct(torch.cat([rows, *changed]))
-
-    def _clear_(self, state: EpisodicState, row: int) -> Tensor:
-        pieces = state.pieces[row]
-        state.piece_counts[_distinct(pieces[pieces >= 0]).long()] -= 1
-        changed = clear_links_(state, row)
-        state.words[row].zero_()
-        state.pieces[row].fill_(-1)
-        state.keys[row].zero_()
-        for column in (state.source, state.part, state.touched, state.said_at, state.traits, state.reads):
-            column[row] = 0
-        state.voice[row] = -1
-        state.usage[row] = state.strength[row] = 0.0
-        return changed
+        changed = [allocation.clear_(state, int(row)) for row in rows]
+        every: Tensor = torch.unique(torch.cat([rows, *changed]))
+        return every
 
 
 class _Stage(NamedTuple):
@@ -594,17 +462,8 @@ def _pooled(facets: Float[Tensor, "pieces word"]) -> Float[Tensor, " word"]:
     return functional.normalize(facets.sum(0), dim=0)
 
 
-def _faded(usage: Tensor, age: Tensor, capacity: Tensor) -> Tensor:
-    return usage * torch.exp2(-age.float() / capacity)
-
-
 def _padded(rows: list[Tensor]) -> Tensor:
     return rows[0].unsqueeze(0) if len(rows) == 1 else nn.utils.rnn.pad_sequence(rows, batch_first=True)
-
-
-def _distinct(values: Tensor) -> Tensor:
-    distinct: Tensor = torch.unique(values)
-    return distinct
 
 
 def _scalar(value: float) -> nn.Parameter:

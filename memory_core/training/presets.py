@@ -26,8 +26,8 @@ _SMALL = PRESETS["small"]
 _BY_TASK = {  # what docs/science.md was measured with
     "repeat-copy": replace(_SMALL, batch_size=32, training=Training(steps=3_000)),
     "associative-recall": replace(_SMALL, batch_size=32, training=Training(steps=4_000, settle=1_500)),
-    "n-grams": replace(_SMALL, training=Training(steps=300, settle=100)),  # a start: 200 steps a sequence take long
-    "priority-sort": replace(_SMALL, batch_size=32, training=Training(steps=1_200, settle=300)),  # a start too
+    "n-grams": replace(_SMALL, training=Training(steps=1_000, settle=400)),
+    "priority-sort": replace(_SMALL, batch_size=32, training=Training(steps=4_000, settle=1_500)),
 }
 
 

@@ -21,8 +21,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from memory_core import addressing, weights
+from memory_core.allocation import EpisodicConfig
 from memory_core.encoder import Encoder
-from memory_core.episodic import EpisodicConfig, EpisodicMemory
+from memory_core.episodic import EpisodicMemory
 from memory_core.manner import TRAITS
 from memory_core.reader import SIGNALS, WINDOW, Reader
 from memory_core.state import EpisodicState

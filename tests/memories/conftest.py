@@ -9,8 +9,9 @@ import pytest
 from app.memories.device import Device
 from app.memories.memories import Memories
 from app.store.database import Database
+from memory_core.allocation import EpisodicConfig
 from memory_core.encoder import Encoder
-from memory_core.episodic import EpisodicConfig, EpisodicMemory
+from memory_core.episodic import EpisodicMemory
 from tests.tiny_transformer import save_tiny_transformer
 
 SLOTS = 256

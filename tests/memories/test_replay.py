@@ -21,8 +21,9 @@ from app.store import memories as stored
 from app.store.database import Conflict
 from app.store.log import Message
 from app.store.tables import forgotten, memories, messages, reads, slots, words
+from memory_core.allocation import EpisodicConfig
 from memory_core.encoder import Encoder
-from memory_core.episodic import EpisodicConfig, EpisodicMemory
+from memory_core.episodic import EpisodicMemory
 from tests.memories.conftest import Another
 from tests.memories.histories import (
     History,

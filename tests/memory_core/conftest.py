@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from memory_core.allocation import EpisodicConfig
 from memory_core.encoder import Encoder
-from memory_core.episodic import EpisodicConfig, EpisodicMemory
+from memory_core.episodic import EpisodicMemory
 from tests.tiny_transformer import save_tiny_transformer
 
 # Links, candidates and read of the first cut nothing; links and read of the second do.

@@ -10,8 +10,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from memory_core.allocation import EpisodicConfig
 from memory_core.encoder import Encoder, Utterance
-from memory_core.episodic import EpisodicConfig, EpisodicMemory, Reading
+from memory_core.episodic import EpisodicMemory, Reading
 from memory_core.state import EpisodicState
 from memory_core.words import count_pieces, decode_word, slot_keys
 from tests.memory_core import oracle

@@ -1,0 +1,192 @@
+"""The rows of an episodic memory: which one a write takes, what it then holds, how much it is used, how it is freed.
+
+Usage and allocation of Graves et al. 2016, with a row for each utterance's part and up to `sharing` rows a slot. All
+works in place, on the rows it touches. It must never look at a cue: what a reading finds is the business of `episodic`.
+"""
+
+import dataclasses
+
+import torch
+from jaxtyping import Float, Int, UInt8
+from torch import Tensor
+
+from memory_core import addressing
+from memory_core.links import clear_links_
+from memory_core.state import EpisodicState
+from memory_core.words import slot_keys
+
+
+@dataclasses.dataclass(frozen=True)
+class EpisodicConfig:
+    """Sizes and rules of the memory; they belong to its fingerprint.
+
+    Attributes:
+        facets: word pieces that one slot has room for.
+        sharing: rows that may share a slot and its room.
+        word: width of a facet.
+        cue: word pieces of a cue that count, the rarest; the others weigh next to nothing and cost as much.
+        links: links a slot keeps in each direction (K).
+        voice: word pieces of a speaker's name that tell who speaks.
+        scanned: word pieces of a row, its rarest, that the first stage compares with the cue's.
+        candidates: slots that the first stage hands to late interaction; at or above the slots held, reading is exact.
+        around: of how many of these, the best, the neighbours along the links come with them.
+        read: slots that a read weighting keeps.
+        read_gain: how much of a read weighting becomes usage.
+        free_gate: how much of a read weighting frees its slot; 0 reads without forgetting.
+        reply_gate: write gate of an unnamed assistant's message.
+        question_gate: write gate of a message that only asks.
+        asking_gate: write gate of a message that says something and ends by asking.
+    """
+
+    facets: int = 64
+    sharing: int = 4
+    word: int = 256
+    cue: int = 32
+    links: int = 8
+    voice: int = 4
+    scanned: int = 16
+    candidates: int = 192
+    around: int = 48
+    read: int = 64
+    read_gain: float = 0.5
+    free_gate: float = 0.0
+    reply_gate: float = 0.1
+    question_gate: float = 0.05
+    asking_gate: float = 0.5
+
+
+def empty(
+    config: EpisodicConfig, vocabulary: int, capacity: int, rows: int = 0, device: torch.device | str = "cpu"
+) -> EpisodicState:
+    """A memory that holds nothing yet.
+
+    Args:
+        vocabulary: how many word pieces there are.
+        capacity: its slots.
+        rows: rows to make room for now. It grows by doubling up to a row a slot, then by a quarter of the slots.
+    """
+    c = config
+    rows = min(capacity * c.sharing, max(rows, 16))
+
+    def full(*shape: int, value: int = 0, dtype: torch.dtype = torch.int64) -> Tensor:
+        return torch.full(shape, value, dtype=dtype, device=device)
+
+    real = torch.float32
+    return EpisodicState(
+        words=full(rows, c.facets, c.word // 8, dtype=torch.uint8),
+        pieces=full(rows, c.facets, value=-1, dtype=torch.int32),
+        keys=full(rows, c.word, dtype=torch.float16),
+        source=full(rows),
+        part=full(rows),
+        touched=full(rows),
+        said_at=full(rows),
+        traits=full(rows),
+        voice=full(rows, c.voice, value=-1),
+        usage=full(rows, dtype=real),
+        strength=full(rows, dtype=real),
+        reads=full(rows),
+        forward_slots=full(rows, c.links, value=-1),
+        forward_weights=full(rows, c.links, dtype=real),
+        backward_slots=full(rows, c.links, value=-1),
+        backward_weights=full(rows, c.links, dtype=real),
+        precedence_slots=full(c.links, value=-1),
+        precedence_weights=full(c.links, dtype=real),
+        read_slots=full(c.read, value=-1),
+        read_weights=full(c.read, dtype=real),
+        piece_counts=full(vocabulary, dtype=torch.int32),
+        clock=full(),
+        capacity=full(value=capacity),
+    )
+
+
+def allocate_(
+    state: EpisodicState, config: EpisodicConfig, protected: tuple[int, int]
+) -> tuple[EpisodicState, int, Tensor]:
+    """A free row; where there is none, a new one that will share a slot; where none may, the least used, freed.
+
+    Args:
+        protected: the sources whose rows are never taken.
+
+    Returns:
+        The state to go on with (another object where it grew), the row, and the rows that freeing it changed.
+    """
+    free = (state.source == 0).nonzero()
+    none = state.source.new_empty(0)
+    if len(free):
+        return state, int(free[0, 0]), none
+    if state.rows < int(state.capacity) * config.sharing:
+        first = state.rows
+        return _grow(state, config), first, none
+    spared = (state.source == protected[0]) | (state.source == protected[1])
+    row = int(addressing.least_used(usage_now(state), spared, 1)[0])
+    return state, row, clear_(state, row)
+
+
+def fill_(
+    state: EpisodicState,
+    config: EpisodicConfig,
+    row: int,
+    word: UInt8[Tensor, "held bytes"],
+    pieces: Int[Tensor, "held"],
+) -> list[int]:
+    """Fills a free row with the facets that its slot has room for. Returns the rows that made room."""
+    others = state.rows_of(row % int(state.capacity))
+    room = config.facets // (1 + len(others))
+    order = torch.sort(pieces, descending=True, stable=True).indices
+    _hold_(state, row, word[order[:room]], pieces[order[:room]])
+    wider = others[(state.pieces[others] >= 0).sum(1) > room].tolist()
+    for other in wider:
+        pieces = state.pieces[other]
+        state.piece_counts[torch.unique(pieces[pieces >= 0]).long()] -= 1
+        _hold_(state, other, state.words[other, :room].clone(), pieces[:room].clone())
+    return wider
+
+
+def _hold_(state: EpisodicState, row: int, word: Tensor, pieces: Tensor) -> None:
+    state.words[row].zero_()[: len(pieces)] = word
+    state.pieces[row].fill_(-1)[: len(pieces)] = pieces.to(torch.int32)
+    state.keys[row] = slot_keys(state.words[row : row + 1], state.pieces[row : row + 1])[0]
+    state.piece_counts[torch.unique(pieces[pieces >= 0]).long()] += 1
+
+
+def _grow(state: EpisodicState, config: EpisodicConfig) -> EpisodicState:
+    capacity, rows = int(state.capacity), state.rows
+    more = min(2 * rows, capacity) if rows < capacity else rows + max(1, capacity // 4)
+    wider = empty(config, len(state.piece_counts), capacity, more, state.usage.device)
+    for name, tensor in wider.tensors().items():
+        old = getattr(state, name)
+        (tensor[: len(old)] if tensor.dim() else tensor).copy_(old)
+    return wider
+
+
+def clear_(state: EpisodicState, row: int) -> Int[Tensor, " changed"]:
+    """Frees a row and joins the links around it. Returns the rows whose links changed."""
+    pieces = state.pieces[row]
+    state.piece_counts[torch.unique(pieces[pieces >= 0]).long()] -= 1
+    changed = clear_links_(state, row)
+    state.words[row].zero_()
+    state.pieces[row].fill_(-1)
+    state.keys[row].zero_()
+    for column in (state.source, state.part, state.touched, state.said_at, state.traits, state.reads):
+        column[row] = 0
+    state.voice[row] = -1
+    state.usage[row] = state.strength[row] = 0.0
+    return changed
+
+
+def use_(state: EpisodicState, config: EpisodicConfig, rows: Tensor, weights: Tensor, clock: Tensor) -> None:
+    """Raises the usage of rows by what was read of them at `clock`."""
+    kept = addressing.retention(weights.unsqueeze(0), weights.new_tensor([config.free_gate]))
+    used = _faded(state.usage[rows], clock - state.touched[rows], state.capacity)
+    state.usage[rows] = addressing.usage_after_write(used, config.read_gain * weights, kept)
+    state.touched[rows] = clock
+    state.reads[rows] += 1
+
+
+def usage_now(state: EpisodicState) -> Float[Tensor, " rows"]:
+    """Usage as it stands: halved for every `capacity` of messages since the row was last written or read."""
+    return _faded(state.usage, state.clock - state.touched, state.capacity)
+
+
+def _faded(usage: Tensor, age: Tensor, capacity: Tensor) -> Tensor:
+    return usage * torch.exp2(-age.float() / capacity)
