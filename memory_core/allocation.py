@@ -137,7 +137,7 @@ def fill_(
     wider = others[(state.pieces[others] >= 0).sum(1) > room].tolist()
     for other in wider:
         pieces = state.pieces[other]
-        state.piece_counts[torch.unique(pieces[pieces >= 0]).long()] -= 1
+        _count_(state, pieces, -1)
         _hold_(state, other, state.words[other, :room].clone(), pieces[:room].clone())
     return wider
 
@@ -146,7 +146,11 @@ def _hold_(state: EpisodicState, row: int, word: Tensor, pieces: Tensor) -> None
     state.words[row].zero_()[: len(pieces)] = word
     state.pieces[row].fill_(-1)[: len(pieces)] = pieces.to(torch.int32)
     state.keys[row] = slot_keys(state.words[row : row + 1], state.pieces[row : row + 1])[0]
-    state.piece_counts[torch.unique(pieces[pieces >= 0]).long()] += 1
+    _count_(state, pieces, 1)
+
+
+def _count_(state: EpisodicState, pieces: Tensor, by: int) -> None:
+    state.piece_counts[torch.unique(pieces[pieces >= 0]).long()] += by
 
 
 def _grow(state: EpisodicState, config: EpisodicConfig) -> EpisodicState:
@@ -161,8 +165,7 @@ def _grow(state: EpisodicState, config: EpisodicConfig) -> EpisodicState:
 
 def clear_(state: EpisodicState, row: int) -> Int[Tensor, " changed"]:
     """Frees a row and joins the links around it. Returns the rows whose links changed."""
-    pieces = state.pieces[row]
-    state.piece_counts[torch.unique(pieces[pieces >= 0]).long()] -= 1
+    _count_(state, state.pieces[row], -1)
     changed = clear_links_(state, row)
     state.words[row].zero_()
     state.pieces[row].fill_(-1)

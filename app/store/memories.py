@@ -32,14 +32,10 @@ class Head:
 _HEAD = sa.select(*(memories.c[field.name] for field in dataclasses.fields(Head))).where(
     memories.c.user_id == sa.bindparam("owner")
 )
-_ADVANCE = (
-    memories.update()
-    .where(
-        memories.c.user_id == sa.bindparam("owner"),
-        memories.c.incarnation == sa.bindparam("same"),
-        memories.c.version == sa.bindparam("expected"),
-    )
-    .values({field.name: sa.bindparam(field.name) for field in dataclasses.fields(Head)})
+_ADVANCE = memories.update().where(  # sets what it is given of the head
+    memories.c.user_id == sa.bindparam("owner"),
+    memories.c.incarnation == sa.bindparam("same"),
+    memories.c.version == sa.bindparam("expected"),
 )
 
 

@@ -248,7 +248,7 @@ def unread(encoder: Encoder, base: Mapping[str, Tensor]) -> EpisodicMemory:
         base: what a run has in `facets.safetensors`.
     """
     encoder.projection, encoder.centre = base["projection"], base["centre"]
-    memory = EpisodicMemory(encoder, EpisodicConfig(), trained=False)
+    memory = EpisodicMemory(encoder, trained=False)
     memory.common = base["common"]
     memory.link_share.data.zero_()
     return memory
