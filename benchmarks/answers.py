@@ -89,19 +89,22 @@ def tell(client: httpx.Client, user: str, messages: Sequence[dict[str, str]]) ->
         client.post(f"/v1/users/{user}/messages", json=body).raise_for_status()
 
 
-def ask(client: httpx.Client, user: str, number: int, fact: Fact, options: argparse.Namespace) -> Asked:
-    """Asks for one fact in a session of its own."""
-    begin = time.perf_counter()
+def ask(
+    client: httpx.Client, user: str, number: int, fact: Fact, remarks: Sequence[str], options: argparse.Namespace
+) -> Asked:
+    """Asks for one fact in a session of its own, after some small talk in it."""
     body = {
         "user_id": user,
         "session_id": f"asked-{number}",
-        "message": fact.question,
         "temperature": 0,
         "max_tokens": options.max_tokens,
         "k": options.k,
         "occurred_at": (FIRST_ASKED + timedelta(minutes=number)).isoformat(),
     }
-    turn: dict[str, Any] = client.post("/v1/chat", json=body).raise_for_status().json()
+    for remark in remarks:
+        client.post("/v1/chat", json=body | {"message": remark}).raise_for_status()
+    begin = time.perf_counter()
+    turn: dict[str, Any] = client.post("/v1/chat", json=body | {"message": fact.question}).raise_for_status().json()
     seconds = time.perf_counter() - begin
     if options.forget:
         for message in (turn["user_message_id"], turn["reply_message_id"]):
@@ -141,6 +144,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--k", type=int, default=8, help="recollections a turn")
     parser.add_argument("--max-tokens", type=int, default=96)
     parser.add_argument("--seed", type=int, default=7, help="order in which things are told")
+    parser.add_argument("--remarks", type=int, default=0, help="small talk in each session before its question")
     parser.add_argument("--forget", action="store_true", help="forget each question and its reply before the next one")
     parser.add_argument("--keep", action="store_true", help="leave the user in the service instead of erasing it")
     return parser.parse_args(arguments)
@@ -157,8 +161,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         with httpx.Client(base_url=options.url, timeout=300) as client:
             tell(client, user, conversation(facts, others, options.seed))
             try:
+                chosen = random.Random(options.seed)
                 for number, fact in enumerate(facts):
-                    asked.append(ask(client, user, number, fact, options))
+                    remarks = chosen.sample(others, options.remarks)
+                    asked.append(ask(client, user, number, fact, remarks, options))
                     print(f"\r{number + 1}/{len(facts)} asked", end="", file=sys.stderr, flush=True)
             finally:
                 if not options.keep:

@@ -2,8 +2,9 @@
 
 The packaged model has 135 million parameters, and the design is what measurably makes it answer from what it is shown
 (docs/decisions): notes right before the message instead of in the system text, turned into the second person so that
-copying one is already an answer, the strongest note last, and worked examples of the same form. Larger models need no
-examples. What was recalled is data: a note stays on its line, and no text can close a turn or open another.
+copying one is already an answer, the strongest note last, and worked examples of the same form, after the session's
+messages, whose small talk it would go on with. Larger models need no examples. What was recalled is data: a note stays
+on its line, and no text can close a turn or open another.
 """
 
 import math
@@ -120,8 +121,8 @@ def build_prompt(
     apart = bool(notes) and examples and not asks
     return [
         ChatMessage("system", "\n".join([system, NOTES, *notes]) if apart else system),
-        *shown,
         *reversed(repeated),
+        *shown,
         ChatMessage("user", message if apart else _with_notes(notes, message)),
     ]
 

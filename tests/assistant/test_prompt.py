@@ -124,11 +124,16 @@ def test_another_speakers_words_stay_theirs() -> None:
 
 def test_history_is_repeated_in_order_as_turns() -> None:
     history = [Said("Hi!"), Said("Hello, how are you?", role="assistant")]
-    assert prompt([], "Fine.", history)[-3:] == [
-        ChatMessage("user", "Hi!"),
-        ChatMessage("assistant", "Hello, how are you?"),
-        ChatMessage("user", "Fine."),
-    ]
+    turns = [ChatMessage("user", "Hi!"), ChatMessage("assistant", "Hello, how are you?")]
+    assert prompt([], "Fine.", history, examples=False)[1:] == [*turns, ChatMessage("user", "Fine.")]
+
+
+def test_a_small_model_sees_its_examples_after_the_small_talk_of_the_session() -> None:
+    """Else it goes on with that: of 65 questions asked after three remarks it answered 35 % instead of 77 %."""
+    history = [Said("Hi!"), Said("Hello, how are you?", role="assistant")]
+    shown = [message.content for message in prompt([], "Where's my hat?", history)]
+    assert shown[1:3] == ["Hi!", "Hello, how are you?"]
+    assert len(shown) > 4 and shown[-1].endswith("Where's my hat?")
 
 
 def test_large_models_get_no_examples() -> None:
