@@ -56,7 +56,7 @@ def prepared(run: Path) -> tuple[Encoder, EpisodicMemory, RecallTraining]:
     """The encoder, the memory without a reader, and the training of a run."""
     told = json.loads((run / "training.json").read_text(encoding="utf-8"))
     encoder = Encoder()
-    memory = unread(encoder, load_file(run / "facets.safetensors"))
+    memory = unread(encoder, load_file(run / "written.safetensors"))
     return encoder, memory, RecallTraining(**told)
 
 

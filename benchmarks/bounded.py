@@ -20,7 +20,7 @@ from memory_core.training.conversations import DATA, MissingData
 from memory_core.training.pools import Pool, RecallTraining, pools, written
 
 KEPT = 10  # recall is counted at so many
-Gate = Callable[[str, bool], float]
+Usage = Callable[[], float]
 
 
 def recalled(memory: EpisodicMemory, encoder: Encoder, pool: Pool, state: EpisodicState) -> float:
@@ -48,16 +48,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
     encoder = Encoder()
     memory = EpisodicMemory(encoder)
     chosen = random.Random(1)
-    policies: dict[str, Gate] = {
-        "Mneme (write gates, usage)": memory.write_gate,
-        "first in, first out": lambda text, reply: 1.0,
-        "random": lambda text, reply: chosen.uniform(0.01, 1.0),
+    policies: dict[str, Usage | None] = {
+        "Mneme (write gate, usage)": None,
+        "first in, first out": lambda: 1.0,
+        "random": lambda: chosen.uniform(0.01, 1.0),
     }
     shared = memory.config.sharing
     kinds = {
-        f"{name}{', slots shared' if sharing > 1 else ''}": (gate, sharing)
+        f"{name}{', slots shared' if sharing > 1 else ''}": (usage, sharing)
         for sharing in (shared, 1)
-        for name, gate in policies.items()
+        for name, usage in policies.items()
     }
     totals = dict.fromkeys(["without a bound", *kinds], 0.0)
     questions = sum(len(pool.questions) for pool in gathered)
@@ -65,9 +65,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         whole = written(memory, encoder, pool)
         share, capacity = len(pool.questions) / questions, round(options.share * whole.slots_used)
         totals["without a bound"] += share * recalled(memory, encoder, pool, whole)
-        for name, (gate, sharing) in kinds.items():
+        for name, (usage, sharing) in kinds.items():
             memory.config = dataclasses.replace(memory.config, sharing=sharing)
-            state = written(memory, encoder, pool, capacity=capacity, gate=gate)
+            state = written(memory, encoder, pool, capacity=capacity, usage=usage)
             totals[name] += share * recalled(memory, encoder, pool, state)
         memory.config = dataclasses.replace(memory.config, sharing=shared)
         print(pool.name, file=sys.stderr, flush=True)

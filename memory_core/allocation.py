@@ -33,9 +33,9 @@ class EpisodicConfig:
         read: slots that a read weighting keeps.
         read_gain: how much of a read weighting becomes usage.
         free_gate: how much of a read weighting frees its slot; 0 reads without forgetting.
-        reply_gate: write gate of an unnamed assistant's message.
-        question_gate: write gate of a message that only asks.
-        asking_gate: write gate of a message that says something and ends by asking.
+        reply_gate: precedence gate of an unnamed assistant's message.
+        question_gate: precedence gate of a message that only asks.
+        asking_gate: precedence gate of a message that says something and ends by asking.
     """
 
     facets: int = 64

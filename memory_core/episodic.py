@@ -25,10 +25,11 @@ from memory_core.allocation import EpisodicConfig
 from memory_core.encoder import Encoder, Utterance
 from memory_core.follow_ups import FOLLOW_UPS, LOOK_BACKS
 from memory_core.links import write_links_
-from memory_core.manner import ASKING, COUNTING, EXPRESSLY, LISTING, PAST, PRESENT, TRAITS, Manner, Tenses, traits
+from memory_core.manner import ASKING, COUNTING, EXPRESSLY, LISTING, PAST, PRESENT, Manner, Tenses, features, traits
 from memory_core.reader import WINDOW, Found, Reader
 from memory_core.state import EpisodicState
 from memory_core.words import encode_word, facet_cosines
+from memory_core.write_gate import WriteGate
 
 _PLAIN = Manner()
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+")
@@ -85,6 +86,7 @@ class EpisodicMemory(nn.Module):
     confidence_strength: nn.Parameter
     confidence_threshold: nn.Parameter
     common: Tensor
+    roots: Tensor
 
     def __init__(self, encoder: Encoder, config: EpisodicConfig | None = None, trained: bool = True) -> None:
         super().__init__()
@@ -104,13 +106,16 @@ class EpisodicMemory(nn.Module):
         self.register_parameter("confidence_strength", _scalar(12.0))
         self.register_parameter("confidence_threshold", _scalar(0.5))
         self.register_buffer("common", torch.zeros(self.vocabulary, dtype=torch.bool))
+        none = torch.tensor([-1], dtype=torch.int32)  # last, so that it is also what stands for no piece
+        self.register_buffer("roots", torch.cat([torch.arange(self.vocabulary, dtype=torch.int32), none]))
         self._pieces_of: Callable[[str], list[int]] = lambda name: encoder.windows([name])[0][0]
         tenses = (ASKING, COUNTING, PRESENT, LISTING, PAST, EXPRESSLY)
         self._tenses = Tenses(*(frozenset(self._pieces_of(" ".join(words))) for words in tenses))
+        self.write_gate: WriteGate | None = None
         self.reader: Reader | None = None
         learned = weights.of(encoder.transformer_fingerprint(), self.config.word) if trained else None
         if learned:
-            self.reader = Reader()
+            self.write_gate, self.reader = WriteGate(), Reader()
             self.load_state_dict({name: learned[name] for name in self.state_dict()})
         self.requires_grad_(False).to(encoder.device)
 
@@ -132,11 +137,11 @@ class EpisodicMemory(nn.Module):
 
     # Writing
 
-    def write_gate(self, text: str, reply: bool) -> float:
-        """How strongly a text is written, in (0, 1]: a reply of the assistant, and a question, less than a statement.
+    def precedence_gate(self, text: str, reply: bool) -> float:
+        """How much of the precedence a text takes, in (0, 1]: a statement all of it, a question or a reply a little.
 
-        A weak write still takes a slot, but leaves most of the precedence with what was said before it, so that the
-        links tie statement to statement across the replies between them.
+        They leave the rest with what was said before them, so that the links tie statement to statement across the
+        replies between them. Where no write gate was learned, a text is written as strongly, too.
         """
         if reply:
             return self.config.reply_gate
@@ -197,7 +202,7 @@ class EpisodicMemory(nn.Module):
         Args:
             state: changed in place; after growing, the state returned is another object.
             source: the caller's number for what is written, > 0 and above those written before.
-            gate: write gate in (0, 1].
+            gate: precedence gate in (0, 1].
             manner: how and when it was said.
 
         Returns:
@@ -218,11 +223,18 @@ class EpisodicMemory(nn.Module):
             state.source[row] = state.touched[row] = source
             state.part[row], state.said_at[row], state.traits[row] = part, manner.at, manner.traits
             state.voice[row, : len(manner.voice)] = state.voice.new_tensor(manner.voice)
-            state.strength[row] = state.usage[row] = gate
+            state.strength[row] = state.usage[row] = self._strength(manner, part, len(utterance.pieces[held]), gate)
             changed += [cleared, write_links_(state, row, each)]
             rows.append(row)
         taken, less = (torch.tensor(one, dtype=torch.int64, device=self.device) for one in (rows, narrowed))
         return state, Written(taken, less, torch.unique(torch.cat([taken, less, *changed])))
+
+    def _strength(self, manner: Manner, part: int, held: int, gate: float) -> float:
+        """How strongly a row is written: by the learned write gate, where there is one."""
+        if self.write_gate is None:
+            return gate
+        traits, place, count = torch.tensor([[manner.traits], [part], [held]], device=self.device)
+        return float(self.write_gate(features(traits, place, count)))
 
     def write_blank_(self, state: EpisodicState, parts: int, source: int, gate: float) -> tuple[EpisodicState, Written]:
         """Writes what is no longer known: takes the slots and the place in time that a forgotten utterance took."""
@@ -266,7 +278,9 @@ class EpisodicMemory(nn.Module):
         used = state.source > 0
         pooled, named, cue = _pooled(cue.facets), cue.pieces, self.essential(cue)
         pieces = cue.pieces.long()
-        rarity = addressing.rarity(state.piece_counts[pieces], used.sum())
+        roots = self.roots.long()
+        counts = torch.zeros_like(state.piece_counts).index_add_(0, roots[:-1], state.piece_counts)
+        rarity = addressing.rarity(counts[roots[pieces]], used.sum())
         most = self.config.cue
         kept = torch.sort(torch.topk(rarity, most).indices).values if len(pieces) > most else slice(None)
         facets, pieces, rarity = cue.facets[kept], pieces[kept], rarity[kept]
@@ -275,8 +289,9 @@ class EpisodicMemory(nn.Module):
         near = state.usage.new_zeros(()) if span is None else addressing.nearness(state.said_at, span)
         near = near.expand_as(state.usage)
         if state.rows > self.config.candidates:
-            table = shares.new_zeros(1 + self.vocabulary, 1)  # from piece -1 on
-            table[1 + pieces, 0] = shares
+            of_root = shares.new_zeros(1 + self.vocabulary)  # of root -1, none, last
+            of_root[roots[pieces]] = shares
+            table = of_root[roots.roll(1)].unsqueeze(1)  # of each piece, from piece -1 on
             rarest = 1 + state.pieces[:, : self.config.scanned]
             lexical = functional.embedding_bag(rarest, table, mode="sum").squeeze(1).clamp(max=1.0)
             alike = state.keys @ (shares @ facets).half()
@@ -288,7 +303,7 @@ class EpisodicMemory(nn.Module):
         else:
             candidates = allowed.nonzero().squeeze(1)
         held = state.pieces.index_select(0, candidates)
-        exact = addressing.exact_matches(pieces, held, self.vocabulary)
+        exact = addressing.exact_matches(roots[pieces], roots[held], self.vocabulary)
         longest = int((held >= 0).sum(1).max()) if len(held) else 0
         dated = span is not None
         return _Stage(candidates, longest, facets, pieces, shares, exact, near[candidates], pooled, named, dated)
@@ -332,15 +347,12 @@ class EpisodicMemory(nn.Module):
             (~spoke & spoke.any()).float(),
             stage.near,
         ]
-        bits = (state.traits[slots].unsqueeze(1) >> torch.arange(len(TRAITS), device=self.device)) & 1
-        held = (state.pieces[slots] >= 0).sum(1, keepdim=True)
-        features = torch.cat([bits.float(), (state.part[slots] > 0).float().unsqueeze(1), torch.log1p(held)], 1)
         return Found(
             (content + state.strength[slots].log()).unsqueeze(0),
             torch.stack(signals, -1).unsqueeze(0),
             topic.unsqueeze(0),
             torch.tensor([now], device=self.device),
-            features,
+            features(state.traits[slots], state.part[slots], (state.pieces[slots] >= 0).sum(1)),
             ((voice + 1) * (self.vocabulary + 1) ** torch.arange(voice.shape[1], device=self.device)).sum(1),
             state.source[slots],
             keys,

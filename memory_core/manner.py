@@ -9,7 +9,12 @@ from collections.abc import Set
 from datetime import UTC, datetime
 from typing import NamedTuple
 
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
 TRAITS = ("asks", "ends asking", "number", "time", "reply", "first person", "named")
+FEATURES = len(TRAITS) + 2  # of a row: its traits, whether it is a further part, how many facets it holds
 _TIME = re.compile(
     r"\b(january|february|march|april|may|june|july|august|september|october|november|december|(mon|tues|wednes|thurs"
     r"|fri|satur|sun)day|yesterday|today|tomorrow|weeks?|months?|years?|weekend|ago|last|night|morning)\b",
@@ -81,3 +86,17 @@ def traits(text: str, speaker: str | None, reply: bool) -> int:
         speaker is not None,
     )
     return sum(1 << place for place, has in enumerate(there) if has)
+
+
+def features(
+    traits: Int[Tensor, " rows"], part: Int[Tensor, " rows"], held: Int[Tensor, " rows"]
+) -> Float[Tensor, "rows features"]:
+    """What is known of rows beside their facets.
+
+    Args:
+        traits: as bits.
+        part: which part of its utterance a row is, from 0 on.
+        held: how many facets it holds.
+    """
+    bits = (traits.unsqueeze(1) >> torch.arange(len(TRAITS), device=traits.device)) & 1
+    return torch.cat([bits.float(), (part > 0).float().unsqueeze(1), torch.log1p(held.float()).unsqueeze(1)], 1)

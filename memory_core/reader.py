@@ -15,10 +15,9 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn import functional
 
-from memory_core.manner import TRAITS
+from memory_core.manner import FEATURES, TRAITS
 
 SIGNALS = ("similarity", "exact", "rarest", "strong", "key", "voice", "other voice", "near")
-FEATURES = 9  # of a slot: the seven traits, whether it is a further part, and how many facets it holds
 NEIGHBOURS = 3  # slots each way whose weight the gates pass on
 WINDOW = 6  # slots each way that make a slot's neighbourhood
 _FAR = 12.0  # nats below the best at which a slot counts as not read
@@ -38,7 +37,7 @@ class Found(NamedTuple):
         signals: in the order of `SIGNALS`.
         topic: similarity to the cue without the names of those who speak.
         now: whether the cue asks how something stands now.
-        features: of the slots; see `FEATURES`.
+        features: of the slots; see `manner.features`.
         speaker: a number for who said it, the same for the same name.
         order: grows with the time of writing.
         keys: unit vectors.

@@ -20,7 +20,7 @@ from app.memories import forgetting
 from app.memories.cache import Cache, Live, Locks
 from app.memories.device import Device
 from app.memories.events import Event, event_named, event_span
-from app.memories.messages import Draft, spoken, write_gate, write_message_
+from app.memories.messages import Draft, precedence_gate, spoken, write_message_
 from app.memories.rows import changed_rows, load_state, new_head, word_rows
 from app.memories.times import span_named
 from app.memories.trace import Recollection, grouped, note_read_, recollected
@@ -207,7 +207,7 @@ class Memories:
             parts = self.core.parts(len(utterance.pieces), live.head.capacity)
             changed = await self.device.run(forgetting.forget_, self.core, live.state, message.seq, effects)
             head = new_head(live.head, live.state, live.head.last_seq)
-            gate = write_gate(self.core, message)
+            gate = precedence_gate(self.core, message)
             place = Forgotten(message.seq, parts, gate, after_seq=live.head.last_seq, version=head.version)
             rows, freed = changed_rows(live.state, changed)
             async with self.database.writing() as connection:

@@ -37,12 +37,12 @@ def write_message_(
 ) -> tuple[EpisodicState, Written]:
     """Writes a message to the memory, in place."""
     manner = core.manner(message.content, message.speaker, _is_reply(message), seconds(message.occurred_at))
-    return core.write_(state, utterance, message.seq, write_gate(core, message), manner)
+    return core.write_(state, utterance, message.seq, precedence_gate(core, message), manner)
 
 
-def write_gate(core: EpisodicMemory, message: Message) -> float:
-    """How strongly a message is written."""
-    return core.write_gate(message.content, _is_reply(message))
+def precedence_gate(core: EpisodicMemory, message: Message) -> float:
+    """What a message takes of the precedence."""
+    return core.precedence_gate(message.content, _is_reply(message))
 
 
 def _is_reply(message: Message) -> bool:

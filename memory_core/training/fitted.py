@@ -1,10 +1,9 @@
-"""What is fitted once a reader is trained: its confidence, from where on a later telling comes first, the read modes.
+"""What is fitted beside the reader: the write gate before it; its confidence, renewal and the read modes after it.
 
-A few numbers each, found by search or by maximum likelihood, on the questions that the reader was trained on; and how
-well they do.
+A few numbers each, found by search or by maximum likelihood, on what the reader is trained on; and how well they do.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +15,38 @@ from memory_core.follow_ups import OTHERS
 from memory_core.reader import Found, Reader, evidence
 from memory_core.training.conversations import UPDATES
 from memory_core.training.pools import Asked, by_source
+from memory_core.write_gate import WriteGate
+
+
+def fit_write_gate(sets: Sequence[tuple[Tensor, Tensor]]) -> WriteGate:
+    """The write gate that tells rows somebody asks for from the others: by maximum likelihood with a little decay.
+
+    Args:
+        sets: `manner.features` of each set's rows, and 1 for those that answer a question. Every set counts as much,
+            and in it those asked for as much as the others.
+    """
+    gate = WriteGate()
+    rows, truth = (torch.cat(column) for column in zip(*sets, strict=True))
+    weight = torch.cat([torch.where(one > 0, 0.5 / one.sum(), 0.5 / (1 - one).sum()) for _, one in sets]) / len(sets)
+
+    def loss() -> Tensor:
+        return functional.binary_cross_entropy_with_logits(gate.logits(rows), truth, weight, reduction="sum")
+
+    _minimise(gate, loss, decay=1e-4)
+    return gate
+
+
+def _minimise(module: nn.Module, loss: Callable[[], Tensor], decay: float) -> None:
+    """Finds the parameters of least loss, by a quasi-Newton method over all data at once; weight matrices decay."""
+    optimiser = torch.optim.LBFGS(module.parameters(), max_iter=300, line_search_fn="strong_wolfe")
+
+    def closure() -> float:
+        optimiser.zero_grad()
+        value = loss() + decay * sum(each.square().sum() for each in module.parameters() if each.dim() > 1)
+        value.backward()  # type: ignore[no-untyped-call]
+        return float(value.detach())
+
+    optimiser.step(closure)  # type: ignore[no-untyped-call]
 
 
 @torch.no_grad()
@@ -112,18 +143,12 @@ def calibrate(reader: Reader, sets: Sequence[Asked], others: Sequence[Asked], an
     mean, deviation = x.mean(0), x.std(0).clamp(min=1e-3)
     first = reader.sure[0]
     assert isinstance(first, nn.Linear)
-    optimiser = torch.optim.LBFGS(reader.sure.parameters(), max_iter=300, line_search_fn="strong_wolfe")
 
-    def closure() -> float:
-        optimiser.zero_grad()
-        value = functional.binary_cross_entropy_with_logits(
-            reader.sure((x - mean) / deviation).squeeze(-1), truth, weight, reduction="sum"
-        )
-        value = value + 1e-3 * sum(each.square().sum() for each in reader.sure.parameters() if each.dim() > 1)
-        value.backward()  # type: ignore[no-untyped-call]
-        return float(value.detach())
+    def loss() -> Tensor:
+        told = reader.sure((x - mean) / deviation).squeeze(-1)
+        return functional.binary_cross_entropy_with_logits(told, truth, weight, reduction="sum")
 
-    optimiser.step(closure)  # type: ignore[no-untyped-call]
+    _minimise(reader.sure, loss, decay=1e-3)
     with torch.no_grad():  # of the numbers as they are
         first.weight.div_(deviation)
         first.bias.sub_(first.weight @ mean)

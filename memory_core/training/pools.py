@@ -18,7 +18,7 @@ from torch import Tensor
 from memory_core import addressing
 from memory_core.encoder import Encoder
 from memory_core.episodic import EpisodicMemory
-from memory_core.manner import header
+from memory_core.manner import features, header, traits
 from memory_core.reader import Found
 from memory_core.state import EpisodicState
 from memory_core.training.conversations import UNANSWERABLE, Conversation, Question, Turn, read_conversations
@@ -135,23 +135,43 @@ def written(
     pool: Pool,
     watch: Callable[[int], None] = lambda turns: None,
     capacity: int = 100_000,
-    gate: Callable[[str, bool], float] | None = None,
+    usage: Callable[[], float] | None = None,
 ) -> EpisodicState:
-    """The pool's memory, as the service would have written it, or by another write gate.
+    """The pool's memory, as the service would have written it.
 
     Args:
         watch: told how many turns are written.
+        usage: what a row's usage begins at, instead of the strength of its write.
     """
-    state, gate = memory.empty(capacity), gate or memory.write_gate
+    state = memory.empty(capacity)
     for start in range(0, len(pool.turns), 64):
         said = pool.turns[start : start + 64]
         encoded = encoder.encode([header(turn.speaker, at) + turn.text for turn, at in said])
         for number, ((turn, at), utterance) in enumerate(zip(said, encoded, strict=True), start + 1):
             reply = turn.role == "assistant" and turn.speaker is None
             manner = memory.manner(turn.text, turn.speaker, reply, int(at.timestamp()))
-            state, _ = memory.write_(state, utterance, number, gate(turn.text, reply), manner)
+            gate = memory.precedence_gate(turn.text, reply)
+            state, wrote = memory.write_(state, utterance, number, gate, manner)
+            if usage:
+                state.usage[wrote.rows] = usage()
         watch(start + len(said))
     return state
+
+
+def rows_asked_for(memory: EpisodicMemory, encoder: Encoder, pool: Pool) -> tuple[Tensor, Tensor]:
+    """What a write gate is fitted to: `manner.features` of the rows that a pool's turns take, 1 for each asked for."""
+    told = frozenset[int]().union(*(sources for _, sources, _ in pool.questions))
+    common = frozenset(memory.common.nonzero().squeeze(1).tolist())
+    rows, wanted = list[tuple[int, int, int]](), list[float]()
+    cut = encoder.windows([header(turn.speaker, at) + turn.text for turn, at in pool.turns])
+    for number, ((turn, _), windows) in enumerate(zip(pool.turns, cut, strict=True), start=1):
+        bits = traits(turn.text, turn.speaker, turn.role == "assistant" and turn.speaker is None)
+        pieces = [piece for window in windows for piece in window]
+        held = sum(piece not in common for piece in pieces) or len(pieces)
+        for part, start in enumerate(range(0, max(held, 1), memory.config.facets)):
+            rows.append((bits, part, min(held - start, memory.config.facets)))
+            wanted.append(float(number in told))
+    return features(*torch.tensor(rows).T), torch.tensor(wanted)
 
 
 @dataclasses.dataclass(frozen=True)

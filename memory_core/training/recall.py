@@ -1,9 +1,10 @@
 """`mneme train recall`: the assistant's memory learns what to read, from conversations whose evidence is labelled.
 
-First the encoder's map to facets is fitted to the conversations' token states; then every conversation is written into
-a memory as the service writes it; then the reader is trained on the read weighting over all slots written so far, by
-gradients through signals, gates, links and the second read. Each step leaves its result in the run's folder, so that a
-run that was broken off goes on from the last one. It must never see a set marked evaluation only.
+First the encoder's map to facets is fitted to the conversations' token states, and the write gate to which messages are
+asked for; then every conversation is written into a memory as the service writes it; then the reader is trained on the
+read weighting over all slots written so far, by gradients through signals, gates, links and the second read. Each step
+leaves its result in the run's folder, so that a run that was broken off goes on from the last one. It must never see a
+set marked evaluation only.
 """
 
 import dataclasses
@@ -28,14 +29,26 @@ from memory_core.manner import TRAITS
 from memory_core.reader import SIGNALS, WINDOW, Reader
 from memory_core.state import EpisodicState
 from memory_core.training.conversations import EVALUATION_ONLY
-from memory_core.training.fitted import calibrate, calibration, fit_modes, fit_renewal
-from memory_core.training.pools import LINES, Asked, Pool, RecallTraining, asked, by_source, pools, written
+from memory_core.training.fitted import calibrate, calibration, fit_modes, fit_renewal, fit_write_gate
+from memory_core.training.pools import (
+    LINES,
+    Asked,
+    Pool,
+    RecallTraining,
+    asked,
+    by_source,
+    pools,
+    rows_asked_for,
+    written,
+)  # fmt: skip
+from memory_core.write_gate import WriteGate
 
 CUTS = (1, 5, 10, 20)
 _NEAR = SIGNALS.index("near")
 VOICES = [SIGNALS.index("voice"), SIGNALS.index("other voice")]
 _PERSON = [TRAITS.index("reply"), TRAITS.index("named")]
 _DAY = 86_400
+_GATE = "write_gate."
 
 
 class RecallError(Exception):
@@ -81,6 +94,27 @@ def common_pieces(encoder: Encoder, sets: Sequence[Sequence[str]], most: int) ->
         shares.append((counts / len(texts)).clamp(min=1e-9).log())
     chosen = torch.stack(shares).mean(0).topk(most).indices
     return torch.zeros(encoder.vocabulary, dtype=torch.bool).index_fill(0, chosen, True)
+
+
+def word_roots(spellings: Sequence[str]) -> Tensor:
+    """Of each word piece the first one that is a form of the same word (go: went, goes, going), and -1 after the last.
+
+    Args:
+        spellings: of all pieces. Those that are no whole English word stand for themselves.
+
+    Raises:
+        RecallError: simplemma, which knows the forms, is not installed.
+    """
+    try:
+        import simplemma
+    except ImportError:
+        raise RecallError("simplemma is not installed: pip install 'mneme[train]'") from None
+    first: dict[str, int] = {}
+    roots = list(range(len(spellings)))
+    for piece, spelling in enumerate(spellings):
+        if len(spelling) > 1 and spelling.isascii() and spelling.isalpha():
+            roots[piece] = first.setdefault(simplemma.lemmatize(spelling, lang="en").lower(), piece)
+    return torch.tensor([*roots, -1], dtype=torch.int32)
 
 
 def loss(reader: Reader, of: Asked) -> Tensor:
@@ -188,7 +222,7 @@ def perform(
     torch.manual_seed(training.seed)
     encoder = Encoder(device=device)
     gathered = {name: pools(data, name, training) for name in training.sets}
-    base = _stored(folder / "facets.safetensors", lambda: _facets(encoder, gathered, training, watch))
+    base = _stored(folder / "written.safetensors", lambda: _how_written(encoder, gathered, training, watch))
     memory = unread(encoder, base)
     turns = sum(len(pool.turns) for each in gathered.values() for pool in each)
     done, sets = 0, dict[str, list[Asked]]()
@@ -245,12 +279,16 @@ def unread(encoder: Encoder, base: Mapping[str, Tensor]) -> EpisodicMemory:
 
     Args:
         encoder: given the map to facets.
-        base: what a run has in `facets.safetensors`.
+        base: what a run has in `written.safetensors`.
     """
     encoder.projection, encoder.centre = base["projection"], base["centre"]
     memory = EpisodicMemory(encoder, trained=False)
-    memory.common = base["common"]
+    memory.common, memory.roots = base["common"], base["roots"]
     memory.link_share.data.zero_()
+    gate = {name.removeprefix(_GATE): tensor for name, tensor in base.items() if name.startswith(_GATE)}
+    if gate:
+        memory.write_gate = WriteGate().requires_grad_(False)
+        memory.write_gate.load_state_dict(gate)
     return memory
 
 
@@ -263,7 +301,7 @@ def summary(measured: Sequence[tuple[str, list[float], float]]) -> dict[str, flo
             "questions": len(measured)}  # fmt: skip
 
 
-def _facets(
+def _how_written(
     encoder: Encoder,
     gathered: Mapping[str, list[Pool]],
     training: RecallTraining,
@@ -277,8 +315,17 @@ def _facets(
     ]
     fitted = fit_projection(encoder, sample, EpisodicConfig().word, training.seed)
     texts = [[turn.text for turn in turns] for turns in said.values()]
+    roots = word_roots(encoder.names(torch.arange(encoder.vocabulary)))
+    base = {**fitted, "common": common_pieces(encoder, texts, training.common), "roots": roots}
     watch("fitting the facets", 1, 1, 0.0)
-    return {**fitted, "common": common_pieces(encoder, texts, training.common)}
+    memory = unread(encoder, base)
+    sets = []
+    for each in gathered.values():
+        kept = [pool for place, pool in enumerate(each) if place % training.held]
+        rows, wanted = zip(*(rows_asked_for(memory, encoder, pool) for pool in kept), strict=True)
+        sets.append((torch.cat(rows), torch.cat(wanted)))
+    gate = fit_write_gate(sets)
+    return base | {_GATE + name: tensor.detach() for name, tensor in gate.state_dict().items()}
 
 
 def _stored(path: Path, make: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:

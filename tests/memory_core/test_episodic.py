@@ -153,13 +153,13 @@ def test_a_blank_write_takes_what_the_forgotten_write_took(small: EpisodicMemory
     assert differing(kept, blank) == []
 
 
-def test_write_gates_tell_statements_questions_and_replies_apart(small: EpisodicMemory) -> None:
-    assert small.write_gate("My dog is called Biscuit", reply=False) == 1.0
-    assert small.write_gate("What is my dog called? \n", reply=False) == small.config.question_gate
-    assert small.write_gate("Hello! Are you there? Who is it?", reply=False) == small.config.asking_gate
-    assert small.write_gate("It is called Biscuit.", reply=True) == small.config.reply_gate
+def test_precedence_gates_tell_statements_questions_and_replies_apart(small: EpisodicMemory) -> None:
+    assert small.precedence_gate("My dog is called Biscuit", reply=False) == 1.0
+    assert small.precedence_gate("What is my dog called? \n", reply=False) == small.config.question_gate
+    assert small.precedence_gate("Hello! Are you there? Who is it?", reply=False) == small.config.asking_gate
+    assert small.precedence_gate("It is called Biscuit.", reply=True) == small.config.reply_gate
     assert small.config.question_gate < small.config.reply_gate < small.config.asking_gate < 1.0
-    assert small.write_gate("", reply=False) == 1.0
+    assert small.precedence_gate("", reply=False) == 1.0
 
 
 # Twins
@@ -251,6 +251,19 @@ def test_content_addresses_only_among_the_slots_that_it_may(small: EpisodicMemor
     assert float(bound.content.sum()) == pytest.approx(float(free.content.sum()), abs=1e-6)
     none = small.read([state], [saying(5, 4)], among=[torch.zeros(state.rows, dtype=torch.bool)])[0]
     assert not none.content.any()
+
+
+def test_a_form_of_a_word_is_the_word_where_the_wording_counts(small: EpisodicMemory) -> None:
+    memory = copy.deepcopy(small)
+    state = memory.empty(16)
+    for source, pieces in enumerate(([7, 9], [11, 12]), start=1):
+        state, _ = memory.write(state, Utterance(saying(source, 2).facets, torch.tensor(pieces).int()), source)
+    cue = Utterance(saying(3, 2).facets, torch.tensor([3, 9], dtype=torch.int32))
+    assert memory.first_stage(state, cue, None, None).exact.tolist() == [[0, 1], [0, 0]]
+    memory.roots[7] = 3
+    stage = memory.first_stage(state, cue, None, None)
+    assert stage.exact.tolist() == [[1, 1], [0, 0]]
+    assert stage.shares.tolist() == pytest.approx([0.5, 0.5])  # "9" stands in one slot, so does a form of "3"
 
 
 def test_of_a_long_cue_the_rarest_pieces_count(small: EpisodicMemory) -> None:

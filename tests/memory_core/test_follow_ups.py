@@ -99,7 +99,7 @@ def told(encoder: Encoder, memory: EpisodicMemory) -> EpisodicState:
         ("Marta called to say that the boiler is leaking again", False),
     ]
     for source, ((text, reply), said) in enumerate(zip(log, encoder.encode([text for text, _ in log]), strict=True), 1):
-        state, _ = memory.write_(state, said, source, memory.write_gate(text, reply))
+        state, _ = memory.write_(state, said, source, memory.precedence_gate(text, reply))
     return state
 
 

@@ -12,8 +12,8 @@ from torch.nn import functional
 
 from memory_core.encoder import Encoder, Utterance
 from memory_core.episodic import EpisodicMemory
-from memory_core.manner import TRAITS, Manner, traits
-from memory_core.reader import FEATURES, NEIGHBOURS, SIGNALS, WINDOW, Found, Reader, evidence
+from memory_core.manner import FEATURES, TRAITS, Manner, traits
+from memory_core.reader import NEIGHBOURS, SIGNALS, WINDOW, Found, Reader, evidence
 from memory_core.state import EpisodicState
 from tests.memory_core.sayings import saying
 

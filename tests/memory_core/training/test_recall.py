@@ -14,7 +14,7 @@ from torch.nn import functional
 from memory_core import weights
 from memory_core.encoder import Encoder
 from memory_core.follow_ups import FOLLOW_UPS
-from memory_core.manner import TRAITS
+from memory_core.manner import TRAITS, features
 from memory_core.reader import SIGNALS, WINDOW, Reader
 from memory_core.training import fitted, pools, recall
 from memory_core.training.conversations import Conversation, Question, Turn
@@ -93,10 +93,41 @@ def test_its_weights_are_those_of_the_transformer_that_it_was_trained_for(run: P
 
 def test_damaged_weights_are_refused(run: Path, tmp_path: Path) -> None:
     whole = (run / "recall.safetensors").read_bytes()
-    for number, content in enumerate((whole[:1000], b"", whole.replace(b'"schema":"2"', b'"schema":"9"'))):
+    ours, theirs = (f'"schema":"{schema}"'.encode() for schema in (weights.SCHEMA, "?"))
+    for number, content in enumerate((whole[:1000], b"", whole.replace(ours, theirs))):
         (tmp_path / str(number)).write_bytes(content)
         with pytest.raises(weights.WeightsError):
             weights.of("any", 256, tmp_path / str(number))
+
+
+def test_forms_of_a_word_have_one_root() -> None:
+    spellings = ["go", "goes", "went", "##going", "Paris", "activity", "activities", "a", "[CLS]", "bought", "buy"]
+    assert recall.word_roots(spellings).tolist() == [0, 0, 0, 3, 4, 5, 5, 7, 8, 9, 9, -1]
+
+
+def test_its_write_gate_learns_from_the_memories_that_are_not_held_back(run: Path) -> None:
+    learned, written = load_file(run / "recall.safetensors"), load_file(run / "written.safetensors")
+    assert any(name.startswith("write_gate.") for name in written)
+    assert all(torch.equal(learned[name], tensor) for name, tensor in written.items())
+
+
+def test_the_rows_that_a_gate_is_fitted_to_are_those_that_are_written(data: Path, run: Path) -> None:
+    encoder = Encoder()
+    memory = recall.unread(encoder, load_file(run / "written.safetensors"))
+    memory.common[:] = torch.rand(encoder.vocabulary, generator=torch.Generator().manual_seed(1)) < 0.9
+    for pool in pools.pools(data, "friendsqa", SMALL):
+        pool.turns += [
+            (replace(pool.turns[0][0], speaker=None, text=text), pool.turns[0][1]) for text in ("", "Oh.", "hm " * 90)
+        ]
+        told, wanted = pools.rows_asked_for(memory, encoder, pool)
+        state = pools.written(memory, encoder, pool)
+        slots = (state.source > 0).nonzero().squeeze(1)
+        held = (state.pieces[slots] >= 0).sum(1)
+        torch.testing.assert_close(told, features(state.traits[slots], state.part[slots], held))
+        answers = {source for _, sources, _ in pool.questions for source in sources}
+        assert wanted.tolist() == [float(source in answers) for source in state.source[slots].tolist()]
+        assert memory.write_gate is not None
+        torch.testing.assert_close(state.strength[slots], memory.write_gate(told))
 
 
 def test_a_run_goes_on_from_what_it_has_and_gives_the_same(
