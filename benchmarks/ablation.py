@@ -12,6 +12,7 @@ import json
 import statistics
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -41,6 +42,11 @@ def _without_voices(found: Found) -> Found:
     return found._replace(signals=signals)
 
 
+def _without_gate(found: Found, memory: EpisodicMemory) -> Found:
+    assert memory.write_gate is not None
+    return found._replace(content=found.content - memory.write_gate(found.features).log())
+
+
 WHOLE = "all parts"
 PARTS: dict[str, Callable[[Found], Found]] = {
     WHOLE: lambda found: found,
@@ -50,6 +56,7 @@ PARTS: dict[str, Callable[[Found], Found]] = {
     "without renewal": lambda found: found._replace(now=torch.zeros_like(found.now)),
     "without the second read": lambda found: found._replace(keys=torch.zeros_like(found.keys)),
 }
+WITHOUT_LOOSE = "without loose lines in training"
 
 
 def prepared(run: Path) -> tuple[Encoder, EpisodicMemory, RecallTraining]:
@@ -60,11 +67,19 @@ def prepared(run: Path) -> tuple[Encoder, EpisodicMemory, RecallTraining]:
     return encoder, memory, RecallTraining(**told)
 
 
-def table(sets: Mapping[str, list[Asked]], dev: Mapping[str, list[Asked]], training: RecallTraining, seeds: int) -> str:
+def table(
+    sets: Mapping[str, list[Asked]],
+    dev: Mapping[str, list[Asked]],
+    memory: EpisodicMemory,
+    training: RecallTraining,
+    seeds: int,
+) -> str:
     """A row a part; the whole reader's is the mean ± deviation over the seeds."""
+    parts = PARTS | {"without the write gate": partial(_without_gate, memory=memory)}
+    parts[WITHOUT_LOOSE] = PARTS[WHOLE]
     head = "| reader | " + " | ".join(f"{name} R@1 | R@5 | R@10" for name in dev) + " |"
     lines = [head, "| --- |" + " ---: |" * (3 * len(dev)), _row("content alone", [None], dev)]
-    for part, change in PARTS.items():
+    for part, change in parts.items():
         changed = {
             name: [dataclasses.replace(one, found=change(one.found)) for one in each] for name, each in sets.items()
         }
@@ -74,7 +89,9 @@ def table(sets: Mapping[str, list[Asked]], dev: Mapping[str, list[Asked]], train
         readers = []
         for seed in range(1, (seeds if part == WHOLE else 1) + 1):
             torch.manual_seed(seed)
-            reader = train_reader(Reader(), changed, dataclasses.replace(training, seed=seed), _quietly)
+            loose = 0.0 if part == WITHOUT_LOOSE else training.loose
+            taught = dataclasses.replace(training, seed=seed, loose=loose)
+            reader = train_reader(Reader(), changed, taught, _quietly)
             fit_renewal(reader, [one for each in changed.values() for one in each])
             readers.append(reader)
             print(f"{part}, seed {seed}", file=sys.stderr, flush=True)
@@ -186,7 +203,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     print(categories(reader, dev), "\n", flush=True)
     print(updated(reader, every), "\n", flush=True)
     print(confidence(reader, encoder, memory, options.data, dict.fromkeys(SETS, options.run)), "\n", flush=True)
-    print(table(sets, dev, training, options.seeds))
+    print(table(sets, dev, memory, training, options.seeds))
 
 
 if __name__ == "__main__":

@@ -41,7 +41,7 @@ class RecallTraining:
         scenes: conversations of the set `friendsqa` that make one memory.
         turns: of each set so many at most are written; its first memories are taken whole until then.
         sampled: turns of each set whose token states the map to facets is fitted to.
-        common: word pieces that all sets use most, which take no room in a word.
+        common: word pieces that all sets use most; they and other forms of their words take no room in a word.
         dated: share of the updates whose cues name the time of their evidence.
         loose: share of the updates on `friendsqa` that take its lines for one user's, told in no order, as people tell
             an assistant this and that: the reader learns not to trust links where nothing hangs together.

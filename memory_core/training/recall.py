@@ -84,8 +84,13 @@ def _token_states(encoder: Encoder, texts: Sequence[str]) -> Tensor:
     return held
 
 
-def common_pieces(encoder: Encoder, sets: Sequence[Sequence[str]], most: int) -> Tensor:
-    """The word pieces found in the most texts of every set: those whose share has the greatest geometric mean."""
+def common_pieces(encoder: Encoder, sets: Sequence[Sequence[str]], most: int, roots: Tensor) -> Tensor:
+    """The word pieces found in the most texts of every set, and other forms of the same words (do: did, does).
+
+    Args:
+        most: how many are found in the most: those whose share of the texts has the greatest geometric mean.
+        roots: see `word_roots`.
+    """
     shares = []
     for texts in sets:
         counts = torch.zeros(encoder.vocabulary)
@@ -93,7 +98,7 @@ def common_pieces(encoder: Encoder, sets: Sequence[Sequence[str]], most: int) ->
             counts[sorted({piece for window in cut for piece in window})] += 1
         shares.append((counts / len(texts)).clamp(min=1e-9).log())
     chosen = torch.stack(shares).mean(0).topk(most).indices
-    return torch.zeros(encoder.vocabulary, dtype=torch.bool).index_fill(0, chosen, True)
+    return torch.isin(roots[:-1], roots[chosen])
 
 
 def word_roots(spellings: Sequence[str]) -> Tensor:
@@ -316,7 +321,7 @@ def _how_written(
     fitted = fit_projection(encoder, sample, EpisodicConfig().word, training.seed)
     texts = [[turn.text for turn in turns] for turns in said.values()]
     roots = word_roots(encoder.names(torch.arange(encoder.vocabulary)))
-    base = {**fitted, "common": common_pieces(encoder, texts, training.common), "roots": roots}
+    base = {**fitted, "common": common_pieces(encoder, texts, training.common, roots), "roots": roots}
     watch("fitting the facets", 1, 1, 0.0)
     memory = unread(encoder, base)
     sets = []
