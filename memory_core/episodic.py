@@ -141,7 +141,7 @@ class EpisodicMemory(nn.Module):
         """How much of the precedence a text takes, in (0, 1]: a statement all of it, a question or a reply a little.
 
         They leave the rest with what was said before them, so that the links tie statement to statement across the
-        replies between them. Where no write gate was learned, a text is written as strongly, too.
+        replies between them.
         """
         if reply:
             return self.config.reply_gate
@@ -230,11 +230,14 @@ class EpisodicMemory(nn.Module):
         return state, Written(taken, less, torch.unique(torch.cat([taken, less, *changed])))
 
     def _strength(self, manner: Manner, part: int, held: int, gate: float) -> float:
-        """How strongly a row is written: by the learned write gate, where there is one."""
+        """How strongly a row is written: by the precedence gate, times the learned write gate where there is one.
+
+        By both, for in an assistant's memory who asks twice wants the answer, not the first asking.
+        """
         if self.write_gate is None:
             return gate
         traits, place, count = torch.tensor([[manner.traits], [part], [held]], device=self.device)
-        return float(self.write_gate(features(traits, place, count)))
+        return gate * float(self.write_gate(features(traits, place, count)))
 
     def write_blank_(self, state: EpisodicState, parts: int, source: int, gate: float) -> tuple[EpisodicState, Written]:
         """Writes what is no longer known: takes the slots and the place in time that a forgotten utterance took."""

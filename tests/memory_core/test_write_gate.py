@@ -62,6 +62,13 @@ def test_what_it_deems_worthless_goes_first(small: EpisodicMemory, gate: WriteGa
     assert set(range(1, 18)) - {9} == set(state.source.tolist())
 
 
+def test_a_question_is_written_less_strongly_whatever_it_says(small: EpisodicMemory, gate: WriteGate) -> None:
+    memory = copy.deepcopy(small)
+    memory.write_gate = gate
+    told, asked = (memory.write(memory.empty(16), saying(1, 4), 1, rule)[0].strength[0] for rule in (1.0, 0.05))
+    assert float(asked) == pytest.approx(0.05 * float(told))
+
+
 def test_the_links_go_by_the_precedence_gate_alone(small: EpisodicMemory, gate: WriteGate) -> None:
     memory = copy.deepcopy(small)
     memory.write_gate = gate
