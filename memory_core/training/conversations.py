@@ -53,6 +53,11 @@ class Turn:
     def spoken(self) -> str:
         return f"{self.speaker}: {self.text}" if self.speaker else self.text
 
+    @property
+    def reply(self) -> bool:
+        """Whether an assistant without a name said it."""
+        return self.role == "assistant" and self.speaker is None
+
 
 @dataclass(frozen=True, slots=True)
 class Question:

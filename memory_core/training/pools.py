@@ -148,9 +148,8 @@ def written(
         said = pool.turns[start : start + 64]
         encoded = encoder.encode([header(turn.speaker, at) + turn.text for turn, at in said])
         for number, ((turn, at), utterance) in enumerate(zip(said, encoded, strict=True), start + 1):
-            reply = turn.role == "assistant" and turn.speaker is None
-            manner = memory.manner(turn.text, turn.speaker, reply, int(at.timestamp()))
-            gate = memory.precedence_gate(turn.text, reply)
+            manner = memory.manner(turn.text, turn.speaker, turn.reply, int(at.timestamp()))
+            gate = memory.precedence_gate(turn.text, turn.reply)
             state, wrote = memory.write_(state, utterance, number, gate, manner)
             if usage:
                 state.usage[wrote.rows] = usage()
@@ -165,7 +164,7 @@ def rows_asked_for(memory: EpisodicMemory, encoder: Encoder, pool: Pool) -> tupl
     rows, wanted = list[tuple[int, int, int]](), list[float]()
     cut = encoder.windows([header(turn.speaker, at) + turn.text for turn, at in pool.turns])
     for number, ((turn, _), windows) in enumerate(zip(pool.turns, cut, strict=True), start=1):
-        bits = traits(turn.text, turn.speaker, turn.role == "assistant" and turn.speaker is None)
+        bits = traits(turn.text, turn.speaker, turn.reply)
         pieces = [piece for window in windows for piece in window]
         held = sum(piece not in common for piece in pieces) or len(pieces)
         for part, start in enumerate(range(0, max(held, 1), memory.config.facets)):
