@@ -20,15 +20,16 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn import functional
 
-from memory_core import addressing, allocation, chain, weights
+from memory_core import addressing, allocation, candidates, chain, weights
 from memory_core.allocation import EpisodicConfig
+from memory_core.candidates import Stage
 from memory_core.encoder import Encoder, Utterance
 from memory_core.follow_ups import FOLLOW_UPS, LOOK_BACKS
 from memory_core.links import write_links_
 from memory_core.manner import ASKING, COUNTING, EXPRESSLY, LISTING, PAST, PRESENT, Manner, Tenses, features, traits
 from memory_core.reader import WINDOW, Found, Reader
 from memory_core.state import EpisodicState
-from memory_core.words import encode_word, facet_cosines
+from memory_core.words import encode_word
 from memory_core.write_gate import WriteGate
 
 _PLAIN = Manner()
@@ -272,73 +273,34 @@ class EpisodicMemory(nn.Module):
         stages = [self.first_stage(*each) for each in zip(states, cues, among or none, spans or none, strict=True)]
         return [
             self._reading(state, stage, cosines)
-            for state, stage, cosines in zip(states, stages, self.cosines(states, stages), strict=True)
+            for state, stage, cosines in zip(states, stages, candidates.cosines(states, stages), strict=True)
         ]
 
     def first_stage(
         self, state: EpisodicState, cue: Utterance, among: Tensor | None, span: tuple[int, int] | None
-    ) -> "_Stage":
-        used = state.source > 0
-        pooled, named, cue = _pooled(cue.facets), cue.pieces, self.essential(cue)
-        pieces = cue.pieces.long()
-        roots = self.roots.long()
-        counts = torch.zeros_like(state.piece_counts).index_add_(0, roots[:-1], state.piece_counts)
-        rarity = addressing.rarity(counts[roots[pieces]], used.sum())
-        most = self.config.cue
-        kept = torch.sort(torch.topk(rarity, most).indices).values if len(pieces) > most else slice(None)
-        facets, pieces, rarity = cue.facets[kept], pieces[kept], rarity[kept]
-        shares = rarity / rarity.sum().clamp(min=1e-6)
+    ) -> Stage:
+        """The candidates of one reading; see `read`."""
+        roots, used = self.roots.long(), state.source > 0
+        terms = candidates.terms(state, self.essential(cue), roots, self.config.cue)
         allowed = used if among is None else used & among
         near = state.usage.new_zeros(()) if span is None else addressing.nearness(state.said_at, span)
         near = near.expand_as(state.usage)
-        if state.rows > self.config.candidates:
-            of_root = shares.new_zeros(1 + self.vocabulary)  # of root -1, none, last
-            of_root[roots[pieces]] = shares
-            table = of_root[roots.roll(1)].unsqueeze(1)  # of each piece, from piece -1 on
-            rarest = 1 + state.pieces[:, : self.config.scanned]
-            lexical = functional.embedding_bag(rarest, table, mode="sum").squeeze(1).clamp(max=1.0)
-            alike = state.keys @ (shares @ facets).half()
-            score = alike + self.lexical * lexical + self.time_share * near
-            best = score.masked_fill(~allowed, -torch.inf).topk(self.config.candidates).indices
-            near_by = chain.neighbours(state, best[: self.config.around])
-            candidates = torch.unique(torch.cat([best, near_by]))
-            candidates = candidates[allowed[candidates]]
-        else:
-            candidates = allowed.nonzero().squeeze(1)
-        held = state.pieces.index_select(0, candidates)
-        exact = addressing.exact_matches(roots[pieces], roots[held], self.vocabulary)
+        slots = candidates.rows(state, terms, allowed, self.time_share * near, self.lexical, roots, self.config)
+        held = state.pieces.index_select(0, slots)
+        exact = addressing.exact_matches(roots[terms.pieces], roots[held], self.vocabulary)
         longest = int((held >= 0).sum(1).max()) if len(held) else 0
-        dated = span is not None
-        return _Stage(candidates, longest, facets, pieces, shares, exact, near[candidates], pooled, named, dated)
+        return Stage(slots, longest, terms, exact, near[slots], _pooled(cue.facets), cue.pieces, span is not None)
 
-    def cosines(self, states: Sequence[EpisodicState], stages: Sequence["_Stage"]) -> list[Tensor]:
-        """Late interaction, [candidates, cue] for each reading, over all of them in one padded batch."""
-        if not stages:
-            return []
-        longest = max(1, *(stage.longest for stage in stages))
-        words, pieces = (
-            _padded([
-                getattr(state, name).index_select(0, stage.candidates)[:, :longest]
-                for state, stage in zip(states, stages, strict=True)
-            ])
-            for name in ("words", "pieces")
-        )  # fmt: skip
-        cue = _padded([stage.facets for stage in stages])
-        if not words.shape[1] or not cue.shape[1]:
-            return [torch.zeros(len(stage.candidates), len(stage.facets), device=self.device) for stage in stages]
-        cosines = addressing.late_interaction(facet_cosines(cue, words), pieces >= 0)
-        return [row[: len(stage.candidates), : len(stage.facets)] for row, stage in zip(cosines, stages, strict=True)]
-
-    def found(self, state: EpisodicState, stage: "_Stage", cosines: Float[Tensor, "slots cue"]) -> Found:
+    def found(self, state: EpisodicState, stage: Stage, cosines: Float[Tensor, "slots cue"]) -> Found:
         """What content addressing found in the candidates, as the learned reading takes it; one reading."""
-        slots, shares, exact = stage.candidates, stage.shares, stage.exact
+        slots, shares, exact = stage.candidates, stage.terms.shares, stage.exact
         similarity, matched = cosines @ shares, exact @ shares
         content = self.key_strength * (similarity + self.lexical * matched + self.time_share * stage.near)
         voice, keys = state.voice[slots], state.keys[slots].float()
         said = (voice.unsqueeze(2) == stage.named).any(2)
         spoke = ((voice < 0) | said).all(1) & (voice[:, 0] >= 0)
         now = not stage.dated and self._tenses.ask_of_now(frozenset(stage.named.tolist()), bool(spoke.any()))
-        rest = shares * ~torch.isin(stage.pieces, voice)
+        rest = shares * ~torch.isin(stage.terms.pieces, voice)
         topic = (cosines + self.lexical * exact) @ (rest / rest.sum().clamp(min=1e-6))
         signals = [
             similarity,
@@ -363,10 +325,11 @@ class EpisodicMemory(nn.Module):
             torch.ones(1, len(slots), dtype=torch.bool, device=self.device),
         )
 
-    def _reading(self, state: EpisodicState, stage: "_Stage", cosines: Tensor) -> Reading:
+    def _reading(self, state: EpisodicState, stage: Stage, cosines: Tensor) -> Reading:
         lent = torch.zeros(2, len(stage.candidates), device=self.device)
         if self.reader is None or not len(stage.candidates):
-            similarity = cosines @ stage.shares + self.lexical * (stage.exact @ stage.shares)
+            shares = stage.terms.shares
+            similarity = cosines @ shares + self.lexical * (stage.exact @ shares)
             weighting = addressing.content_weighting(
                 similarity + self.time_share * stage.near, self.key_strength, state.strength[stage.candidates]
             )
@@ -460,25 +423,8 @@ class EpisodicMemory(nn.Module):
         return every
 
 
-class _Stage(NamedTuple):
-    candidates: Tensor
-    longest: int  # facets of the longest candidate
-    facets: Tensor
-    pieces: Tensor  # of the facets
-    shares: Tensor
-    exact: Tensor
-    near: Tensor
-    pooled: Tensor
-    named: Tensor  # all pieces of the cue, which may name a speaker
-    dated: bool  # whether the cue names a time
-
-
 def _pooled(facets: Float[Tensor, "pieces word"]) -> Float[Tensor, " word"]:
     return functional.normalize(facets.sum(0), dim=0)
-
-
-def _padded(rows: list[Tensor]) -> Tensor:
-    return rows[0].unsqueeze(0) if len(rows) == 1 else nn.utils.rnn.pad_sequence(rows, batch_first=True)
 
 
 def _scalar(value: float) -> nn.Parameter:

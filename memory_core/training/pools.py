@@ -206,7 +206,9 @@ def asked(
     each = []
     for cue in cues:
         stage = memory.first_stage(state, cue, None, None)
-        cosines = addressing.late_interaction(facet_cosines(stage.facets.unsqueeze(0), words), held[:, :, :longest])
+        cosines = addressing.late_interaction(
+            facet_cosines(stage.terms.facets.unsqueeze(0), words), held[:, :, :longest]
+        )
         each.append(memory.found(state, stage, cosines[0]))
     memory.config = whole
     source = state.source[slots]

@@ -263,7 +263,7 @@ def test_a_form_of_a_word_is_the_word_where_the_wording_counts(small: EpisodicMe
     memory.roots[7] = 3
     stage = memory.first_stage(state, cue, None, None)
     assert stage.exact.tolist() == [[1, 1], [0, 0]]
-    assert stage.shares.tolist() == pytest.approx([0.5, 0.5])  # "9" stands in one slot, so does a form of "3"
+    assert stage.terms.shares.tolist() == pytest.approx([0.5, 0.5])  # "9" stands in one slot, so does a form of "3"
 
 
 def test_of_a_long_cue_the_rarest_pieces_count(small: EpisodicMemory) -> None:

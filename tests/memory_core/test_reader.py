@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn import functional
 
+from memory_core import candidates
 from memory_core.encoder import Encoder, Utterance
 from memory_core.episodic import EpisodicMemory
 from memory_core.manner import FEATURES, TRAITS, Manner, traits
@@ -345,4 +346,4 @@ def what_is_found(
 ) -> Found:
     """What the memory found for its reader."""
     stage = memory.first_stage(state, cue, None, span)
-    return memory.found(state, stage, memory.cosines([state], [stage])[0])
+    return memory.found(state, stage, candidates.cosines([state], [stage])[0])

@@ -1,0 +1,115 @@
+"""The slots that a reading looks at, and how they match the cue: the two steps before the learned reading.
+
+A cheap first stage scores every row and keeps some; late interaction compares these facet by facet. Pure functions over
+a state; what they go by of the parameters is passed in.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+from torch.nn import functional
+
+from memory_core import addressing, chain
+from memory_core.allocation import EpisodicConfig
+from memory_core.encoder import Utterance
+from memory_core.state import EpisodicState
+from memory_core.words import facet_cosines
+
+
+class Terms(NamedTuple):
+    """What of a cue is looked for: facets, their word pieces, and how much each counts, by rarity (they sum to 1)."""
+
+    facets: Float[Tensor, "cue word"]
+    pieces: Int[Tensor, " cue"]
+    shares: Float[Tensor, " cue"]
+
+
+class Stage(NamedTuple):
+    """The candidates of one reading.
+
+    Attributes:
+        candidates: rows, ascending.
+        longest: facets of the longest of them.
+        exact: 1 where a candidate holds a form of the piece.
+        near: how near each lies to the time that the cue names, in [0, 1].
+        pooled: the whole cue's mean facet, of length 1.
+        named: all pieces of the cue, which may name a speaker.
+        dated: whether the cue names a time.
+    """
+
+    candidates: Int[Tensor, " slots"]
+    longest: int
+    terms: Terms
+    exact: Float[Tensor, "slots cue"]
+    near: Float[Tensor, " slots"]
+    pooled: Float[Tensor, " word"]
+    named: Int[Tensor, " pieces"]
+    dated: bool
+
+
+def terms(state: EpisodicState, cue: Utterance, roots: Int[Tensor, " pieces"], most: int) -> Terms:
+    """A cue's rarest pieces, in its order, at most so many; rare is a word whose forms stand in few slots."""
+    pieces = cue.pieces.long()
+    counts = torch.zeros_like(state.piece_counts).index_add_(0, roots[:-1], state.piece_counts)
+    rarity = addressing.rarity(counts[roots[pieces]], (state.source > 0).sum())
+    kept = torch.sort(torch.topk(rarity, most).indices).values if len(pieces) > most else slice(None)
+    facets, pieces, rarity = cue.facets[kept], pieces[kept], rarity[kept]
+    return Terms(facets, pieces, rarity / rarity.sum().clamp(min=1e-6))
+
+
+def rows(
+    state: EpisodicState,
+    of: Terms,
+    allowed: Bool[Tensor, " rows"],
+    prior: Float[Tensor, " rows"],
+    lexical: Float[Tensor, ""],
+    roots: Int[Tensor, " pieces"],
+    config: EpisodicConfig,
+) -> Int[Tensor, " slots"]:
+    """The rows that are most like the cue by their keys and rarest pieces, with their neighbours along the links.
+
+    Args:
+        prior: added to each row's score.
+        lexical: what the exact match of all pieces adds.
+
+    Returns:
+        Rows that are allowed, ascending; all of them where the state has no more than `config.candidates`.
+    """
+    if state.rows <= config.candidates:
+        return allowed.nonzero().squeeze(1)
+    of_root = of.shares.new_zeros(len(roots))  # of root -1, none, last
+    of_root[roots[of.pieces]] = of.shares
+    table = of_root[roots.roll(1)].unsqueeze(1)  # of each piece, from piece -1 on
+    rarest = 1 + state.pieces[:, : config.scanned]
+    matched = functional.embedding_bag(rarest, table, mode="sum").squeeze(1).clamp(max=1.0)
+    score = state.keys @ (of.shares @ of.facets).half() + lexical * matched + prior
+    best = score.masked_fill(~allowed, -torch.inf).topk(config.candidates).indices
+    found = torch.unique(torch.cat([best, chain.neighbours(state, best[: config.around])]))
+    kept: Tensor = found[allowed[found]]
+    return kept
+
+
+def cosines(states: Sequence[EpisodicState], stages: Sequence[Stage]) -> list[Float[Tensor, "slots cue"]]:
+    """Late interaction of each reading's candidates with its cue, over all readings in one padded batch."""
+    if not stages:
+        return []
+    longest = max(1, *(stage.longest for stage in stages))
+    words, pieces = (
+        _padded([
+            getattr(state, name).index_select(0, stage.candidates)[:, :longest]
+            for state, stage in zip(states, stages, strict=True)
+        ])
+        for name in ("words", "pieces")
+    )  # fmt: skip
+    cue = _padded([stage.terms.facets for stage in stages])
+    if not words.shape[1] or not cue.shape[1]:
+        return [stage.exact.new_zeros(len(stage.candidates), len(stage.terms.facets)) for stage in stages]
+    found = addressing.late_interaction(facet_cosines(cue, words), pieces >= 0)
+    return [row[: len(one.candidates), : len(one.terms.facets)] for row, one in zip(found, stages, strict=True)]
+
+
+def _padded(each: list[Tensor]) -> Tensor:
+    return each[0].unsqueeze(0) if len(each) == 1 else nn.utils.rnn.pad_sequence(each, batch_first=True)
