@@ -26,14 +26,14 @@ from memory_core.state import EpisodicState
 from memory_core.training.conversations import DATA, UNANSWERABLE, MissingData
 from memory_core.training.fitted import auroc, calibrate, calibration_error, fit_renewal, updates
 from memory_core.training.pools import Asked, RecallTraining, asked, pools, written
-from memory_core.training.recall import VOICES, measure, summary, train_reader, unread
+from memory_core.training.recall import VOICES, alone, measure, summary, train_reader, unread
 
 SETS = ("locomo-dev", "longmemeval-pooled-dev", "beam-dev")
 _MATCHED = SIGNALS.index("exact")
 
 
 def _without_links(found: Found) -> Found:
-    return found._replace(chain=torch.full_like(found.chain, len(found.chain)))
+    return found._replace(chain=torch.full_like(found.chain, len(found.chain)), signals=alone(found.signals))
 
 
 def _without_voices(found: Found) -> Found:
@@ -51,6 +51,7 @@ WHOLE = "all parts"
 PARTS: dict[str, Callable[[Found], Found]] = {
     WHOLE: lambda found: found,
     "without links (gates, neighbourhood)": _without_links,
+    "without what slots match together": lambda found: found._replace(signals=alone(found.signals)),
     "without traits": lambda found: found._replace(features=torch.zeros_like(found.features)),
     "without who said it": _without_voices,
     "without renewal": lambda found: found._replace(now=torch.zeros_like(found.now)),

@@ -5,8 +5,9 @@ a state; they must cost the rows asked for, not the rows there are.
 """
 
 import torch
-from jaxtyping import Int
+from jaxtyping import Float, Int
 from torch import Tensor
+from torch.nn import functional
 
 from memory_core.state import EpisodicState
 
@@ -42,6 +43,20 @@ def around(state: EpisodicState, rows: Int[Tensor, " rows"], steps: int) -> Int[
             found.append(at)
             at = there[at]
     return torch.stack(found, 1)
+
+
+def best_within(
+    each: Float[Tensor, "rows cue"], near_by: Int[Tensor, "rows both_ways"], steps: int
+) -> Float[Tensor, "rows cue"]:
+    """Of every column, each row's value or the best of so many rows before and after it.
+
+    Args:
+        each: at least -1.
+        near_by: as `around` gives it, for as many steps or more.
+    """
+    there = torch.unflatten(near_by, 1, (2, -1))[:, :, :steps].flatten(1)
+    best: Tensor = torch.maximum(each, functional.pad(each, (0, 0, 0, 1), value=-1.0)[there].amax(1))
+    return best
 
 
 def _nearest(state: EpisodicState, rows: Int[Tensor, " rows"], way: str) -> Int[Tensor, " rows"]:

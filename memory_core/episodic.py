@@ -302,6 +302,7 @@ class EpisodicMemory(nn.Module):
         now = not stage.dated and self._tenses.ask_of_now(frozenset(stage.named.tolist()), bool(spoke.any()))
         rest = shares * ~torch.isin(stage.terms.pieces, voice)
         topic = (cosines + self.lexical * exact) @ (rest / rest.sum().clamp(min=1e-6))
+        near_by = chain.around(state, slots, WINDOW)
         signals = [
             similarity,
             matched,
@@ -311,6 +312,7 @@ class EpisodicMemory(nn.Module):
             spoke.float(),
             (~spoke & spoke.any()).float(),
             stage.near,
+            *(chain.best_within(each, near_by, steps) @ shares for steps in (2, WINDOW) for each in (cosines, exact)),
         ]
         return Found(
             (content + state.strength[slots].log()).unsqueeze(0),
@@ -321,7 +323,7 @@ class EpisodicMemory(nn.Module):
             ((voice + 1) * (self.vocabulary + 1) ** torch.arange(voice.shape[1], device=self.device)).sum(1),
             state.source[slots],
             keys,
-            chain.around(state, slots, WINDOW),
+            near_by,
             torch.ones(1, len(slots), dtype=torch.bool, device=self.device),
         )
 

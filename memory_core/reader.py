@@ -17,7 +17,10 @@ from torch.nn import functional
 
 from memory_core.manner import FEATURES, TRAITS
 
-SIGNALS = ("similarity", "exact", "rarest", "strong", "key", "voice", "other voice", "near")
+SIGNALS = (
+    "similarity", "exact", "rarest", "strong", "key", "voice", "other voice", "near",
+    "similarity within 2", "exact within 2", "similarity within 6", "exact within 6",
+)  # fmt: skip
 NEIGHBOURS = 3  # slots each way whose weight the gates pass on
 WINDOW = 6  # slots each way that make a slot's neighbourhood
 _FAR = 12.0  # nats below the best at which a slot counts as not read
@@ -34,7 +37,7 @@ class Found(NamedTuple):
 
     Attributes:
         content: log of each slot's content weighting, but for a constant.
-        signals: in the order of `SIGNALS`.
+        signals: in the order of `SIGNALS`; "within" so many steps of the chain each way, the slots taken together.
         topic: similarity to the cue without the names of those who speak.
         now: whether the cue asks how something stands now.
         features: of the slots; see `manner.features`.

@@ -203,23 +203,25 @@ def asked(
     longest = int(held.sum(2).max())
     words = state.words[slots, :longest].unsqueeze(0)
     whole, memory.config = memory.config, dataclasses.replace(memory.config, candidates=state.rows)
+    source = state.source[slots]
+    ends = source.new_tensor([end or len(pool.turns) + 1 for _, _, end in questions])
+    allowed = source < ends.unsqueeze(1)
     each = []
-    for cue in cues:
+    for cue, may in zip(cues, allowed, strict=True):
         stage = memory.first_stage(state, cue, None, None)
         cosines = addressing.late_interaction(
             facet_cosines(stage.terms.facets.unsqueeze(0), words), held[:, :, :longest]
-        )
-        each.append(memory.found(state, stage, cosines[0]))
+        )[0]
+        there = may.unsqueeze(1)  # what was said later must not make its neighbours look better
+        each.append(memory.found(state, stage._replace(exact=stage.exact * there), cosines * there))
     memory.config = whole
-    source = state.source[slots]
     right = torch.stack([torch.isin(source, source.new_tensor(sorted(told))) for _, told, _ in questions])
-    ends = source.new_tensor([end or len(pool.turns) + 1 for _, _, end in questions])
     found = each[0]._replace(
         content=torch.cat([one.content for one in each]),
         signals=torch.cat([one.signals for one in each]),
         topic=torch.cat([one.topic for one in each]),
         now=torch.cat([one.now for one in each]),
-        allowed=source < ends.unsqueeze(1),
+        allowed=allowed,
     )
     return Asked(found, source, state.said_at[slots], right, [question.category for question, _, _ in questions])
 

@@ -46,6 +46,11 @@ from memory_core.write_gate import WriteGate
 CUTS = (1, 5, 10, 20)
 _NEAR = SIGNALS.index("near")
 VOICES = [SIGNALS.index("voice"), SIGNALS.index("other voice")]
+_OWN = {
+    SIGNALS.index(f"{name} within {steps}"): SIGNALS.index(name)
+    for name in ("similarity", "exact")
+    for steps in (2, WINDOW)
+}
 _PERSON = [TRAITS.index("reply"), TRAITS.index("named")]
 _DAY = 86_400
 _GATE = "write_gate."
@@ -175,6 +180,13 @@ def train_reader(
     return reader
 
 
+def alone(signals: Tensor) -> Tensor:
+    """Signals as they are where no slot's neighbours match anything of the cue that it doesn't."""
+    signals = signals.clone()
+    signals[..., list(_OWN)] = signals[..., list(_OWN.values())]
+    return signals
+
+
 def _dated(batch: Asked, chosen: random.Random) -> Asked:
     """The batch with cues that name the day, week or month of their evidence."""
     near = []
@@ -188,7 +200,7 @@ def _dated(batch: Asked, chosen: random.Random) -> Asked:
 
 
 def _loosened(batch: Asked, drawn: torch.Generator) -> Asked:
-    """The batch as if one user without a name had said all of it, and in another order."""
+    """The batch as if one user without a name had said all of it, in another order, no line helping those beside it."""
     found, slots = batch.found, len(batch.source)
     order = torch.randperm(slots, generator=drawn)
     steps = torch.arange(1, WINDOW + 1)
@@ -199,7 +211,7 @@ def _loosened(batch: Asked, drawn: torch.Generator) -> Asked:
     features[:, _PERSON] = 0.0
     signals[..., VOICES] = 0.0
     speaker = torch.zeros_like(found.speaker)
-    loose = found._replace(chain=chain, features=features, signals=signals, speaker=speaker)
+    loose = found._replace(chain=chain, features=features, signals=alone(signals), speaker=speaker)
     return dataclasses.replace(batch, found=loose)
 
 

@@ -2,6 +2,7 @@
 
 import copy
 import math
+import random
 
 import pytest
 import torch
@@ -250,6 +251,24 @@ def test_the_chain_closes_over_what_was_forgotten(small: EpisodicMemory) -> None
     assert given_.chain[:, WINDOW].tolist() == [1, 2, 3, 4]
 
 
+def test_what_slots_within_reach_match_together_is_seen(small: EpisodicMemory) -> None:
+    """Three of the cue's pieces, told in the 1st, 3rd and 8th of nine messages; what was not, in none."""
+    state, cue, places = small.empty(64), saying(50, 4), {1: 0, 3: 1, 8: 2}
+    for source in range(1, 10):
+        other = saying(source, 1)._replace(pieces=torch.tensor([100 + source], dtype=torch.int32))
+        place = places.get(source)
+        said = other if place is None else Utterance(cue.facets[[place]], cue.pieces[[place]])
+        state, _ = small.write_(state, said, source)
+    signals = what_is_found(small, state, cue).signals[0]
+    exact, in_two, in_six = (signals[:, SIGNALS.index(name)] for name in ("exact", "exact within 2", "exact within 6"))
+    one = float(exact[0])
+    torch.testing.assert_close(exact / one, torch.tensor([1.0, 0, 1, 0, 0, 0, 0, 1, 0]))
+    torch.testing.assert_close(in_two / one, torch.tensor([2.0, 2, 2, 1, 1, 1, 1, 1, 1]))
+    torch.testing.assert_close(in_six / one, torch.tensor([2.0, 3, 3, 3, 3, 3, 3, 2, 2]))
+    alike, alike_in_two = signals[:, SIGNALS.index("similarity")], signals[:, SIGNALS.index("similarity within 2")]
+    assert (alike_in_two >= alike).all() and alike_in_two[1] > alike[:3].max()
+
+
 def test_a_cue_that_names_a_speaker_tells_who_spoke(small: EpisodicMemory) -> None:
     state, cue = small.empty(64), saying(50, 4)
     voices = [tuple(cue.pieces[:2].tolist()), (999_999,), ()]
@@ -347,3 +366,19 @@ def what_is_found(
     """What the memory found for its reader."""
     stage = memory.first_stage(state, cue, None, span)
     return memory.found(state, stage, candidates.cosines([state], [stage])[0])
+
+
+def test_of_messages_all_but_the_same_the_one_that_equals_the_cue_is_found(
+    encoder: Encoder, memory: EpisodicMemory
+) -> None:
+    """Four count to twelve, in turns as they come; the neighbours of one that matches whole must not outdo it."""
+    turns = [writer for writer in range(4) for _ in range(12)]
+    random.Random(1).shuffle(turns)
+    texts = [f"Writer {writer} counts to {turns[:place].count(writer)}." for place, writer in enumerate(turns)]
+    state, said = memory.empty(1_024), encoder.encode(texts)
+    for source, (text, utterance) in enumerate(zip(texts, said, strict=True), 1):
+        state, _ = memory.write_(state, utterance, source, manner=memory.manner(text))
+    readings = memory.read([state] * len(said), said)
+    ranks = [state.source[one.rows].tolist().index(source) for source, one in enumerate(readings, 1)]
+    assert max(ranks) < 8
+    assert ranks.count(0) > 36

@@ -233,6 +233,7 @@ def test_a_loss_of_nothing_stops_the_training_in_so_many_words(data: Path, run: 
 def test_loosened_lines_are_one_unnamed_user_s_in_another_order() -> None:
     found = telling([0.2] * 20, list(range(20)))
     found.features[:] = found.signals[:] = 1.0
+    found.signals[..., 0], found.signals[..., 1] = 0.2, 0.4
     found.speaker[:] = torch.arange(20)
     of = Asked(found, torch.arange(1, 21), torch.zeros(20), torch.zeros(1, 20, dtype=torch.bool), [""])
     loose = recall._loosened(of, torch.Generator().manual_seed(1)).found
@@ -241,6 +242,7 @@ def test_loosened_lines_are_one_unnamed_user_s_in_another_order() -> None:
         of_all = loose.signals[0] if name in SIGNALS else loose.features
         assert not of_all[:, SIGNALS.index(name) if name in SIGNALS else TRAITS.index(name)].any()
     assert loose.features.sum() == found.features.sum() - 40
+    assert (loose.signals[..., 8:12] == torch.tensor([0.2, 0.4, 0.2, 0.4])).all()
     before, after = loose.chain[:, 0].tolist(), loose.chain[:, WINDOW].tolist()
     assert before.count(20) == after.count(20) == 1
     assert all(after[one] == place for place, one in enumerate(before) if one < 20)
