@@ -24,22 +24,21 @@ def wide(tensor: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
 
 
 def late_interaction(
-    cosines: Float[Tensor, "batch slots facets cue"], held: Bool[Tensor, "batch slots facets"]
-) -> Float[Tensor, "batch slots cue"]:
+    cosines: Float[Tensor, "facets cue"], slot: Int[Tensor, " facets"], slots: int
+) -> Float[Tensor, "slots cue"]:
     """How well each cue facet, a read head of its own, matches its best facet of each slot's word.
 
     Args:
-        cosines: of every cue facet with every facet of the words; anything where a word has no facet.
-        held: where it has one.
+        cosines: of every facet of the words with every cue facet.
+        slot: which slot's each is, below `slots`.
 
     Returns:
         Cosines in [0, 1]: what a word has nothing like, or the opposite of, counts 0.
 
     Source: Khattab & Zaharia 2020 (ColBERT), eq. 3, before the sum over the cue; bounded below by 0.
     """
-    if not cosines.shape[2]:
-        return cosines.new_zeros(*cosines.shape[:2], cosines.shape[3])
-    return cosines.masked_fill(~held.unsqueeze(3), 0.0).amax(2).clamp(min=0.0)
+    best = cosines.new_zeros(slots, cosines.shape[1])
+    return best.scatter_reduce(0, slot.unsqueeze(1).expand_as(cosines), cosines, "amax")
 
 
 def exact_matches(

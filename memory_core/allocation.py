@@ -45,8 +45,8 @@ class EpisodicConfig:
     links: int = 8
     voice: int = 4
     scanned: int = 16
-    candidates: int = 192
-    around: int = 48
+    candidates: int = 384
+    around: int = 96
     read: int = 64
     read_gain: float = 0.5
     free_gate: float = 0.0

@@ -31,8 +31,7 @@ class Stage(NamedTuple):
     """The candidates of one reading.
 
     Attributes:
-        candidates: rows, ascending.
-        longest: facets of the longest of them.
+        slots: the candidates' rows, ascending.
         exact: 1 where a candidate holds a form of the piece.
         near: how near each lies to the time that the cue names, in [0, 1].
         pooled: the whole cue's mean facet, of length 1.
@@ -40,8 +39,7 @@ class Stage(NamedTuple):
         dated: whether the cue names a time.
     """
 
-    candidates: Int[Tensor, " slots"]
-    longest: int
+    slots: Int[Tensor, " slots"]
     terms: Terms
     exact: Float[Tensor, "slots cue"]
     near: Float[Tensor, " slots"]
@@ -93,22 +91,20 @@ def rows(
 
 
 def cosines(states: Sequence[EpisodicState], stages: Sequence[Stage]) -> list[Float[Tensor, "slots cue"]]:
-    """Late interaction of each reading's candidates with its cue, over all readings in one padded batch."""
+    """Late interaction of each reading's candidates with its cue, over the facets of all readings at once."""
     if not stages:
         return []
-    longest = max(1, *(stage.longest for stage in stages))
-    words, pieces = (
-        _padded([
-            getattr(state, name).index_select(0, stage.candidates)[:, :longest]
-            for state, stage in zip(states, stages, strict=True)
-        ])
-        for name in ("words", "pieces")
-    )  # fmt: skip
-    cue = _padded([stage.terms.facets for stage in stages])
-    if not words.shape[1] or not cue.shape[1]:
-        return [stage.exact.new_zeros(len(stage.candidates), len(stage.terms.facets)) for stage in stages]
-    found = addressing.late_interaction(facet_cosines(cue, words), pieces >= 0)
-    return [row[: len(one.candidates), : len(one.terms.facets)] for row, one in zip(found, stages, strict=True)]
+    held = [state.pieces.index_select(0, one.slots) >= 0 for state, one in zip(states, stages, strict=True)]
+    words = [
+        state.words.index_select(0, one.slots)[there] for state, one, there in zip(states, stages, held, strict=True)
+    ]
+    cues = _padded([one.terms.facets for one in stages])
+    per_slot = torch.cat([there.sum(1) for there in held])
+    slot = torch.repeat_interleave(per_slot)
+    of = torch.repeat_interleave(torch.tensor([len(each) for each in words], device=slot.device))
+    found = addressing.late_interaction(facet_cosines(cues, torch.cat(words), of), slot, len(per_slot))
+    each = torch.split(found, [len(one.slots) for one in stages])
+    return [best[:, : len(one.terms.facets)] for best, one in zip(each, stages, strict=True)]
 
 
 def _padded(each: list[Tensor]) -> Tensor:

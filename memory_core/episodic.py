@@ -288,12 +288,11 @@ class EpisodicMemory(nn.Module):
         slots = candidates.rows(state, terms, allowed, self.time_share * near, self.lexical, roots, self.config)
         held = state.pieces.index_select(0, slots)
         exact = addressing.exact_matches(roots[terms.pieces], roots[held], self.vocabulary)
-        longest = int((held >= 0).sum(1).max()) if len(held) else 0
-        return Stage(slots, longest, terms, exact, near[slots], _pooled(cue.facets), cue.pieces, span is not None)
+        return Stage(slots, terms, exact, near[slots], _pooled(cue.facets), cue.pieces, span is not None)
 
     def found(self, state: EpisodicState, stage: Stage, cosines: Float[Tensor, "slots cue"]) -> Found:
         """What content addressing found in the candidates, as the learned reading takes it; one reading."""
-        slots, shares, exact = stage.candidates, stage.terms.shares, stage.exact
+        slots, shares, exact = stage.slots, stage.terms.shares, stage.exact
         similarity, matched = cosines @ shares, exact @ shares
         content = self.key_strength * (similarity + self.lexical * matched + self.time_share * stage.near)
         voice, keys = state.voice[slots], state.keys[slots].float()
@@ -328,12 +327,12 @@ class EpisodicMemory(nn.Module):
         )
 
     def _reading(self, state: EpisodicState, stage: Stage, cosines: Tensor) -> Reading:
-        lent = torch.zeros(2, len(stage.candidates), device=self.device)
-        if self.reader is None or not len(stage.candidates):
+        lent = torch.zeros(2, len(stage.slots), device=self.device)
+        if self.reader is None or not len(stage.slots):
             shares = stage.terms.shares
             similarity = cosines @ shares + self.lexical * (stage.exact @ shares)
             weighting = addressing.content_weighting(
-                similarity + self.time_share * stage.near, self.key_strength, state.strength[stage.candidates]
+                similarity + self.time_share * stage.near, self.key_strength, state.strength[stage.slots]
             )
             best = similarity.max() if len(similarity) else similarity.new_zeros(())
             confidence = torch.sigmoid(self.confidence_strength * (best - self.confidence_threshold))
@@ -344,7 +343,7 @@ class EpisodicMemory(nn.Module):
             lent = torch.stack([weighed.forward[0], weighed.backward[0]])
             confidence = self.reader.confidence(found, weighed)[0]
         kept = torch.sort(weighting, descending=True, stable=True).indices[: self.config.read]
-        slots, content, lent = stage.candidates[kept], weighting[kept], lent[:, kept]
+        slots, content, lent = stage.slots[kept], weighting[kept], lent[:, kept]
         content = content / content.sum().clamp(min=1e-12)
         following, forward_mode, content_mode, backward_mode = self.read_modes(stage.pooled)
         last = addressing.sharpen(state.read_weights, 2.0)

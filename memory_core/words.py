@@ -29,25 +29,24 @@ def decode_word(word: UInt8[Tensor, "*slots facets bytes"]) -> Float[Tensor, "*s
 
 
 def facet_cosines(
-    cue: Float[Tensor, "batch cue word"], words: UInt8[Tensor, "batch slots facets bytes"]
-) -> Float[Tensor, "batch slots facets cue"]:
-    """The cosine of every cue facet with every stored facet, without making the stored ones whole.
+    cues: Float[Tensor, "cues cue word"], words: UInt8[Tensor, "facets bytes"], of: Int[Tensor, " facets"]
+) -> Float[Tensor, "facets cue"]:
+    """The cosine of every stored facet with every facet of its cue, without making the stored ones whole.
 
     A table holds what each byte at each place adds to each cue facet's product; a cosine is the sum of a facet's bytes.
 
     Args:
-        cue: unit vectors.
-        words: as `encode_word` gives them; where they hold no facet, what comes means nothing.
+        cues: unit vectors.
+        words: as `encode_word` gives them.
+        of: which cue each is compared with.
 
     Source: Jégou et al. 2011, asymmetric distance computation.
     """
-    batch, heads, bytes_ = *cue.shape[:2], words.shape[-1]
-    added = cue.reshape(batch, heads, bytes_, 8) @ _signs(cue.device).T  # [batch, cue, bytes, 256]
-    table = added.permute(0, 2, 3, 1).reshape(batch * bytes_ * 256, heads) * (8 * bytes_) ** -0.5
-    rows = torch.arange(batch * bytes_, device=cue.device, dtype=torch.int32).view(batch, 1, bytes_) * 256
-    index = words.flatten(1, 2).int() + rows
-    total = functional.embedding_bag(index.flatten(0, 1), table.contiguous(), mode="sum")
-    return total.view(*words.shape[:3], heads)
+    count, heads, bytes_ = *cues.shape[:2], words.shape[-1]
+    added = cues.reshape(count, heads, bytes_, 8) @ _signs(cues.device).T  # [cues, cue, bytes, 256]
+    table = added.permute(0, 2, 3, 1).reshape(count * bytes_ * 256, heads) * (8 * bytes_) ** -0.5
+    places = torch.arange(bytes_, device=cues.device, dtype=torch.int32) + of.int().unsqueeze(1) * bytes_
+    return functional.embedding_bag(words.int() + 256 * places, table.contiguous(), mode="sum")
 
 
 def slot_keys(

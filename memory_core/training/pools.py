@@ -43,6 +43,7 @@ class RecallTraining:
         sampled: turns of each set whose token states the map to facets is fitted to.
         common: word pieces that all sets use most; they and other forms of their words take no room in a word.
         dated: share of the updates whose cues name the time of their evidence.
+        late: share of these cues whose time is up to two of its lengths earlier: people tell of things afterwards.
         loose: share of the updates on `friendsqa` that take its lines for one user's, told in no order, as people tell
             an assistant this and that: the reader learns not to trust links where nothing hangs together.
         answerable: share of the questions asked of a memory that it can answer, as the confidence is to take it.
@@ -61,6 +62,7 @@ class RecallTraining:
     sampled: int = 400
     common: int = 60
     dated: float = 0.1
+    late: float = 0.5
     loose: float = 0.15
     answerable: float = 0.75
 
@@ -199,9 +201,8 @@ def asked(
     questions = pool.questions if questions is None else questions
     cues = encoder.encode([question.text for question, _, _ in questions])
     slots = (state.source > 0).nonzero().squeeze(1)
-    held = (state.pieces[slots] >= 0).unsqueeze(0)
-    longest = int(held.sum(2).max())
-    words = state.words[slots, :longest].unsqueeze(0)
+    held = state.pieces[slots] >= 0
+    words, slot = state.words[slots][held], torch.repeat_interleave(held.sum(1))
     whole, memory.config = memory.config, dataclasses.replace(memory.config, candidates=state.rows)
     source = state.source[slots]
     ends = source.new_tensor([end or len(pool.turns) + 1 for _, _, end in questions])
@@ -209,9 +210,8 @@ def asked(
     each = []
     for cue, may in zip(cues, allowed, strict=True):
         stage = memory.first_stage(state, cue, None, None)
-        cosines = addressing.late_interaction(
-            facet_cosines(stage.terms.facets.unsqueeze(0), words), held[:, :, :longest]
-        )[0]
+        best = facet_cosines(stage.terms.facets.unsqueeze(0), words, torch.zeros_like(slot))
+        cosines = addressing.late_interaction(best, slot, len(slots))
         there = may.unsqueeze(1)  # what was said later must not make its neighbours look better
         each.append(memory.found(state, stage._replace(exact=stage.exact * there), cosines * there))
     memory.config = whole

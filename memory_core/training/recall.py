@@ -163,7 +163,7 @@ def train_reader(
         memory = chosen.choices(sets[name], [len(one.right) for one in sets[name]])[0]
         batch = memory.some(torch.randperm(len(memory.right), generator=drawn)[: training.batch_size])
         if chosen.random() < training.dated:
-            batch = _dated(batch, chosen)
+            batch = _dated(batch, training.late, chosen)
         if name == LINES and chosen.random() < training.loose:
             batch = _loosened(batch, drawn)
         fall = 0.5 * (1 + math.cos(math.pi * step / training.steps))
@@ -187,12 +187,14 @@ def alone(signals: Tensor) -> Tensor:
     return signals
 
 
-def _dated(batch: Asked, chosen: random.Random) -> Asked:
-    """The batch with cues that name the day, week or month of their evidence."""
+def _dated(batch: Asked, late: float, chosen: random.Random) -> Asked:
+    """The batch with cues that name the day, week or month of their evidence, or one a little before it."""
     near = []
     for row in batch.right:
         at, length = int(batch.said_at[row][0]), chosen.choice([_DAY, 7 * _DAY, 30 * _DAY])
         start = at - chosen.randrange(length)
+        if chosen.random() < late:
+            start -= chosen.randrange(2 * length)
         near.append(addressing.nearness(batch.said_at, (start, start + length)))
     signals = batch.found.signals.clone()
     signals[..., _NEAR] = torch.stack(near)

@@ -230,6 +230,19 @@ def test_a_loss_of_nothing_stops_the_training_in_so_many_words(data: Path, run: 
         recall.perform(data, tmp_path, replace(SMALL, rate=float("inf")))
 
 
+@pytest.mark.parametrize(("late", "least"), [(0.0, 1.0), (1.0, 0.2)])
+def test_a_dated_cue_names_the_time_of_its_evidence_or_one_before(late: float, least: float) -> None:
+    """What was told on day 500 lies in the time named, or at most two of its lengths after it; what before, farther."""
+    found, said_at = telling([0.2] * 3, [1, 2, 3]), torch.tensor([100, 500, 501]) * 86_400
+    of = Asked(found, found.order, said_at, torch.tensor([[False, True, False]]), [""])
+    drawn, near = random.Random(1), []
+    for _ in range(60):
+        near.append(recall._dated(of, late, drawn).found.signals[0, :, SIGNALS.index("near")])
+    nearness = torch.stack(near)
+    assert nearness[:, 1].min() >= least and nearness[:, 0].max() < 0.1
+    assert (nearness[:, 1] < 1.0).any() == bool(late)
+
+
 def test_loosened_lines_are_one_unnamed_user_s_in_another_order() -> None:
     found = telling([0.2] * 20, list(range(20)))
     found.features[:] = found.signals[:] = 1.0
