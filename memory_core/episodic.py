@@ -212,33 +212,37 @@ class EpisodicMemory(nn.Module):
         utterance = self.essential(utterance)
         parts = self.parts(len(utterance.pieces), int(state.capacity))
         state.clock.fill_(source)
-        each = 1.0 - (1.0 - gate) ** (1.0 / parts)  # so that all parts together leave (1 - gate) of the precedence
+        precedence = 1.0 - (1.0 - gate) ** (1.0 / parts)  # all parts together leave (1 - gate) of it
+        size = self.config.facets
+        facets, pieces = (torch.split(each[: parts * size], size) for each in utterance)
+        strengths = self._strengths(manner, [len(each) for each in pieces], gate)
         rows, narrowed, changed = [], [], []
         protected = (source, int(state.source.max()))
-        for part in range(parts):
+        for part, (held, named, strength) in enumerate(zip(facets, pieces, strengths, strict=True)):
             state, row, cleared = allocation.allocate_(state, self.config, protected)
-            held = slice(part * self.config.facets, (part + 1) * self.config.facets)
-            narrowed += allocation.fill_(
-                state, self.config, row, encode_word(utterance.facets[held]), utterance.pieces[held]
-            )
+            narrowed += allocation.fill_(state, self.config, row, encode_word(held), named)
             state.source[row] = state.touched[row] = source
             state.part[row], state.said_at[row], state.traits[row] = part, manner.at, manner.traits
             state.voice[row, : len(manner.voice)] = state.voice.new_tensor(manner.voice)
-            state.strength[row] = state.usage[row] = self._strength(manner, part, len(utterance.pieces[held]), gate)
-            changed += [cleared, write_links_(state, row, each)]
+            state.strength[row] = state.usage[row] = strength
+            changed += [cleared, write_links_(state, row, precedence)]
             rows.append(row)
         taken, less = (torch.tensor(one, dtype=torch.int64, device=self.device) for one in (rows, narrowed))
         return state, Written(taken, less, torch.unique(torch.cat([taken, less, *changed])))
 
-    def _strength(self, manner: Manner, part: int, held: int, gate: float) -> float:
-        """How strongly a row is written: by the precedence gate, times the learned write gate where there is one.
+    def _strengths(self, manner: Manner, held: Sequence[int], gate: float) -> list[float]:
+        """How strongly an utterance's rows are written: by the precedence gate, times the learned write gate if any.
 
         By both, for in an assistant's memory who asks twice wants the answer, not the first asking.
+
+        Args:
+            held: how many facets each row takes.
         """
         if self.write_gate is None:
-            return gate
-        traits, place, count = torch.tensor([[manner.traits], [part], [held]], device=self.device)
-        return gate * float(self.write_gate(features(traits, place, count)))
+            return [gate] * len(held)
+        parts, counts = torch.arange(len(held), device=self.device), torch.tensor(held, device=self.device)
+        learned = self.write_gate(features(torch.full_like(parts, manner.traits), parts, counts))
+        return [gate * strength for strength in learned.tolist()]
 
     def write_blank_(self, state: EpisodicState, parts: int, source: int, gate: float) -> tuple[EpisodicState, Written]:
         """Writes what is no longer known: takes the slots and the place in time that a forgotten utterance took."""

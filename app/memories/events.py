@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
-from app.memories.times import CARDINALS, DAY, FIRST, NUMBER, day_told, midnight, seconds
+from app.memories.times import BESIDE, DAY, FIRST, day_told, days_beside, midnight, seconds
 from app.memories.trace import Recollection
 
 _WHOSE = r"(?:my|our|your|his|her|their|the|[^\W\d]+(?:'s|’s))"
@@ -20,15 +20,12 @@ _NAMED = rf"{_WHOSE}\ [^.,;:!?\n]{{2,60}}?(?={_ENDS}|[.,;:!?\n]|$)"
 _OCCASION = r"birthday|anniversary|wedding(?:\ day)?|graduation|engagement|funeral|christening|retirement"
 _PHRASE = re.compile(
     rf"""\b(?:
-      (?:(?P<count>{NUMBER})\ (?P<unit>day|week|month)s?|the\ (?P<one>day|week))\ (?P<way>before|after)
-      \ (?P<beside>{_NAMED})
+      {BESIDE}(?P<beside>{_NAMED})
     | (?:on(?:\ the\ day\ of)?|at|during)\ (?P<on>{_WHOSE}\ (?:[\w'’]+\ ){{0,2}}?(?:{_OCCASION}))
     )""",
     re.IGNORECASE | re.VERBOSE,
 )
-_COUNTS = {"a": 1, "an": 1} | {word: count for count, word in enumerate(CARDINALS, 1)}
 _YEARLY = re.compile(r"\b(?:birthday|anniversary)$", re.IGNORECASE)
-_DAYS = {"day": 1, "week": 7, "month": 30}
 _NEXT_BEST = 0.5  # of the heaviest recollection's weight: one that names a day and weighs as much is believed before it
 
 
@@ -53,13 +50,7 @@ def event_named(text: str) -> Event | None:
         return None
     if found["on"]:
         return Event(found["on"], 0, 1)
-    length = _DAYS[(found["unit"] or found["one"]).lower()]
-    count = (found["count"] or "one").lower()
-    far = length * (_COUNTS.get(count) or int(count))
-    before = found["way"].lower() == "before"
-    if length > 1 and found["one"]:  # the week before: all of it
-        return Event(found["beside"], -far if before else 1, length)
-    return Event(found["beside"], (-far if before else far) - length // 2, length)  # a week before: about then
+    return Event(found["beside"], *days_beside(found))
 
 
 def event_span(event: Event, found: Sequence[Recollection], asked_at: datetime) -> tuple[int, int] | None:

@@ -32,6 +32,11 @@ _PHRASE = re.compile(
     )\b""",
     re.IGNORECASE | re.VERBOSE,
 )
+BESIDE = rf"""
+      (?:(?P<count>{NUMBER})\ (?P<unit>day|week|month)s?|the\ (?P<one>day|week))\ (?P<way>before|after)\ """
+_BESIDE_IT = re.compile(rf"\b{BESIDE}\Z", re.IGNORECASE | re.VERBOSE)
+_COUNTS = {"a": 1, "an": 1} | {word: count for count, word in enumerate(CARDINALS, 1)}
+_LENGTHS = {"day": 1, "week": 7, "month": 30}  # days
 FIRST = 2_000  # characters that are looked at: what is longer tells a story, it does not ask
 DAY = 86_400  # seconds
 _AHEAD = re.compile(
@@ -61,7 +66,26 @@ def span_named(text: str, now: datetime) -> tuple[int, int] | None:
         Seconds since 1970, or None where no time is named.
     """
     found = _PHRASE.search(text, 0, FIRST)
-    return _span(found, now) if found else None
+    span = _span(found, now) if found else None
+    beside = _BESIDE_IT.search(text, 0, found.start()) if found else None
+    if span is None or beside is None or span[1] - span[0] != DAY:
+        return span
+    first, days = days_beside(beside)
+    return span[0] + first * DAY, span[0] + (first + days) * DAY
+
+
+def days_beside(found: re.Match[str]) -> tuple[int, int]:
+    """What `BESIDE` found means: the first of the days, counted from the one it is told by, and how many.
+
+    The week before is all of it; a week before is about then.
+    """
+    length = _LENGTHS[(found["unit"] or found["one"]).lower()]
+    count = (found["count"] or "one").lower()
+    far = length * (_COUNTS.get(count) or int(count))
+    before = found["way"].lower() == "before"
+    if length > 1 and found["one"]:
+        return (-far if before else 1), length
+    return (-far if before else far) - length // 2, length
 
 
 def _span(found: re.Match[str], now: datetime) -> tuple[int, int] | None:

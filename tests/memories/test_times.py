@@ -28,6 +28,11 @@ NOW = datetime(2026, 11, 22, 15, 0, tzinfo=UTC)  # a Sunday
         ("What happened on 2023-05-08?", "2023-05-08", 1),
         ("What did I plan in December?", "2025-12-01", 31),
         ("What did I read last year?", "2025-01-01", 365),
+        ("What did I do the week before August 3, 2023?", "2023-07-27", 7),
+        ("Which puppy did she get two weeks before August 11, 2023?", "2023-07-25", 7),
+        ("Who called the day after 8 May?", "2026-05-09", 1),
+        ("Who called three days after last Monday?", "2026-11-19", 1),
+        ("What did I plan the week before March 2023?", "2023-03-01", 31),
     ],
 )
 def test_a_time_is_the_day_week_month_or_year_that_the_words_mean(text: str, first: str, days: int) -> None:
