@@ -2,9 +2,10 @@
 
 The packaged model has 135 million parameters, and the design is what measurably makes it answer from what it is shown
 (docs/decisions): notes right before the message instead of in the system text, turned into the second person so that
-copying one is already an answer, the strongest note last, and worked examples of the same form, after the session's
-messages, whose small talk it would go on with. Larger models need no examples. What was recalled is data: a note stays
-on its line, and no text can close a turn or open another.
+copying one is already an answer, the strongest note last, and worked examples of the same form, which the session's
+messages, whose small talk it would go on with, stand before or, where it is asked something, stay out of. Larger models
+need no examples and see the session. What was recalled is data: a note stays on its line, and no text can close a turn
+or open another.
 """
 
 import math
@@ -83,7 +84,8 @@ def build_prompt(
         context: tokens that prompt and reply may take together. Texts are measured by a rule that errs on the high
             side; the oldest history and the weakest recollections go first, then the middle of the message.
         max_tokens: the longest reply; at most half of the context is kept free for it.
-        examples: whether to show worked examples, which small models need and large ones do not.
+        examples: whether to show worked examples, which small models need and large ones do not. Who gets them is asked
+            without the session's messages: what of them matters is recalled.
         doubtful: the memory hardly holds what is asked; a small model is shown how to say so, if that is of the user's
             life (a large one is told in any case).
     """
@@ -100,6 +102,7 @@ def build_prompt(
     faint = {"assistant": _FAINT_REPLY} if examples else {}
     recalled = [said for said in recalled if said.weight >= faint.get(said.message.role, _FAINTEST) * heaviest]
     notes: list[str] = []
+    history = [] if examples and asks else history
     note_room = room * _NOTE_SHARE if history else room
     for said in _strongest_first(recalled):
         note = _note(said, now)

@@ -128,12 +128,15 @@ def test_history_is_repeated_in_order_as_turns() -> None:
     assert prompt([], "Fine.", history, examples=False)[1:] == [*turns, ChatMessage("user", "Fine.")]
 
 
-def test_a_small_model_sees_its_examples_after_the_small_talk_of_the_session() -> None:
-    """Else it goes on with that: of 65 questions asked after three remarks it answered 35 % instead of 77 %."""
+def test_a_small_model_sees_the_session_s_small_talk_before_its_examples_and_questions_without_it() -> None:
+    """Else it goes on with that: of 65 questions asked after three remarks it answered 35 % instead of 75 %."""
     history = [Said("Hi!"), Said("Hello, how are you?", role="assistant")]
-    shown = [message.content for message in prompt([], "Where's my hat?", history)]
-    assert shown[1:3] == ["Hi!", "Hello, how are you?"]
-    assert len(shown) > 4 and shown[-1].endswith("Where's my hat?")
+    remarked = [message.content for message in prompt([], "I lost my hat.", history)]
+    assert remarked[1:3] == ["Hi!", "Hello, how are you?"] and len(remarked) > 4
+    asked = [message.content for message in prompt([], "Where's my hat?", history)]
+    assert "Hi!" not in asked and len(asked) > 4
+    large = [message.content for message in prompt([], "Where's my hat?", history, examples=False)]
+    assert large[1:3] == ["Hi!", "Hello, how are you?"]
 
 
 def test_large_models_get_no_examples() -> None:
@@ -185,7 +188,7 @@ def test_no_text_carries_a_chat_templates_marks(mark: str) -> None:
 def test_the_weakest_recollections_and_the_oldest_history_go_first() -> None:
     recalled = [Recalled(Said(f"number{rank} " + "la " * 90), 1 / (rank + 1)) for rank in range(30)]
     history = [Said(f"turn{age} " + "la " * 90) for age in range(30)]
-    shown = prompt(recalled, history=history, context=2048)
+    shown = prompt(recalled, history=history, context=2048, examples=False)
     kept = notes(shown)
     assert 1 < len(kept) < 30
     assert "number0" in kept[-1]
