@@ -27,7 +27,7 @@ from memory_core.encoder import Encoder, Utterance
 from memory_core.follow_ups import FOLLOW_UPS, LOOK_BACKS
 from memory_core.links import write_links_
 from memory_core.manner import ASKING, COUNTING, EXPRESSLY, LISTING, PAST, PRESENT, Manner, Tenses, features, traits
-from memory_core.reader import WINDOW, Found, Reader
+from memory_core.reader import WINDOW, WITHIN, Found, Reader
 from memory_core.state import EpisodicState
 from memory_core.words import encode_word
 from memory_core.write_gate import WriteGate
@@ -315,7 +315,7 @@ class EpisodicMemory(nn.Module):
             spoke.float(),
             (~spoke & spoke.any()).float(),
             stage.near,
-            *(chain.best_within(each, near_by, steps) @ shares for steps in (2, WINDOW) for each in (cosines, exact)),
+            *(chain.best_within(each, near_by, steps) @ shares for steps in WITHIN for each in (cosines, exact)),
         ]
         return Found(
             (content + state.strength[slots].log()).unsqueeze(0),

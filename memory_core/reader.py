@@ -17,12 +17,13 @@ from torch.nn import functional
 
 from memory_core.manner import FEATURES, TRAITS
 
-SIGNALS = (
-    "similarity", "exact", "rarest", "strong", "key", "voice", "other voice", "near",
-    "similarity within 2", "exact within 2", "similarity within 6", "exact within 6",
-)  # fmt: skip
 NEIGHBOURS = 3  # slots each way whose weight the gates pass on
 WINDOW = 6  # slots each way that make a slot's neighbourhood
+WITHIN = (2, WINDOW)  # slots each way with which a slot is seen to match the cue together
+SIGNALS = (
+    "similarity", "exact", "rarest", "strong", "key", "voice", "other voice", "near",
+    *(f"{name} within {steps}" for steps in WITHIN for name in ("similarity", "exact")),
+)  # fmt: skip
 _FAR = 12.0  # nats below the best at which a slot counts as not read
 _FIRST = 8  # slots that the first read hands to the second
 _RENEWED = 32  # slots, those read most, among which a later one may stand for an earlier one

@@ -66,8 +66,9 @@ def span_named(text: str, now: datetime) -> tuple[int, int] | None:
         Seconds since 1970, or None where no time is named.
     """
     found = _PHRASE.search(text, 0, FIRST)
-    span = _span(found, now) if found else None
-    beside = _BESIDE_IT.search(text, 0, found.start()) if found else None
+    if found is None:
+        return None
+    span, beside = _span(found, now), _BESIDE_IT.search(text, 0, found.start())
     if span is None or beside is None or span[1] - span[0] != DAY:
         return span
     first, days = days_beside(beside)

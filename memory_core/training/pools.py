@@ -15,14 +15,13 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from memory_core import addressing
+from memory_core import candidates
 from memory_core.encoder import Encoder
 from memory_core.episodic import EpisodicMemory
 from memory_core.manner import features, header, traits
 from memory_core.reader import Found
 from memory_core.state import EpisodicState
 from memory_core.training.conversations import UNANSWERABLE, Conversation, Question, Turn, read_conversations
-from memory_core.words import facet_cosines
 
 LINES = "friendsqa"  # a set of short lines, each by somebody with a name, in scenes that are short too
 
@@ -201,8 +200,6 @@ def asked(
     questions = pool.questions if questions is None else questions
     cues = encoder.encode([question.text for question, _, _ in questions])
     slots = (state.source > 0).nonzero().squeeze(1)
-    held = state.pieces[slots] >= 0
-    words, slot = state.words[slots][held], torch.repeat_interleave(held.sum(1))
     whole, memory.config = memory.config, dataclasses.replace(memory.config, candidates=state.rows)
     source = state.source[slots]
     ends = source.new_tensor([end or len(pool.turns) + 1 for _, _, end in questions])
@@ -210,8 +207,7 @@ def asked(
     each = []
     for cue, may in zip(cues, allowed, strict=True):
         stage = memory.first_stage(state, cue, None, None)
-        best = facet_cosines(stage.terms.facets.unsqueeze(0), words, torch.zeros_like(slot))
-        cosines = addressing.late_interaction(best, slot, len(slots))
+        cosines = candidates.cosines([state], [stage])[0]
         there = may.unsqueeze(1)  # what was said later must not make its neighbours look better
         each.append(memory.found(state, stage._replace(exact=stage.exact * there), cosines * there))
     memory.config = whole

@@ -26,7 +26,7 @@ from memory_core.allocation import EpisodicConfig
 from memory_core.encoder import Encoder
 from memory_core.episodic import EpisodicMemory
 from memory_core.manner import TRAITS
-from memory_core.reader import SIGNALS, WINDOW, Reader
+from memory_core.reader import SIGNALS, WINDOW, WITHIN, Reader
 from memory_core.state import EpisodicState
 from memory_core.training.conversations import EVALUATION_ONLY
 from memory_core.training.fitted import calibrate, calibration, fit_modes, fit_renewal, fit_write_gate
@@ -47,9 +47,7 @@ CUTS = (1, 5, 10, 20)
 _NEAR = SIGNALS.index("near")
 VOICES = [SIGNALS.index("voice"), SIGNALS.index("other voice")]
 _OWN = {
-    SIGNALS.index(f"{name} within {steps}"): SIGNALS.index(name)
-    for name in ("similarity", "exact")
-    for steps in (2, WINDOW)
+    SIGNALS.index(f"{name} within {steps}"): SIGNALS.index(name) for name in ("similarity", "exact") for steps in WITHIN
 }
 _PERSON = [TRAITS.index("reply"), TRAITS.index("named")]
 _DAY = 86_400
