@@ -49,7 +49,7 @@ class Pooled:
 
     def __init__(self, encoder: Encoder) -> None:
         self._encoder = encoder
-        self.width = int(encoder.transformer.config.hidden_size)
+        self.width = encoder.width
 
     def __call__(self, text: str) -> Vectors:
         vector: Vectors = pooled_vectors(self._encoder, [text])[0]

@@ -147,17 +147,16 @@ def machine() -> str:
 def measure(options: argparse.Namespace) -> dict[str, Any]:
     """Runs what was asked for, writes it into the page, prints it, and returns all figures."""
     sets = {name: read_conversations(options.data, name)[: options.limit] for name in options.sets}
-    pooled = Pooled(Encoder())
     figures: dict[str, Any] = {"machine": machine()}
     if sets:
-        results, figures["fingerprint"] = recall_on(sets, pooled)
+        results, figures["fingerprint"] = recall_on(sets, Pooled(Encoder()))
         figures["sets"] = as_data(results)
         drawing = options.page.parent / "figures" / "peers.svg"
         peer_figures.plot(results, drawing)
         text = page(results, figures["fingerprint"], f"figures/{drawing.name}")
         _written(options.page, "peers", text, TITLE)
     if options.speed:
-        figures["speed"] = peer_speed.beside_mem0(pooled, options)
+        figures["speed"] = peer_speed.beside_mem0(options)
         _written(options.page, "peer-speed", peer_speed.speed_table(figures["speed"]), "Speed beside mem0")
     if options.sizes:
         figures["sizes"] = peer_speed.as_it_grows(options)

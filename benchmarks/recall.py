@@ -118,16 +118,14 @@ def bm25_scores(texts: Sequence[str], queries: Sequence[str]) -> Vectors:
 @torch.no_grad()
 def pooled_vectors(encoder: Encoder, texts: Sequence[str], at_once: int = 32) -> Vectors:
     """One unit vector a text: the mean of the transformer's states before our projection, as sentence-transformers."""
-    rows = torch.empty(len(texts), int(encoder.transformer.config.hidden_size))
+    rows = torch.empty(len(texts), encoder.width)
     by_length = sorted(range(len(texts)), key=lambda index: len(texts[index]))
     for start in range(0, len(texts), at_once):
         chosen = by_length[start : start + at_once]
         said = [texts[index] for index in chosen]
-        tokens = encoder.tokenizer(
-            said, padding=True, truncation=True, max_length=_POOLED_PIECES, return_tensors="pt"
-        ).to(encoder.device)
-        states = encoder.transformer(**tokens).last_hidden_state.float()
-        held = tokens["attention_mask"].unsqueeze(-1)
+        tokens = encoder.tokenizer(said, padding=True, truncation=True, max_length=_POOLED_PIECES, return_tensors="pt")
+        states = encoder.states(tokens)
+        held = tokens["attention_mask"].unsqueeze(-1).to(states.device)
         rows[chosen] = functional.normalize((states * held).sum(1) / held.sum(1), dim=-1).cpu()
     return rows.numpy()
 

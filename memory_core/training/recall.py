@@ -81,9 +81,9 @@ def fit_projection(encoder: Encoder, texts: Sequence[str], word: int, seed: int)
 @torch.no_grad()
 def _token_states(encoder: Encoder, texts: Sequence[str]) -> Tensor:
     windows = [cut[0][:128] for cut in encoder.windows(texts) if cut[0]]
-    padded = encoder.tokenizer.pad({"input_ids": windows}, return_tensors="pt").to(encoder.device)
-    states = encoder.transformer(**padded).last_hidden_state.float()
-    held: Tensor = states[padded["attention_mask"].bool()]
+    padded = encoder.tokenizer.pad({"input_ids": windows}, return_tensors="pt")
+    states = encoder.states(padded)
+    held: Tensor = states[padded["attention_mask"].bool().to(states.device)]
     return held
 
 

@@ -162,7 +162,9 @@ def test_calls_are_made_in_turns_and_the_first_ones_are_not_counted() -> None:
 
 def test_the_speed_table_says_whether_the_target_is_met() -> None:
     one = {"add": {"p50": 5.0, "p95": 6.0}, "recall": {"p50": 2.0, "p95": 3.0}}
-    figures = {"memories": 1_000, "calls": 9, "material": "made-up", "ms": {MNEME: one, MEM0: one}, "ratio": 0.7}
+    figures = {"memories": 1_000, "calls": 9, "material": "made-up", "ms": {MNEME: one, MEM0: one}}
+    figures |= {"ratio": 0.7, "ratio_as_we": 0.9}
+    assert "0.90 times" in peer_speed.speed_table(figures)
     assert "0.70 times" in peer_speed.speed_table(figures) and "; met)" in peer_speed.speed_table(figures)
     assert "; missed)" in peer_speed.speed_table(figures | {"ratio": 0.71})
     table = peer_speed.sizes_table({100: {**one, "bytes_a_slot": 9_000.0}})
