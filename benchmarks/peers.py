@@ -34,8 +34,9 @@ SLOTS = 16_384  # enough that no conversation's memory is full: a long message t
 WARM_UP = 5
 TITLE = "Beside what people use today"
 HOW = f"""\
-Every method has the same all-MiniLM-L6-v2: Mneme its token states, the others its pooled vectors, which end after 256
-word pieces as sentence-transformers' do, so that of a very long turn the others see the beginning alone. Mneme's memory
+Every method has the same all-MiniLM-L6-v2, run by onnxruntime in half of torch's time: Mneme its token states, the
+others its pooled vectors, which end after 256 word pieces as sentence-transformers' do, so that of a very long turn the
+others see the beginning alone. Mneme's memory
 has room for every turn (SLOTS={SLOTS}). Every peer is given
 `speaker: text` where the speaker has a name, Mneme the same in two fields. Mneme is called over HTTP, the others in
 the benchmark's process; calls are made one at a time, encoder included. mem0 is used without its model call
