@@ -53,6 +53,12 @@ def event_named(text: str) -> Event | None:
     return Event(found["beside"], *days_beside(found))
 
 
+def without_event(text: str) -> str:
+    """The text without the event that it tells another time by, and that time; whole where it means the event's own."""
+    found = _PHRASE.search(text, 0, FIRST)
+    return text[: found.start()] + text[found.end() :] if found and found["beside"] else text
+
+
 def event_span(event: Event, found: Sequence[Recollection], asked_at: datetime) -> tuple[int, int] | None:
     """The time meant, from when to when, in seconds since 1970; None where nothing was found.
 

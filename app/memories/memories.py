@@ -17,9 +17,10 @@ from typing import TypeVar
 import torch
 
 from app.memories import forgetting
+from app.memories.asked import Asked, asked
 from app.memories.cache import Cache, Live, Locks
 from app.memories.device import Device
-from app.memories.events import Event, event_named, event_span
+from app.memories.events import event_span
 from app.memories.messages import Draft, precedence_gate, spoken, write_message_
 from app.memories.rows import changed_rows, load_state, new_head, word_rows
 from app.memories.times import span_named
@@ -32,6 +33,7 @@ from memory_core.encoder import Utterance
 
 _TRIES = 30
 _OF_EVENT = 3  # messages that are asked when an event was
+_KNOWN = 0.75  # confidence from which the memory holds an event
 Done = TypeVar("Done")
 
 
@@ -128,15 +130,14 @@ class Memories:
             history: latest messages of the session to bring along.
         """
         began = time.perf_counter()
-        span, event = _time_named(draft.content, draft.occurred_at)
-        names = [event.name] if event else []
-        utterance, cue, *of_event = await self.device.encode([spoken(draft), draft.content, *names])
+        asks = asked(draft.content, draft.occurred_at)
+        utterance, *cues = await self.device.encode([spoken(draft), *asks.cues])
         encoded = time.perf_counter()
 
         async def once(live: Live) -> Heard:
             started = time.perf_counter()
-            when = await self._span_of(user_id, live, event, of_event, draft.occurred_at) if event else span
-            reading = await self.device.read(live.state, cue, span=when)
+            cue, span = await self._addressed(user_id, live, asks, cues, draft.occurred_at)
+            reading = await self.device.read(live.state, cue, span=span)
             found = grouped(reading, live.state, k)
             seq = live.head.last_seq + 1
             async with self.database.reading() as connection:
@@ -167,13 +168,13 @@ class Memories:
         """
         began = time.perf_counter()
         asked_at = asked_at or datetime.now(UTC)
-        span, event = _time_named(query, asked_at)
-        cue, *of_event = await self.device.encode([query, event.name] if event else [query])
+        asks = asked(query, asked_at)
+        cues = await self.device.encode(asks.cues)
         encoded = time.perf_counter()
 
         async def once(live: Live) -> Recalled:
             self._must_exist(user_id, live)
-            when = await self._span_of(user_id, live, event, of_event, asked_at) if event else span
+            cue, span = await self._addressed(user_id, live, asks, cues, asked_at)
             async with self.database.reading() as connection:
                 among = None
                 if session_id is not None:
@@ -181,7 +182,7 @@ class Memories:
                     if not seqs:
                         raise NotFound(f"user {user_id} has no session {session_id}")
                     among = torch.isin(live.state.source, live.state.source.new_tensor(seqs))
-                reading = await self.device.read(live.state, cue, among, when)
+                reading = await self.device.read(live.state, cue, among, span)
                 found = grouped(reading, live.state, k)
                 known = await log.by_seqs(connection, user_id, {entry.source for entry in found})
             done = time.perf_counter()
@@ -328,14 +329,24 @@ class Memories:
         live.head = head
         return _ms(began, computed), _ms(computed, time.perf_counter())
 
-    async def _span_of(
-        self, user_id: str, live: Live, event: Event, of_event: Sequence[Utterance], asked_at: datetime
-    ) -> tuple[int, int] | None:
-        """The time meant by an event that a cue names, by what the memory holds of it."""
-        found = grouped(await self.device.read(live.state, of_event[0]), live.state, _OF_EVENT)
+    async def _addressed(
+        self, user_id: str, live: Live, asks: Asked, cues: Sequence[Utterance], asked_at: datetime
+    ) -> tuple[Utterance, tuple[int, int] | None]:
+        """The cue to read with, and the time meant: by an event, what the memory holds of it tells when that was.
+
+        An event of which it holds nothing, as far as it can tell, tells no time.
+        """
+        if asks.event is None:
+            return cues[0], asks.span
+        whole, cue, name = cues
+        reading = await self.device.read(live.state, name)
+        if reading.confidence < _KNOWN:
+            return whole, None
+        found = grouped(reading, live.state, _OF_EVENT)
         async with self.database.reading() as connection:
             known = await log.by_seqs(connection, user_id, {entry.source for entry in found})
-        return event_span(event, recollected(found, known, live.head.capacity), asked_at)
+        span = event_span(asks.event, recollected(found, known, live.head.capacity), asked_at)
+        return (whole, None) if span is None else (cue, span)
 
     def _must_exist(self, user_id: str, live: Live) -> None:
         if live.head.version == 0:
@@ -365,12 +376,6 @@ class Memories:
         for _, row, source in sorted(parts):
             held[source].append(row % live.head.capacity)
         return Remembered([(message, held[message.seq]) for message in messages], live.head, live.state.slots_used)
-
-
-def _time_named(text: str, at: datetime) -> tuple[tuple[int, int] | None, Event | None]:
-    """The time that a text names, or else the event that it names a time by."""
-    span = span_named(text, at)
-    return span, None if span else event_named(text)
 
 
 async def _redoing(once: Callable[[], Awaitable[Done]]) -> Done:

@@ -6,10 +6,10 @@ from collections.abc import AsyncIterator, Callable, Mapping
 import torch
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from app.memories.asked import asked
 from app.memories.device import Device
 from app.memories.messages import spoken, write_message_
 from app.memories.rows import DamagedMemory, changed_rows, load_state, new_head, word_rows
-from app.memories.times import span_named
 from app.memories.trace import grouped, note_read_
 from app.store import log, memories
 from app.store.database import Database
@@ -124,8 +124,9 @@ class Fold:
         self.state, _ = write_message_(self.core, self.state, message, utterance)
 
     async def _read(self, message: Message, k: int) -> list[Read]:
-        seq, cue = message.seq, (await self.device.encode([message.content]))[0]
-        reading = await self.device.read(self.state, cue, span=span_named(message.content, message.occurred_at))
+        seq, asks = message.seq, asked(message.content, message.occurred_at)
+        cue = (await self.device.encode(asks.cues[:1]))[0]
+        reading = await self.device.read(self.state, cue, span=asks.span)
         trace = [dataclasses.replace(one, seq=seq) for one in grouped(reading, self.state, k, self._forgotten)]
         self.reads += trace
         self.confidences[seq] = reading.confidence

@@ -65,14 +65,24 @@ def span_named(text: str, now: datetime) -> tuple[int, int] | None:
     Returns:
         Seconds since 1970, or None where no time is named.
     """
-    found = _PHRASE.search(text, 0, FIRST)
-    if found is None:
-        return None
-    span, beside = _span(found, now), _BESIDE_IT.search(text, 0, found.start())
+    found, beside = _named(text)
+    span = _span(found, now) if found else None
     if span is None or beside is None or span[1] - span[0] != DAY:
         return span
     first, days = days_beside(beside)
     return span[0] + first * DAY, span[0] + (first + days) * DAY
+
+
+def without_day(text: str) -> str:
+    """The text without the day that it tells a time by, and that time ("the week before 3 August"), where it does."""
+    found, beside = _named(text)
+    return text[: beside.start()] + text[found.end() :] if found and beside else text
+
+
+def _named(text: str) -> tuple[re.Match[str] | None, re.Match[str] | None]:
+    """The first time that the text names, and what it tells by it."""
+    found = _PHRASE.search(text, 0, FIRST)
+    return found, found and _BESIDE_IT.search(text, 0, found.start())
 
 
 def days_beside(found: re.Match[str]) -> tuple[int, int]:
