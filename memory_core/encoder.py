@@ -172,7 +172,7 @@ class Encoder(nn.Module):
     def states(self, padded: Mapping[str, Tensor]) -> Float[Tensor, "batch pieces hidden"]:
         """The transformer's last states of `input_ids`, of which `attention_mask` says what is no padding."""
         if self._graph is not None:
-            return self._graph(padded["input_ids"], padded["attention_mask"])
+            return self._graph(padded["input_ids"], padded["attention_mask"]).to(self.device)
         fed = {"input_ids": padded["input_ids"].to(self.device)}
         if not padded["attention_mask"].all():  # where it masks nothing it costs a seventh of a short text's time
             fed["attention_mask"] = padded["attention_mask"].to(self.device)
