@@ -41,7 +41,7 @@ bench-recall: .venv/.dev  ## how often the memory finds the evidence, against BM
 	@exec .venv/bin/python -m benchmarks.recall
 
 bench-peers: .venv-peers/.peers  ## recall, speed and size beside mem0, LangGraph's store, Chroma, BM25: docs/science.md
-	@exec .venv-peers/bin/python -m benchmarks.peers --speed
+	@exec .venv-peers/bin/python -m benchmarks.baselines --speed
 
 bench-times: .venv/.dev  ## how often "what did I tell you last week about …" finds what was said then
 	@exec .venv/bin/python -m benchmarks.times

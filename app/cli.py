@@ -11,7 +11,7 @@ from typing import Annotated, Any, TypeVar
 import typer
 
 from app import __version__, settings, training
-from app.telling import fail, saying, tell
+from app.cli_output import exit_on_error, fail, tell
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="A self-hosted assistant with neural memory.")
 app.add_typer(training.train, name="train")
@@ -36,7 +36,7 @@ def serve() -> None:
     from app.store.database import StoreUnavailable
     from app.store.migration import SchemaError
 
-    with saying(StoreUnavailable, SchemaError, OSError, *_model_errors()):
+    with exit_on_error(StoreUnavailable, SchemaError, OSError, *_model_errors()):
         run(chosen, tell)
 
 
@@ -48,7 +48,7 @@ def migrate() -> None:
     from app.store.migration import SchemaError
     from app.store.migration import migrate as upgrade
 
-    with saying(StoreUnavailable, SchemaError, OSError):
+    with exit_on_error(StoreUnavailable, SchemaError, OSError):
         tell(f"database at schema {_run(upgrade(chosen.database_url))}")
 
 
@@ -61,7 +61,7 @@ def chat(
 ) -> None:
     """Talk to a running server in this terminal."""
     chosen = _settings()
-    from app.terminal import talk
+    from app.chat_client import talk
 
     talk(url or f"http://{chosen.host}:{chosen.port}", user, session, why)
 
@@ -80,11 +80,11 @@ def replay(
         fail("give either --user or --all")
     chosen = _settings()
     tell("loading the encoder …")
-    from app.replaying import replay_users
+    from app.replay_command import replay_users
     from app.store.database import StoreUnavailable
     from app.store.migration import SchemaError
 
-    with saying(StoreUnavailable, SchemaError, OSError, LookupError, *_model_errors()):
+    with exit_on_error(StoreUnavailable, SchemaError, OSError, LookupError, *_model_errors()):
         if not _run(replay_users(chosen, user, check, print)):
             raise typer.Exit(1)
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from app.telling import fail, saying, tell
+from app.cli_output import exit_on_error, fail, tell
 
 TASKS = {
     "copy": "Say again what was shown (Graves 2014).",
@@ -31,7 +31,7 @@ def table(
     """Gather the results of training runs into the table of docs/science.md; rows of other commands stay."""
     from memory_core.training import results
 
-    with saying(results.ResultsError, OSError):
+    with exit_on_error(results.ResultsError, OSError):
         found = results.gather(runs)
         results.rewrite(document, "tasks", lambda standing: results.table(found, standing))
     tell(f"{len(found)} runs in {document}")
@@ -48,13 +48,13 @@ def recall(
 ) -> None:
     from memory_core.encoder import EncoderError
     from memory_core.training.conversations import MissingData
-    from memory_core.training.pools import RecallTraining
-    from memory_core.training.recall import RecallError, perform
+    from memory_core.training.datasets import RecallTraining
+    from memory_core.training.recall import RecallError, train
 
     _check_device(device)
     folder = out or Path("runs") / f"recall-{seed}"
-    with saying(MissingData, RecallError, EncoderError, OSError), _stages() as watch:
-        result = perform(data, folder, RecallTraining(seed=seed, steps=steps, rate=rate), watch, device)
+    with exit_on_error(MissingData, RecallError, EncoderError, OSError), _stages() as watch:
+        result = train(data, folder, RecallTraining(seed=seed, steps=steps, rate=rate), watch, device)
     for name, figures in result["held"].items():
         tell(f"{name}, conversations held back: " + ", ".join(f"{what} {value}" for what, value in figures.items()))
     tell(f"weights, metrics and result are in {folder}; a run that is broken off goes on when it is started again")
@@ -116,10 +116,10 @@ def _register(name: str, summary: str) -> None:
         from memory_core import tasks
         from memory_core.training.checkpoint import CheckpointError
         from memory_core.training.learner import TrainingError
-        from memory_core.training.run import RunError, perform, planned
+        from memory_core.training.run import RunError, planned, train
 
         _check_device(device)
-        with saying(tasks.TaskError, RunError, CheckpointError, TrainingError, OSError):
+        with exit_on_error(tasks.TaskError, RunError, CheckpointError, TrainingError, OSError):
             task = tasks.make(name, data)
             run = planned(
                 name, model, controller, seed, preset,
@@ -127,7 +127,7 @@ def _register(name: str, summary: str) -> None:
             )  # fmt: skip
             folder = out or Path("runs") / run.name
             with _progress(run.training.steps) as watch:
-                result = perform(
+                result = train(
                     run, task, folder, device=device, compiled=compile, resume=resume, watch=watch, tell=tell
                 )
         tell(_summary(result))

@@ -21,34 +21,34 @@ from safetensors.torch import load_file
 from benchmarks.serving import told_in_one_line
 from memory_core.encoder import Encoder
 from memory_core.episodic import EpisodicMemory
-from memory_core.reader import SIGNALS, Found, Reader
+from memory_core.reranker import SIGNALS, Reranker, RerankerInput
 from memory_core.state import EpisodicState
+from memory_core.training.calibration import auroc, calibrate, calibration_error, fit_recency_override, updates
 from memory_core.training.conversations import DATA, UNANSWERABLE, MissingData
-from memory_core.training.fitted import auroc, calibrate, calibration_error, fit_renewal, updates
-from memory_core.training.pools import Asked, RecallTraining, asked, pools, written
+from memory_core.training.datasets import RecallBatch, RecallTraining, build_batch, datasets, written
 from memory_core.training.recall import VOICES, alone, measure, summary, train_reader, unread
 
 SETS = ("locomo-dev", "longmemeval-pooled-dev", "beam-dev")
 _MATCHED = SIGNALS.index("exact")
 
 
-def _without_links(found: Found) -> Found:
+def _without_links(found: RerankerInput) -> RerankerInput:
     return found._replace(chain=torch.full_like(found.chain, len(found.chain)), signals=alone(found.signals))
 
 
-def _without_voices(found: Found) -> Found:
+def _without_voices(found: RerankerInput) -> RerankerInput:
     signals = found.signals.clone()
     signals[..., VOICES] = 0.0
     return found._replace(signals=signals)
 
 
-def _without_gate(found: Found, memory: EpisodicMemory) -> Found:
+def _without_gate(found: RerankerInput, memory: EpisodicMemory) -> RerankerInput:
     assert memory.write_gate is not None
     return found._replace(content=found.content - memory.write_gate(found.features).log())
 
 
 WHOLE = "all parts"
-PARTS: dict[str, Callable[[Found], Found]] = {
+PARTS: dict[str, Callable[[RerankerInput], RerankerInput]] = {
     WHOLE: lambda found: found,
     "without links (gates, neighbourhood)": _without_links,
     "without what slots match together": lambda found: found._replace(signals=alone(found.signals)),
@@ -69,8 +69,8 @@ def prepared(run: Path) -> tuple[Encoder, EpisodicMemory, RecallTraining]:
 
 
 def table(
-    sets: Mapping[str, list[Asked]],
-    dev: Mapping[str, list[Asked]],
+    sets: Mapping[str, list[RecallBatch]],
+    dev: Mapping[str, list[RecallBatch]],
     memory: EpisodicMemory,
     training: RecallTraining,
     seeds: int,
@@ -90,10 +90,10 @@ def table(
         readers = []
         for seed in range(1, (seeds if part == WHOLE else 1) + 1):
             torch.manual_seed(seed)
-            loose = 0.0 if part == WITHOUT_LOOSE else training.loose
-            taught = dataclasses.replace(training, seed=seed, loose=loose)
-            reader = train_reader(Reader(), changed, taught, _quietly)
-            fit_renewal(reader, [one for each in changed.values() for one in each])
+            shuffled_context = 0.0 if part == WITHOUT_LOOSE else training.shuffled_context
+            taught = dataclasses.replace(training, seed=seed, shuffled_context=shuffled_context)
+            reader = train_reader(Reranker(), changed, taught, _quietly)
+            fit_recency_override(reader, [one for each in changed.values() for one in each])
             readers.append(reader)
             print(f"{part}, seed {seed}", file=sys.stderr, flush=True)
         lines.append(_row(part, readers, measured))
@@ -104,7 +104,7 @@ def _quietly(step: int, loss: float) -> None:
     pass
 
 
-def _row(label: str, readers: Sequence[Reader | None], dev: Mapping[str, list[Asked]]) -> str:
+def _row(label: str, readers: Sequence[Reranker | None], dev: Mapping[str, list[RecallBatch]]) -> str:
     cells = []
     for each in dev.values():
         figures = [summary(measure(reader, each)) for reader in readers]
@@ -115,7 +115,7 @@ def _row(label: str, readers: Sequence[Reader | None], dev: Mapping[str, list[As
     return f"| {label} | " + " | ".join(cells) + " |"
 
 
-def categories(reader: Reader, dev: Mapping[str, list[Asked]]) -> str:
+def categories(reader: Reranker, dev: Mapping[str, list[RecallBatch]]) -> str:
     """By category, and by whether the evidence shares a word piece with the question (common ones apart)."""
     lines = [
         "| set | questions | count | R@1 | R@5 | R@10 | hit@1 |",
@@ -138,7 +138,7 @@ def categories(reader: Reader, dev: Mapping[str, list[Asked]]) -> str:
     return "\n".join(lines)
 
 
-def updated(reader: Reader, sets: Mapping[str, list[Asked]]) -> str:
+def updated(reader: Reranker, sets: Mapping[str, list[RecallBatch]]) -> str:
     """Of questions about what was updated: how often a later statement is before the first, and both in the first ten.
 
     Sets that a reader was trained on are among them.
@@ -153,19 +153,21 @@ def updated(reader: Reader, sets: Mapping[str, list[Asked]]) -> str:
 
 
 @torch.no_grad()
-def confidence(reader: Reader, encoder: Encoder, memory: EpisodicMemory, data: Path, states: Mapping[str, Path]) -> str:
+def confidence(
+    reader: Reranker, encoder: Encoder, memory: EpisodicMemory, data: Path, states: Mapping[str, Path]
+) -> str:
     """How well the confidence tells questions with an answer from those without one."""
     lines = ["| set | answerable | others | AUROC | calibration error |", "| --- | ---: | ---: | ---: | ---: |"]
     for name, folder in states.items():
-        sure: dict[bool, list[float]] = {True: [], False: []}
-        for pool in pools(data, name, RecallTraining(), unanswerable=True):
-            every = asked(memory, encoder, pool, EpisodicState.load(folder / f"{pool.name}.safetensors"))
+        confidence_head: dict[bool, list[float]] = {True: [], False: []}
+        for dataset in datasets(data, name, RecallTraining(), unanswerable=True):
+            every = build_batch(memory, encoder, dataset, EpisodicState.load(folder / f"{dataset.name}.safetensors"))
             for index in torch.split(torch.arange(len(every.right)), 32):
                 of = every.some(index)
                 told = reader.confidence(of.found, reader(of.found)).tolist()
                 for number, p in zip(index.tolist(), told, strict=True):
-                    sure[every.categories[number] not in UNANSWERABLE].append(p)
-        yes, no = torch.tensor(sure[True]), torch.tensor(sure[False])
+                    confidence_head[every.categories[number] not in UNANSWERABLE].append(p)
+        yes, no = torch.tensor(confidence_head[True]), torch.tensor(confidence_head[False])
         if len(no):
             truth = torch.cat([torch.ones(len(yes)), torch.zeros(len(no))])
             error = calibration_error(torch.cat([yes, no]), truth)
@@ -182,25 +184,25 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     with told_in_one_line(MissingData, OSError):
         encoder, memory, training = prepared(options.run)
-        every: dict[str, list[Asked]] = {}
-        renamed: list[Asked] = []
+        every: dict[str, list[RecallBatch]] = {}
+        entity_swapped: list[RecallBatch] = []
         for name in (*training.sets, *SETS):
             every[name] = []
-            for place, pool in enumerate(pools(options.data, name, training)):
-                path = options.run / f"{pool.name}.safetensors"
+            for place, dataset in enumerate(datasets(options.data, name, training)):
+                path = options.run / f"{dataset.name}.safetensors"
                 if not path.is_file():
-                    written(memory, encoder, pool).save(path)
+                    written(memory, encoder, dataset).save(path)
                 state = EpisodicState.load(path)
-                every[name].append(asked(memory, encoder, pool, state))
-                if name in training.sets and place % training.held and pool.renamed:
-                    renamed.append(asked(memory, encoder, pool, state, pool.renamed))
+                every[name].append(build_batch(memory, encoder, dataset, state))
+                if name in training.sets and place % training.held and dataset.entity_swapped:
+                    entity_swapped.append(build_batch(memory, encoder, dataset, state, dataset.entity_swapped))
             print(name, file=sys.stderr, flush=True)
     sets = {name: [one for place, one in enumerate(every[name]) if place % training.held] for name in training.sets}
     dev = {name: every[name] for name in SETS}
     torch.manual_seed(training.seed)
-    reader = train_reader(Reader(), sets, training, _quietly)
-    fit_renewal(reader, [one for each in sets.values() for one in each])
-    calibrate(reader, [one for each in sets.values() for one in each], renamed, training.answerable)
+    reader = train_reader(Reranker(), sets, training, _quietly)
+    fit_recency_override(reader, [one for each in sets.values() for one in each])
+    calibrate(reader, [one for each in sets.values() for one in each], entity_swapped, training.answerable)
     print(categories(reader, dev), "\n", flush=True)
     print(updated(reader, every), "\n", flush=True)
     print(confidence(reader, encoder, memory, options.data, dict.fromkeys(SETS, options.run)), "\n", flush=True)

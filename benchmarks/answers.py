@@ -38,7 +38,7 @@ class Fact:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class ParsedQuery:
     """One question's outcome: whether the fact was among the recollections, and whether the reply contains it."""
 
     kind: str
@@ -91,7 +91,7 @@ def tell(client: httpx.Client, user: str, messages: Sequence[dict[str, str]]) ->
 
 def ask(
     client: httpx.Client, user: str, number: int, fact: Fact, remarks: Sequence[str], options: argparse.Namespace
-) -> Asked:
+) -> ParsedQuery:
     """Asks for one fact in a session of its own, after some small talk in it."""
     body = {
         "user_id": user,
@@ -110,7 +110,7 @@ def ask(
         for message in (turn["user_message_id"], turn["reply_message_id"]):
             client.delete(f"/v1/users/{user}/messages/{message}").raise_for_status()
     recollections = tuple(recollection["content"] for recollection in turn["recalled"])
-    return Asked(
+    return ParsedQuery(
         kind=fact.kind,
         question=fact.question,
         answers=fact.answers,
@@ -122,7 +122,7 @@ def ask(
     )
 
 
-def table(asked: Sequence[Asked]) -> str:
+def table(asked: Sequence[ParsedQuery]) -> str:
     """The outcomes by kind, and in total, as text."""
     kinds = dict.fromkeys(outcome.kind for outcome in asked)
     rows = [(kind, [outcome for outcome in asked if outcome.kind == kind]) for kind in kinds]
@@ -156,7 +156,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     facts = read_facts(options.facts)
     others = options.others.read_text(encoding="utf-8").splitlines()
     user = f"benchmark-{uuid.uuid4().hex[:12]}"
-    asked: list[Asked] = []
+    asked: list[ParsedQuery] = []
     try:
         with httpx.Client(base_url=options.url, timeout=300) as client:
             tell(client, user, conversation(facts, others, options.seed))

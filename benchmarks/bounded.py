@@ -17,23 +17,25 @@ from memory_core.encoder import Encoder
 from memory_core.episodic import EpisodicMemory
 from memory_core.state import EpisodicState
 from memory_core.training.conversations import DATA, MissingData
-from memory_core.training.pools import Pool, RecallTraining, pools, written
+from memory_core.training.datasets import Dataset, RecallTraining, datasets, written
 
 KEPT = 10  # recall is counted at so many
 Usage = Callable[[], float]
 
 
-def recalled(memory: EpisodicMemory, encoder: Encoder, pool: Pool, state: EpisodicState) -> float:
+def recalled(memory: EpisodicMemory, encoder: Encoder, dataset: Dataset, state: EpisodicState) -> float:
     """Mean evidence recall at `KEPT`, in percent."""
     total = 0.0
-    for (_, told, _), cue in zip(pool.questions, encoder.encode([q.text for q, _, _ in pool.questions]), strict=True):
+    for (_, told, _), cue in zip(
+        dataset.questions, encoder.encode([q.text for q, _, _ in dataset.questions]), strict=True
+    ):
         reading = memory.read([state], [cue])[0]
         weights: dict[int, float] = {}
         for source, weight in zip(state.source[reading.rows].tolist(), reading.weights.tolist(), strict=True):
             weights[source] = weights.get(source, 0.0) + weight
         best = sorted(weights, key=lambda source: -weights[source])[:KEPT]
         total += len(told & set(best)) / len(told)
-    return 100 * total / len(pool.questions)
+    return 100 * total / len(dataset.questions)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -44,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--share", type=float, default=0.25, help="slots, of those taken (default: %(default)s)")
     options = parser.parse_args(arguments)
     with told_in_one_line(MissingData):
-        gathered = pools(options.data, options.set, RecallTraining())
+        gathered = datasets(options.data, options.set, RecallTraining())
     encoder = Encoder()
     memory = EpisodicMemory(encoder)
     chosen = random.Random(1)
@@ -60,17 +62,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
         for name, usage in policies.items()
     }
     totals = dict.fromkeys(["without a bound", *kinds], 0.0)
-    questions = sum(len(pool.questions) for pool in gathered)
-    for pool in gathered:
-        whole = written(memory, encoder, pool)
-        share, capacity = len(pool.questions) / questions, round(options.share * whole.slots_used)
-        totals["without a bound"] += share * recalled(memory, encoder, pool, whole)
+    questions = sum(len(dataset.questions) for dataset in gathered)
+    for dataset in gathered:
+        whole = written(memory, encoder, dataset)
+        share, capacity = len(dataset.questions) / questions, round(options.share * whole.slots_used)
+        totals["without a bound"] += share * recalled(memory, encoder, dataset, whole)
         for name, (usage, sharing) in kinds.items():
             memory.config = dataclasses.replace(memory.config, sharing=sharing)
-            state = written(memory, encoder, pool, capacity=capacity, usage=usage)
-            totals[name] += share * recalled(memory, encoder, pool, state)
+            state = written(memory, encoder, dataset, capacity=capacity, usage=usage)
+            totals[name] += share * recalled(memory, encoder, dataset, state)
         memory.config = dataclasses.replace(memory.config, sharing=shared)
-        print(pool.name, file=sys.stderr, flush=True)
+        print(dataset.name, file=sys.stderr, flush=True)
     print(f"{options.set}, {questions} questions, slots for {options.share:.0%} of what was written\n")
     print(f"| memory | R@{KEPT} | of the unbounded |\n| --- | ---: | ---: |")
     for name, value in totals.items():

@@ -16,16 +16,16 @@ import torch
 
 from benchmarks.bounded import KEPT, recalled
 from benchmarks.serving import told_in_one_line
+from memory_core.binary_codes import count_pieces, slot_keys
 from memory_core.encoder import Encoder
 from memory_core.episodic import EpisodicMemory
 from memory_core.state import EpisodicState, StateError
 from memory_core.training.conversations import DATA, MissingData
-from memory_core.training.pools import RecallTraining, pools, written
-from memory_core.words import count_pieces, slot_keys
+from memory_core.training.datasets import RecallTraining, datasets, written
 
 WIDER = 20  # times the candidates
 _FLIPPED = 0.12  # of the bits of a slot that is put in again
-_OF_A_SLOT = ("words", "pieces", "traits", "voice", "strength", "said_at")
+_OF_A_SLOT = ("words", "token_ids", "feature_bits", "speaker_tokens", "strength", "said_at")
 
 
 def crowd(run: Path) -> dict[str, torch.Tensor]:
@@ -52,14 +52,14 @@ def amid(
     chosen = torch.randperm(slots - held, generator=drawn) % len(crowd["words"])
     for name, column in crowd.items():
         getattr(full, name)[held:] = column[chosen]
-    order = torch.sort(full.pieces[held:], dim=1, descending=True, stable=True).indices
-    full.pieces[held:] = full.pieces[held:].gather(1, order)
+    order = torch.sort(full.token_ids[held:], dim=1, descending=True, stable=True).indices
+    full.token_ids[held:] = full.token_ids[held:].gather(1, order)
     full.words[held:] = full.words[held:].gather(1, order.unsqueeze(2).expand(-1, -1, full.words.shape[2]))
     for words in torch.split(full.words[held:], 5_000):
         for bit in range(8):
             words ^= (torch.rand(words.shape, generator=drawn) < _FLIPPED).to(torch.uint8) << bit
-    full.keys.copy_(slot_keys(full.words, full.pieces))
-    full.piece_counts.copy_(count_pieces(full.pieces, memory.vocabulary))
+    full.keys.copy_(slot_keys(full.words, full.token_ids))
+    full.piece_counts.copy_(count_pieces(full.token_ids, memory.vocabulary))
     full.source.copy_(torch.arange(1, slots + 1))
     full.clock.fill_(slots)
     later = torch.arange(held + 1, slots)
@@ -78,28 +78,28 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     torch.set_num_threads(1)
     with told_in_one_line(MissingData, StateError):
-        gathered, others = pools(options.data, options.set, RecallTraining()), crowd(options.run)
+        gathered, others = datasets(options.data, options.set, RecallTraining()), crowd(options.run)
     encoder = Encoder()
     memory = EpisodicMemory(encoder)
-    default, questions = memory.config, sum(len(pool.questions) for pool in gathered)
+    default, questions = memory.config, sum(len(dataset.questions) for dataset in gathered)
     wider = dataclasses.replace(default, candidates=WIDER * default.candidates)
     kinds = {f"{config.candidates:,} candidates": config for config in (default, wider)}
     print(f"{options.set}, {questions} questions; {len(others['words']):,} other slots\n")
     print(f"| slots | read with | R@{KEPT} | p50 of a reading, ms of CPU time |\n| ---: | --- | ---: | ---: |")
-    alone = [written(memory, encoder, pool) for pool in gathered]
+    alone = [written(memory, encoder, dataset) for dataset in gathered]
     for slots in options.slots:
         found, took = dict.fromkeys(kinds, 0.0), {name: list[float]() for name in kinds}
-        for number, (pool, state) in enumerate(zip(gathered, alone, strict=True)):
+        for number, (dataset, state) in enumerate(zip(gathered, alone, strict=True)):
             full = amid(memory, state, others, slots, number)
-            cues = encoder.encode([question.text for question, _, _ in pool.questions])
+            cues = encoder.encode([question.text for question, _, _ in dataset.questions])
             for name, config in kinds.items():
                 memory.config = config
-                found[name] += len(pool.questions) / questions * recalled(memory, encoder, pool, full)
+                found[name] += len(dataset.questions) / questions * recalled(memory, encoder, dataset, full)
                 for cue in cues:
                     began = time.process_time()
                     memory.read([full], [cue])
                     took[name].append(1e3 * (time.process_time() - began))
-            print(f"{pool.name}, {slots:,} slots", file=sys.stderr, flush=True)
+            print(f"{dataset.name}, {slots:,} slots", file=sys.stderr, flush=True)
         for name in kinds:
             print(f"| {slots:,} | {name} | {found[name]:.1f} | {sorted(took[name])[len(took[name]) // 2]:.1f} |")
 

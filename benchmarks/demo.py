@@ -182,8 +182,8 @@ def _say(client: httpx.Client, session: Session, turn: Turn, at: datetime, max_t
 
 
 def _memory(client: httpx.Client) -> dict[str, Any]:
-    glance = client.get(f"/v1/users/{USER}/memory").raise_for_status().json()
-    return {name: glance[name] for name in ("version", "slots_used", "fingerprint")}
+    summary = client.get(f"/v1/users/{USER}/memory").raise_for_status().json()
+    return {name: summary[name] for name in ("version", "slots_used", "fingerprint")}
 
 
 def _show(turn: Turn, reply: Mapping[str, Any], shown: int) -> None:

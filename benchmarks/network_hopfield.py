@@ -13,7 +13,7 @@ from statistics import mean
 import torch
 from torch import Tensor
 
-from benchmarks.peer_figures import markdown
+from benchmarks.baseline_figures import markdown
 from memory_core import hopfield
 from memory_core.hopfield import AssociativeStore, ClassicalHopfield
 from memory_core.tasks.completion import Completion

@@ -15,9 +15,9 @@ from typing import Any
 
 import torch
 
+from benchmarks.baseline_figures import markdown
 from benchmarks.kept_bytes import Kept
-from benchmarks.peer_figures import markdown
-from memory_core import addressing, models, shortlist
+from memory_core import addressing, lsh_index, models
 from memory_core.recurrent import Recurrent
 from memory_core.sparse_dnc import SparseDNCState
 
@@ -206,8 +206,8 @@ def filled(network: Recurrent[Any], state: SparseDNCState, seed: int) -> SparseD
     memory = torch.randn(state.memory.shape, generator=generator)
     hashes = state.hashes
     if hashes.shape[-2]:
-        directions = shortlist.projections(memory.shape[-1])
-        hashes = torch.cat([shortlist.hashed(words, directions) for words in torch.split(memory, CHUNK, 1)], 1)
+        directions = lsh_index.projections(memory.shape[-1])
+        hashes = torch.cat([lsh_index.hashed(words, directions) for words in torch.split(memory, CHUNK, 1)], 1)
     return dataclasses.replace(
         state,
         memory=memory,

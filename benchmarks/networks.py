@@ -12,10 +12,10 @@ from pathlib import Path
 
 import torch
 
+from benchmarks import dnc_baseline as peer
 from benchmarks import network_hopfield as hopfield
-from benchmarks import network_peer as peer
 from benchmarks import network_scaling as scaling
-from benchmarks.peer_figures import markdown, write_between
+from benchmarks.baseline_figures import markdown, write_between
 from memory_core.tasks import TaskError, load_characters
 
 PARTS = ("scaling", "peer", "hopfield")

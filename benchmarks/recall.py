@@ -74,8 +74,8 @@ class Mneme:
                 body = {"session_id": session, "messages": messages[start : start + MOST_MESSAGES]}
                 self._client.post(f"/v1/users/{user}/messages", json=body).raise_for_status()
         self.import_seconds += time.perf_counter() - began
-        glance = self._client.get(f"/v1/users/{user}/memory").raise_for_status().json()
-        if glance["slots_used"] >= glance["slots"]:
+        summary = self._client.get(f"/v1/users/{user}/memory").raise_for_status().json()
+        if summary["slots_used"] >= summary["slots"]:
             self.full.append(user)
 
     def recall(self, user: str, question: Question) -> list[str]:

@@ -293,10 +293,10 @@ def _many_users(server: Server, chosen: Material, calls: int = 15) -> dict[str, 
             talker = Talker(client, f"many-{number}", chosen)
             return [took for _ in range(calls) for took in (talker.remember(), talker.recall())]
 
-    with ThreadPoolExecutor(USERS_AT_ONCE) as pool:
-        list(pool.map(talk, range(USERS_AT_ONCE)))  # connections, sessions and memories begin here
+    with ThreadPoolExecutor(USERS_AT_ONCE) as dataset:
+        list(dataset.map(talk, range(USERS_AT_ONCE)))  # connections, sessions and memories begin here
         began = time.perf_counter()
-        values = [value for of_one in pool.map(talk, range(USERS_AT_ONCE)) for value in of_one]
+        values = [value for of_one in dataset.map(talk, range(USERS_AT_ONCE)) for value in of_one]
         seconds = time.perf_counter() - began
     return {"users": USERS_AT_ONCE, "calls_a_second": len(values) / seconds, "p95_ms": percentile(values, 95)}
 

@@ -42,7 +42,7 @@ def late_interaction(
 
 
 def exact_matches(
-    cue_pieces: Int[Tensor, " cue"], pieces: Int[Tensor, "slots facets"], vocabulary: int
+    cue_pieces: Int[Tensor, " cue"], token_ids: Int[Tensor, "slots facets"], vocabulary: int
 ) -> Float[Tensor, "slots cue"]:
     """1 where a slot holds the very word piece of a cue facet, else 0.
 
@@ -50,9 +50,11 @@ def exact_matches(
         pieces: numbers below `vocabulary`; -1 where a word has no facet.
     """
     distinct, place = torch.unique(cue_pieces, return_inverse=True)
-    column = pieces.new_zeros(vocabulary + 1, dtype=torch.int64)  # 0 of it: pieces that the cue has not; its last: -1
-    column[distinct] = torch.arange(1, len(distinct) + 1, device=pieces.device)
-    held = torch.zeros(len(pieces), len(distinct) + 1, device=pieces.device).scatter_(1, column[pieces], 1.0)
+    column = token_ids.new_zeros(
+        vocabulary + 1, dtype=torch.int64
+    )  # 0 of it: pieces that the cue has not; its last: -1
+    column[distinct] = torch.arange(1, len(distinct) + 1, device=token_ids.device)
+    held = torch.zeros(len(token_ids), len(distinct) + 1, device=token_ids.device).scatter_(1, column[token_ids], 1.0)
     return held[:, place + 1]
 
 
@@ -89,7 +91,7 @@ def inverse_length(words: Float[Tensor, "*batch word"]) -> Float[Tensor, "*batch
     return (words.square().sum(-1) + _EPSILON).rsqrt()
 
 
-def nearness(said_at: Int[Tensor, " slots"], span: tuple[int, int]) -> Float[Tensor, " slots"]:
+def temporal_proximity(said_at: Int[Tensor, " slots"], span: tuple[int, int]) -> Float[Tensor, " slots"]:
     """How near slots lie to a span of time: 1 within it, halved for every length of the span that they lie outside.
 
     Args:

@@ -11,9 +11,9 @@ from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
 from memory_core import addressing
+from memory_core.binary_codes import slot_keys
 from memory_core.links import clear_links_
 from memory_core.state import EpisodicState
-from memory_core.words import slot_keys
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,7 +43,7 @@ class EpisodicConfig:
     word: int = 256
     cue: int = 32
     links: int = 8
-    voice: int = 4
+    speaker_tokens: int = 4
     scanned: int = 16
     candidates: int = 384
     around: int = 96
@@ -74,14 +74,14 @@ def empty(
     real = torch.float32
     return EpisodicState(
         words=full(rows, c.facets, c.word // 8, dtype=torch.uint8),
-        pieces=full(rows, c.facets, value=-1, dtype=torch.int32),
+        token_ids=full(rows, c.facets, value=-1, dtype=torch.int32),
         keys=full(rows, c.word, dtype=torch.float16),
         source=full(rows),
         part=full(rows),
         touched=full(rows),
         said_at=full(rows),
-        traits=full(rows),
-        voice=full(rows, c.voice, value=-1),
+        feature_bits=full(rows),
+        speaker_tokens=full(rows, c.speaker_tokens, value=-1),
         usage=full(rows, dtype=real),
         strength=full(rows, dtype=real),
         reads=full(rows),
@@ -127,30 +127,30 @@ def fill_(
     config: EpisodicConfig,
     row: int,
     word: UInt8[Tensor, "held bytes"],
-    pieces: Int[Tensor, "held"],
+    token_ids: Int[Tensor, "held"],
 ) -> list[int]:
     """Fills a free row with the facets that its slot has room for. Returns the rows that made room."""
     others = state.rows_of(row % int(state.capacity))
     room = config.facets // (1 + len(others))
-    order = torch.sort(pieces, descending=True, stable=True).indices
-    _hold_(state, row, word[order[:room]], pieces[order[:room]])
-    wider = others[(state.pieces[others] >= 0).sum(1) > room].tolist()
+    order = torch.sort(token_ids, descending=True, stable=True).indices
+    _hold_(state, row, word[order[:room]], token_ids[order[:room]])
+    wider = others[(state.token_ids[others] >= 0).sum(1) > room].tolist()
     for other in wider:
-        pieces = state.pieces[other]
-        _count_(state, pieces, -1)
-        _hold_(state, other, state.words[other, :room].clone(), pieces[:room].clone())
+        token_ids = state.token_ids[other]
+        _count_(state, token_ids, -1)
+        _hold_(state, other, state.words[other, :room].clone(), token_ids[:room].clone())
     return wider
 
 
-def _hold_(state: EpisodicState, row: int, word: Tensor, pieces: Tensor) -> None:
-    state.words[row].zero_()[: len(pieces)] = word
-    state.pieces[row].fill_(-1)[: len(pieces)] = pieces.to(torch.int32)
-    state.keys[row] = slot_keys(state.words[row : row + 1], state.pieces[row : row + 1])[0]
-    _count_(state, pieces, 1)
+def _hold_(state: EpisodicState, row: int, word: Tensor, token_ids: Tensor) -> None:
+    state.words[row].zero_()[: len(token_ids)] = word
+    state.token_ids[row].fill_(-1)[: len(token_ids)] = token_ids.to(torch.int32)
+    state.keys[row] = slot_keys(state.words[row : row + 1], state.token_ids[row : row + 1])[0]
+    _count_(state, token_ids, 1)
 
 
-def _count_(state: EpisodicState, pieces: Tensor, by: int) -> None:
-    state.piece_counts[torch.unique(pieces[pieces >= 0]).long()] += by
+def _count_(state: EpisodicState, token_ids: Tensor, by: int) -> None:
+    state.piece_counts[torch.unique(token_ids[token_ids >= 0]).long()] += by
 
 
 def _grow(state: EpisodicState, config: EpisodicConfig) -> EpisodicState:
@@ -165,14 +165,14 @@ def _grow(state: EpisodicState, config: EpisodicConfig) -> EpisodicState:
 
 def clear_(state: EpisodicState, row: int) -> Int[Tensor, " changed"]:
     """Frees a row and joins the links around it. Returns the rows whose links changed."""
-    _count_(state, state.pieces[row], -1)
+    _count_(state, state.token_ids[row], -1)
     changed = clear_links_(state, row)
     state.words[row].zero_()
-    state.pieces[row].fill_(-1)
+    state.token_ids[row].fill_(-1)
     state.keys[row].zero_()
-    for column in (state.source, state.part, state.touched, state.said_at, state.traits, state.reads):
+    for column in (state.source, state.part, state.touched, state.said_at, state.feature_bits, state.reads):
         column[row] = 0
-    state.voice[row] = -1
+    state.speaker_tokens[row] = -1
     state.usage[row] = state.strength[row] = 0.0
     return changed
 

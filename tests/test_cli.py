@@ -133,7 +133,7 @@ def remembered(encoder: Encoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         now = datetime.now(UTC)
         for user in ("ada", "bob"):
             for text in ("My dog is called Biscuit.", "What is my dog called?"):
-                await of.hear(user, Draft("user", text, "s1", now), k=4, history=2)
+                await of.recall_and_store(user, Draft("user", text, "s1", now), k=4, history=2)
                 await of.remember(user, [Draft("assistant", "I see.", "s1", now)])
         device.close()
         await database.close()

@@ -16,7 +16,7 @@ from app.api.errors import RESPONSES, TurnFailed, describe
 from app.api.schemas import ChatReply, ChatRequest, Recollection, WrittenMemory
 from app.assistant.generator import GeneratorError
 from app.assistant.turn import Answered, Ask, Broken, Recalling, Token
-from app.memories.memories import Heard
+from app.memories.memories import TurnContext
 
 router = APIRouter(tags=["chat"], responses=RESPONSES)
 
@@ -98,7 +98,7 @@ def _failed(event: Broken) -> TurnFailed:
     return TurnFailed(GeneratorError(event.reason), extra)
 
 
-def _recalled(heard: Heard) -> list[Recollection]:
+def _recalled(heard: TurnContext) -> list[Recollection]:
     return [Recollection.of(one) for one in heard.recalled.recollections]
 
 

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Query, Response
 from app.api.dependencies import MemoriesDep, SettingsDep
 from app.api.errors import RESPONSES
 from app.api.schemas import Cursor, Limit, RecallReply, RecallRequest, SlotNumber, UserId, cursor_of, place_of
-from app.api.views import Glance, Slot, SlotPage, WholeSlot
+from app.api.views import MemorySummary, Slot, SlotPage, WholeSlot
 from app.memories import inspection
 
 router = APIRouter(prefix="/v1/users/{user_id}/memory", tags=["memory"], responses=RESPONSES)
@@ -24,9 +24,9 @@ async def recall(user_id: UserId, body: RecallRequest, memories: MemoriesDep, se
 
 
 @router.get("")
-async def glance(user_id: UserId, memories: MemoriesDep) -> Glance:
+async def summary(user_id: UserId, memories: MemoriesDep) -> MemorySummary:
     """The memory at a glance."""
-    return Glance.of(await inspection.glance(memories, user_id))
+    return MemorySummary.of(await inspection.summary(memories, user_id))
 
 
 @router.get("/slots")

@@ -1,4 +1,4 @@
-"""What requests may say and what replies say; ids, names and texts obey `app.memories.rules`."""
+"""What requests may say and what replies say; ids, names and texts obey `app.memories.validation`."""
 
 import base64
 import binascii
@@ -11,8 +11,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from app.memories.memories import Recalled, Remembered
 from app.memories.messages import Draft
-from app.memories.rules import IDENTIFIER, MESSAGE_ID, External, Identifier, Moment, Name, Role, Text, no_dots
-from app.memories.trace import Recollection as Found
+from app.memories.trace import Recollection as RerankerInput
+from app.memories.validation import IDENTIFIER, MESSAGE_ID, External, Identifier, Moment, Name, Role, Text, no_dots
 from app.store.log import Message as Logged
 
 MOST_MESSAGES = 1_000
@@ -100,7 +100,7 @@ class Recollection(BaseModel):
     modes: Modes
 
     @classmethod
-    def of(cls, found: Found) -> Self:
+    def of(cls, found: RerankerInput) -> Self:
         said = found.message
         return cls(
             message_id=said.id,

@@ -38,9 +38,9 @@ async def export(user_id: UserId, memories: MemoriesDep) -> StreamingResponse:
 
 
 @router.post("/import", status_code=201, openapi_extra=_LINES)
-async def bring_back(user_id: UserId, request: Request, memories: MemoriesDep) -> Imported:
+async def import_user(user_id: UserId, request: Request, memories: MemoriesDep) -> Imported:
     """Brings an export back, as a user that does not exist yet; the memory is made anew from the messages."""
-    done = await transfer.bring_back(memories, user_id, await request.body())
+    done = await transfer.import_user(memories, user_id, await request.body())
     return Imported(messages=done.messages, memory=MemoryVersion(version=done.head.version, slots_used=done.slots_used))
 
 

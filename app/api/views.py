@@ -9,7 +9,7 @@ from app.api.schemas import Modes
 from app.memories import inspection
 
 
-class Glance(BaseModel):
+class MemorySummary(BaseModel):
     """A memory at a glance."""
 
     version: int
@@ -25,7 +25,7 @@ class Glance(BaseModel):
     last_read: datetime | None = Field(description="when the last turn that read it was said")
 
     @classmethod
-    def of(cls, seen: inspection.Glance) -> Self:
+    def of(cls, seen: inspection.MemorySummary) -> Self:
         return cls(**vars(seen))
 
 
@@ -108,7 +108,7 @@ class WholeSlot(Slot):
 
     @classmethod
     def of(cls, seen: inspection.SlotView) -> Self:
-        return cls(**Slot.of(seen).model_dump(), pieces=seen.pieces, word=seen.word)
+        return cls(**Slot.of(seen).model_dump(), pieces=seen.token_ids, word=seen.word)
 
 
 class TraceRead(BaseModel):

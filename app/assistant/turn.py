@@ -14,9 +14,9 @@ from datetime import datetime
 from app.assistant.generator import ChatMessage, Generator, GeneratorError
 from app.assistant.prompt import build_prompt
 from app.memories.cache import Locks
-from app.memories.memories import Heard, Memories, Remembered
+from app.memories.memories import Memories, Remembered, TurnContext
 from app.memories.messages import Draft
-from app.memories.rules import MOST_CHARACTERS, readable
+from app.memories.validation import MOST_CHARACTERS, readable
 from app.settings import Settings
 
 
@@ -37,7 +37,7 @@ class Ask:
 class Recalling:
     """The message is remembered; this is what it recalled."""
 
-    heard: Heard
+    heard: TurnContext
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Token:
 class Answered:
     """The turn is over, its reply remembered."""
 
-    heard: Heard
+    heard: TurnContext
     replied: Remembered
     timings_ms: dict[str, float]
 
@@ -60,7 +60,7 @@ class Answered:
 class Broken:
     """Generating failed. What had come of the reply by then is remembered as interrupted; None where nothing had."""
 
-    heard: Heard
+    heard: TurnContext
     reason: str
     partial: Remembered | None
 
@@ -82,7 +82,7 @@ class Assistant:
         Closing the iterator stops the generator; what had come of the reply is remembered as interrupted.
 
         Raises:
-            StoreUnavailable, ForeignMemory: as `Memories.hear`; nothing was remembered.
+            StoreUnavailable, ForeignMemory: as `Memories.recall_and_store`; nothing was remembered.
         """
         events: asyncio.Queue[Event | None] = asyncio.Queue()
         left = asyncio.Event()
@@ -107,7 +107,7 @@ class Assistant:
         began = time.perf_counter()
         async with self._turns.holding(ask.user_id):
             draft = Draft("user", ask.message, ask.session_id, ask.occurred_at)
-            heard = await self._memories.hear(ask.user_id, draft, ask.k, self._settings.history)
+            heard = await self._memories.recall_and_store(ask.user_id, draft, ask.k, self._settings.history)
             emit(Recalling(heard))
             started = time.perf_counter()
             said: list[str] = []
@@ -127,7 +127,7 @@ class Assistant:
             emit(Answered(heard, replied, {name: round(value, 3) for name, value in timings.items()}))
 
     async def _generate(
-        self, ask: Ask, heard: Heard, said: list[str], emit: Callable[[Event], None], left: asyncio.Event
+        self, ask: Ask, heard: TurnContext, said: list[str], emit: Callable[[Event], None], left: asyncio.Event
     ) -> str | None:
         """Fills `said` until the reply is whole; returns why it is not, if so."""
 
@@ -151,7 +151,7 @@ class Assistant:
             return str(error)
         return None
 
-    def _prompt(self, ask: Ask, heard: Heard) -> list[ChatMessage]:
+    def _prompt(self, ask: Ask, heard: TurnContext) -> list[ChatMessage]:
         shown = {message.id for message in heard.history}
         return build_prompt(
             [one for one in heard.recalled.recollections if one.message.id not in shown],
@@ -164,7 +164,7 @@ class Assistant:
             doubtful=heard.recalled.confidence < self._settings.doubt_below,
         )
 
-    async def _remember_reply(self, ask: Ask, heard: Heard, text: str, status: str) -> Remembered | None:
+    async def _remember_reply(self, ask: Ask, heard: TurnContext, text: str, status: str) -> Remembered | None:
         if not text.strip():
             return None
         asked, _ = heard.remembered.messages[0]

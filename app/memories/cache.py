@@ -6,15 +6,15 @@ from collections import OrderedDict
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from app.store.memories import Head
+from app.store.memories import MemoryRecord
 from memory_core.state import EpisodicState
 
 
 @dataclasses.dataclass
-class Live:
+class CachedMemory:
     """A memory as it stands at `head`'s version. Whoever changes it holds the user's lock, and commits or drops it."""
 
-    head: Head
+    head: MemoryRecord
     state: EpisodicState
 
 
@@ -23,12 +23,12 @@ class Cache:
 
     def __init__(self, most_bytes: int) -> None:
         self._most, self.bytes = most_bytes, 0
-        self._live: OrderedDict[str, tuple[Live, int]] = OrderedDict()
+        self._live: OrderedDict[str, tuple[CachedMemory, int]] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._live)
 
-    def get(self, user_id: str, head: Head) -> Live | None:
+    def get(self, user_id: str, head: MemoryRecord) -> CachedMemory | None:
         """The user's memory, if it is here as of `head`."""
         live, _ = self._live.get(user_id, (None, 0))
         if live is None or (live.head.incarnation, live.head.version) != (head.incarnation, head.version):
@@ -37,7 +37,7 @@ class Cache:
         self._live.move_to_end(user_id)
         return live
 
-    def put(self, user_id: str, live: Live) -> None:
+    def put(self, user_id: str, live: CachedMemory) -> None:
         """Keeps a memory; the latest one is kept even if it alone passes the bound."""
         self.drop(user_id)
         size = live.state.nbytes

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.memories.trace import set_last_read_
 from app.store import log, memories
-from app.store.memories import Read
+from app.store.memories import ReadTrace
 from memory_core.episodic import EpisodicMemory
 from memory_core.state import EpisodicState
 
@@ -25,9 +25,9 @@ class Effects:
         last: the last reading of the memory by another turn.
     """
 
-    read: list[Read]
-    others: list[Read]
-    last: list[Read]
+    read: list[ReadTrace]
+    others: list[ReadTrace]
+    last: list[ReadTrace]
 
 
 async def effects(connection: AsyncConnection, user_id: str, seq: int) -> Effects:

@@ -10,19 +10,19 @@ import torch
 from safetensors.torch import save
 from torch import Tensor
 
-from app.memories.cache import Live
+from app.memories.cache import CachedMemory
 from app.memories.memories import Memories, NotFound
 from app.store import log, memories
 from app.store.database import Conflict
 from app.store.log import Message, Session
-from app.store.memories import Read
-from memory_core.words import decode_word
+from app.store.memories import ReadTrace
+from memory_core.binary_codes import decode_word
 
 Order = Literal["slot", "usage", "reads", "strength", "written"]
 
 
 @dataclasses.dataclass(frozen=True)
-class Glance:
+class MemorySummary:
     """A memory's sizes and ages."""
 
     version: int
@@ -41,7 +41,7 @@ class Glance:
 @dataclasses.dataclass(frozen=True)
 class SlotView:
     """A slot and the message that it holds; where messages share it, the one that comes first in the order asked for,
-    the others in `shared_with`. `pieces` and `word` are the whole slot's, and there only where asked for.
+    the others in `shared_with`. `token_ids` and `word` are the whole slot's, and there only where asked for.
     """
 
     slot: int
@@ -52,7 +52,7 @@ class SlotView:
     reads: int
     before: list[tuple[int, float]]
     after: list[tuple[int, float]]
-    pieces: list[str] = dataclasses.field(default_factory=list)
+    token_ids: list[str] = dataclasses.field(default_factory=list)
     word: list[list[float]] = dataclasses.field(default_factory=list)
     shared_with: list["SlotView"] = dataclasses.field(default_factory=list)
     key: float = 0.0  # what the list was ordered by
@@ -63,14 +63,14 @@ class TraceView:
     """A message with what its turn read and the slots that it holds."""
 
     message: Message
-    read: list[tuple[Read, Message]]
+    read: list[tuple[ReadTrace, Message]]
     written: list[SlotView]
 
 
-async def glance(of: Memories, user_id: str) -> Glance:
+async def summary(of: Memories, user_id: str) -> MemorySummary:
     """The memory at a glance."""
 
-    async def view(live: Live) -> Glance:
+    async def view(live: CachedMemory) -> MemorySummary:
         state, head = live.state, live.head
         rows = (state.source > 0).nonzero().squeeze(1)
         slots, place = torch.unique(rows % head.capacity, return_inverse=True)
@@ -78,7 +78,7 @@ async def glance(of: Memories, user_id: str) -> Glance:
         async with of.database.reading() as connection:
             last_cue = await log.last_cue(connection, user_id)
             oldest, newest = await memories.span(connection, user_id)
-        return Glance(
+        return MemorySummary(
             version=head.version,
             slots=head.capacity,
             slots_used=state.slots_used,
@@ -92,7 +92,7 @@ async def glance(of: Memories, user_id: str) -> Glance:
             last_read=last_cue.occurred_at if last_cue else None,
         )
 
-    return await of.look(user_id, view)
+    return await of.inspect(user_id, view)
 
 
 async def slots(
@@ -100,7 +100,7 @@ async def slots(
 ) -> list[SlotView]:
     """Used slots: by number ascending, or by another measure descending, those past the place `after`."""
 
-    async def view(live: Live) -> list[SlotView]:
+    async def view(live: CachedMemory) -> list[SlotView]:
         keys = _keys(of, live, order).tolist()
         sign = 1 if order == "slot" else -1
         rows = {slot: _first_by(keys, rows) for slot, rows in _rows_by_slot(live).items()}
@@ -110,7 +110,7 @@ async def slots(
         seen = await _views(of, user_id, live, [rows[slot] for _, slot in placed[:limit]])
         return [dataclasses.replace(one, key=sign * key) for one, (key, _) in zip(seen, placed, strict=False)]
 
-    return await of.look(user_id, view)
+    return await of.inspect(user_id, view)
 
 
 async def whole_slot(of: Memories, user_id: str, slot: int) -> SlotView:
@@ -120,27 +120,27 @@ async def whole_slot(of: Memories, user_id: str, slot: int) -> SlotView:
         NotFound: that slot holds nothing.
     """
 
-    async def view(live: Live) -> SlotView:
+    async def view(live: CachedMemory) -> SlotView:
         state = live.state
         rows = state.rows_of(slot).tolist() if slot < live.head.capacity else []
         if not rows:
             raise NotFound(f"slot {slot} of user {user_id} holds nothing")
         rows.sort(key=lambda row: (int(state.source[row]), row), reverse=True)
         seen = (await _views(of, user_id, live, [rows]))[0]
-        held = state.pieces[rows] >= 0
+        held = state.token_ids[rows] >= 0
         return dataclasses.replace(
             seen,
-            pieces=of.device.encoder.names(state.pieces[rows][held]),
+            token_ids=of.device.encoder.names(state.token_ids[rows][held]),
             word=decode_word(state.words[rows][held]).tolist(),
         )
 
-    return await of.look(user_id, view)
+    return await of.inspect(user_id, view)
 
 
 async def matrix(of: Memories, user_id: str, format: Literal["npz", "safetensors"]) -> bytes:
     """All tensors of the state, by name."""
 
-    async def view(live: Live) -> bytes:
+    async def view(live: CachedMemory) -> bytes:
         tensors = {name: tensor.cpu().contiguous() for name, tensor in live.state.tensors().items()}
         if format == "safetensors":
             head = live.head
@@ -149,7 +149,7 @@ async def matrix(of: Memories, user_id: str, format: Literal["npz", "safetensors
         np.savez_compressed(buffer, **{name: tensor.numpy() for name, tensor in tensors.items()})  # type: ignore[arg-type]
         return buffer.getvalue()
 
-    return await of.look(user_id, view)
+    return await of.inspect(user_id, view)
 
 
 async def trace(of: Memories, user_id: str, message_id: str) -> TraceView:
@@ -159,7 +159,7 @@ async def trace(of: Memories, user_id: str, message_id: str) -> TraceView:
         NotFound: no such message.
     """
 
-    async def view(live: Live) -> TraceView:
+    async def view(live: CachedMemory) -> TraceView:
         async with of.database.reading() as connection:
             message = await log.by_id(connection, user_id, message_id)
             if message is None:
@@ -178,7 +178,7 @@ async def trace(of: Memories, user_id: str, message_id: str) -> TraceView:
             sorted(written, key=lambda one: one.part),
         )
 
-    return await of.look(user_id, view)
+    return await of.inspect(user_id, view)
 
 
 async def sessions(of: Memories, user_id: str, before_seq: int | None, limit: int) -> list[Session]:
@@ -205,7 +205,7 @@ async def session_log(of: Memories, user_id: str, session_id: str, after_seq: in
         return await log.of_session(connection, user_id, session_id, after_seq, limit)
 
 
-def _keys(of: Memories, live: Live, order: Order) -> Tensor:
+def _keys(of: Memories, live: CachedMemory, order: Order) -> Tensor:
     state = live.state
     match order:
         case "slot":
@@ -220,7 +220,7 @@ def _keys(of: Memories, live: Live, order: Order) -> Tensor:
             return state.source.double()
 
 
-def _rows_by_slot(live: Live) -> dict[int, list[int]]:
+def _rows_by_slot(live: CachedMemory) -> dict[int, list[int]]:
     """The rows of every slot that holds something."""
     found: dict[int, list[int]] = {}
     for row in (live.state.source > 0).nonzero().squeeze(1).tolist():
@@ -233,7 +233,7 @@ def _first_by(keys: list[float], rows: list[int]) -> list[int]:
     return sorted(rows, key=lambda row: (-keys[row], -row)) if len(rows) > 1 else rows
 
 
-async def _views(of: Memories, user_id: str, live: Live, chosen: list[list[int]]) -> list[SlotView]:
+async def _views(of: Memories, user_id: str, live: CachedMemory, chosen: list[list[int]]) -> list[SlotView]:
     """A view of each group of rows, which share a slot."""
     state, capacity = live.state, live.head.capacity
     sources = {row: int(state.source[row]) for rows in chosen for row in rows}

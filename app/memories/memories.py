@@ -17,18 +17,18 @@ from typing import TypeVar
 import torch
 
 from app.memories import forgetting
-from app.memories.asked import Asked, asked
-from app.memories.cache import Cache, Live, Locks
+from app.memories.cache import Cache, CachedMemory, Locks
 from app.memories.device import Device
 from app.memories.events import event_span
 from app.memories.messages import Draft, precedence_gate, spoken, write_message_
-from app.memories.rows import changed_rows, load_state, new_head, word_rows
+from app.memories.query import ParsedQuery, asked
+from app.memories.serialization import changed_rows, load_state, new_head, word_rows
 from app.memories.times import span_named
 from app.memories.trace import Recollection, grouped, note_read_, recollected
 from app.store import log, memories
 from app.store.database import Conflict, Database
-from app.store.log import Forgotten, Message
-from app.store.memories import Head, Read
+from app.store.log import Message, Tombstone
+from app.store.memories import MemoryRecord, ReadTrace
 from memory_core.encoder import Utterance
 
 _TRIES = 30
@@ -50,7 +50,7 @@ class Remembered:
     """Messages now in the log, each with the slots it holds, and the memory as it stands."""
 
     messages: list[tuple[Message, list[int]]]
-    head: Head
+    head: MemoryRecord
     slots_used: int
 
 
@@ -64,7 +64,7 @@ class Recalled:
 
 
 @dataclasses.dataclass(frozen=True)
-class Heard:
+class TurnContext:
     """A turn's first half: what its message recalled, and the message remembered."""
 
     recalled: Recalled
@@ -87,7 +87,7 @@ class Memories:
         span_named("yesterday", datetime.now(UTC))  # its words are loaded at the first use, which takes a while
 
     async def remember(
-        self, user_id: str, drafts: Sequence[Draft], answers: tuple[Head, int] | None = None
+        self, user_id: str, drafts: Sequence[Draft], answers: tuple[MemoryRecord, int] | None = None
     ) -> Remembered:
         """Adds messages to the log and the memory, in one commit; one whose external id is known is not added again.
 
@@ -100,7 +100,7 @@ class Memories:
         """
         utterances = await self.device.encode([spoken(draft) for draft in drafts])
 
-        async def once(live: Live) -> Remembered:
+        async def once(live: CachedMemory) -> Remembered:
             known = await self._known(user_id, drafts)
             if answers and not await self._still_there(user_id, live, answers):
                 raise NotFound("the message was deleted before it was answered")
@@ -122,7 +122,7 @@ class Memories:
 
         return await self._in_order(user_id, once)
 
-    async def hear(self, user_id: str, draft: Draft, k: int, history: int) -> Heard:
+    async def recall_and_store(self, user_id: str, draft: Draft, k: int, history: int) -> TurnContext:
         """A turn's first half: reads with the message as cue, then commits the message, what it wrote and the trace.
 
         Args:
@@ -134,7 +134,7 @@ class Memories:
         utterance, *cues = await self.device.encode([spoken(draft), *asks.cues])
         encoded = time.perf_counter()
 
-        async def once(live: Live) -> Heard:
+        async def once(live: CachedMemory) -> TurnContext:
             started = time.perf_counter()
             cue, span = await self._addressed(user_id, live, asks, cues, draft.occurred_at)
             reading = await self.device.read(live.state, cue, span=span)
@@ -150,7 +150,7 @@ class Memories:
             remembered = await self._remembered(user_id, live, [message])
             timings = {"read": _ms(started, read), "write": wrote, "commit": committed}
             recalled = Recalled(recollected(found, known, live.head.capacity), reading.confidence, timings)
-            return Heard(recalled, remembered, said, {"encode": _ms(began, encoded), **timings})
+            return TurnContext(recalled, remembered, said, {"encode": _ms(began, encoded), **timings})
 
         return await self._in_order(user_id, once)
 
@@ -172,7 +172,7 @@ class Memories:
         cues = await self.device.encode(asks.cues)
         encoded = time.perf_counter()
 
-        async def once(live: Live) -> Recalled:
+        async def once(live: CachedMemory) -> Recalled:
             self._must_exist(user_id, live)
             cue, span = await self._addressed(user_id, live, asks, cues, asked_at)
             async with self.database.reading() as connection:
@@ -198,18 +198,18 @@ class Memories:
             NotFound: no such message.
         """
 
-        async def once(live: Live) -> None:
+        async def once(live: CachedMemory) -> None:
             async with self.database.reading() as connection:
                 message = await log.by_id(connection, user_id, message_id)
                 if message is None:
                     raise NotFound(f"user {user_id} has no message {message_id}")
                 effects = await forgetting.effects(connection, user_id, message.seq)
-            utterance = self.core.essential((await self.device.encode([spoken(message)]))[0])
-            parts = self.core.parts(len(utterance.pieces), live.head.capacity)
+            utterance = self.core.drop_stopwords((await self.device.encode([spoken(message)]))[0])
+            parts = self.core.parts(len(utterance.token_ids), live.head.capacity)
             changed = await self.device.run(forgetting.forget_, self.core, live.state, message.seq, effects)
             head = new_head(live.head, live.state, live.head.last_seq)
             gate = precedence_gate(self.core, message)
-            place = Forgotten(message.seq, parts, gate, after_seq=live.head.last_seq, version=head.version)
+            place = Tombstone(message.seq, parts, gate, after_seq=live.head.last_seq, version=head.version)
             rows, freed = changed_rows(live.state, changed)
             async with self.database.writing() as connection:
                 await memories.advance(connection, user_id, live.head.version, head)
@@ -238,20 +238,20 @@ class Memories:
             await _redoing(once)
         await self.database.scrub()
 
-    async def look(self, user_id: str, view: Callable[[Live], Awaitable[Done]]) -> Done:
+    async def inspect(self, user_id: str, view: Callable[[CachedMemory], Awaitable[Done]]) -> Done:
         """Shows the memory as it stands to `view`, which must not change it.
 
         Raises:
             NotFound: no such user.
         """
 
-        async def once(live: Live) -> Done:
+        async def once(live: CachedMemory) -> Done:
             self._must_exist(user_id, live)
             return await view(live)
 
         return await self._in_order(user_id, once)
 
-    async def _in_order(self, user_id: str, once: Callable[[Live], Awaitable[Done]]) -> Done:
+    async def _in_order(self, user_id: str, once: Callable[[CachedMemory], Awaitable[Done]]) -> Done:
         async def on_the_current() -> Done:
             live = await self._current(user_id)
             version = live.head.version
@@ -269,7 +269,7 @@ class Memories:
         async with self._locks.holding(user_id):
             return await _redoing(on_the_current)
 
-    async def _current(self, user_id: str) -> Live:
+    async def _current(self, user_id: str) -> CachedMemory:
         async with self.database.reading() as connection:
             head = await memories.head(connection, user_id)
             if head is None:
@@ -283,21 +283,21 @@ class Memories:
             live = self.cache.get(user_id, head)
             if live is None:
                 rows = await memories.slot_rows(connection, user_id)
-                live = Live(head, await self.device.run(load_state, self.core, head, rows))
+                live = CachedMemory(head, await self.device.run(load_state, self.core, head, rows))
                 self.cache.put(user_id, live)
             return live
 
-    async def _begin(self) -> Live:
+    async def _begin(self) -> CachedMemory:
         state = await self.device.run(self.core.empty, self.slots)
-        head = Head(uuid.uuid4().hex, 0, self.device.fingerprint, self.slots, state.rows, 0, b"", b"")
-        return Live(head, state)
+        head = MemoryRecord(uuid.uuid4().hex, 0, self.device.fingerprint, self.slots, state.rows, 0, b"", b"")
+        return CachedMemory(head, state)
 
     async def _write(
         self,
         user_id: str,
-        live: Live,
+        live: CachedMemory,
         said: Sequence[tuple[Message, Utterance]],
-        trace: Sequence[Read] | None = None,
+        trace: Sequence[ReadTrace] | None = None,
     ) -> tuple[float, float]:
         """Writes messages to the memory and commits; with a trace, its reading too. Returns the two times, in ms."""
         began = time.perf_counter()
@@ -330,7 +330,7 @@ class Memories:
         return _ms(began, computed), _ms(computed, time.perf_counter())
 
     async def _addressed(
-        self, user_id: str, live: Live, asks: Asked, cues: Sequence[Utterance], asked_at: datetime
+        self, user_id: str, live: CachedMemory, asks: ParsedQuery, cues: Sequence[Utterance], asked_at: datetime
     ) -> tuple[Utterance, tuple[int, int] | None]:
         """The cue to read with, and the time meant: by an event, what the memory holds of it tells when that was.
 
@@ -348,7 +348,7 @@ class Memories:
         span = event_span(asks.event, recollected(found, known, live.head.capacity), asked_at)
         return (whole, None) if span is None else (cue, span)
 
-    def _must_exist(self, user_id: str, live: Live) -> None:
+    def _must_exist(self, user_id: str, live: CachedMemory) -> None:
         if live.head.version == 0:
             raise NotFound(f"no user {user_id}")
 
@@ -359,7 +359,7 @@ class Memories:
         async with self.database.reading() as connection:
             return await log.by_external_ids(connection, user_id, ids)
 
-    async def _still_there(self, user_id: str, live: Live, message: tuple[Head, int]) -> bool:
+    async def _still_there(self, user_id: str, live: CachedMemory, message: tuple[MemoryRecord, int]) -> bool:
         then, seq = message
         if live.head.incarnation != then.incarnation:
             return False
@@ -368,7 +368,7 @@ class Memories:
         async with self.database.reading() as connection:
             return bool(await log.by_seqs(connection, user_id, [seq]))
 
-    async def _remembered(self, user_id: str, live: Live, messages: Sequence[Message]) -> Remembered:
+    async def _remembered(self, user_id: str, live: CachedMemory, messages: Sequence[Message]) -> Remembered:
         held: dict[int, list[int]] = {message.seq: [] for message in messages}
         sources = live.state.source
         index = torch.isin(sources, sources.new_tensor(sorted(held))).nonzero().squeeze(1)

@@ -10,7 +10,7 @@ from app.memories.times import seconds
 from app.store.log import Message
 from memory_core.encoder import Utterance
 from memory_core.episodic import EpisodicMemory, Written
-from memory_core.manner import header
+from memory_core.message_features import header
 from memory_core.state import EpisodicState
 
 
@@ -36,8 +36,10 @@ def write_message_(
     core: EpisodicMemory, state: EpisodicState, message: Message, utterance: Utterance
 ) -> tuple[EpisodicState, Written]:
     """Writes a message to the memory, in place."""
-    manner = core.manner(message.content, message.speaker, _is_reply(message), seconds(message.occurred_at))
-    return core.write_(state, utterance, message.seq, precedence_gate(core, message), manner)
+    message_features = core.message_features(
+        message.content, message.speaker, _is_reply(message), seconds(message.occurred_at)
+    )
+    return core.write_(state, utterance, message.seq, precedence_gate(core, message), message_features)
 
 
 def precedence_gate(core: EpisodicMemory, message: Message) -> float:

@@ -6,18 +6,18 @@ from collections.abc import AsyncIterator, Callable, Mapping
 import torch
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.memories.asked import asked
 from app.memories.device import Device
 from app.memories.messages import spoken, write_message_
-from app.memories.rows import DamagedMemory, changed_rows, load_state, new_head, word_rows
+from app.memories.query import asked
+from app.memories.serialization import DamagedMemory, changed_rows, load_state, new_head, word_rows
 from app.memories.trace import grouped, note_read_
 from app.store import log, memories
 from app.store.database import Database
-from app.store.log import Forgotten, Message
-from app.store.memories import Head, Read
+from app.store.log import Message, Tombstone
+from app.store.memories import MemoryRecord, ReadTrace
+from memory_core.binary_codes import differing_bits
 from memory_core.encoder import Utterance
 from memory_core.state import EpisodicState
-from memory_core.words import differing_bits
 
 _MESSAGES_AT_ONCE = 256
 # The last bit of what the encoder gives depends on its batch, and a part next to 0 may then take either sign.
@@ -62,7 +62,7 @@ async def replay(
         if head is None:
             return None
         foreign = head.fingerprint != device.fingerprint
-        places = await log.forgotten_places(connection, user_id)
+        places = await log.tombstones(connection, user_id)
         fold = Fold(device, await device.run(device.memory.empty, head.capacity), places)
         async for said in _said(connection, user_id):
             traces = await memories.reads_of(connection, user_id, [message.seq for message in said])
@@ -93,16 +93,16 @@ class Fold:
         places: what was forgotten from the log.
     """
 
-    def __init__(self, device: Device, state: EpisodicState, places: list[Forgotten]) -> None:
+    def __init__(self, device: Device, state: EpisodicState, places: list[Tombstone]) -> None:
         self.device, self.core, self.state = device, device.memory, state
         self.messages = 0
-        self.reads: list[Read] = []
+        self.reads: list[ReadTrace] = []
         self.confidences: dict[int, float] = {}
         self._forgotten = {place.seq for place in places}
         self._blanks = sorted(places, key=lambda place: place.seq)
         self._freed = sorted(places, key=lambda place: place.version)
 
-    async def take(self, said: list[Message], traces: Mapping[int, list[Read] | int]) -> None:
+    async def take(self, said: list[Message], traces: Mapping[int, list[ReadTrace] | int]) -> None:
         """Takes the next messages of the log.
 
         Args:
@@ -118,12 +118,12 @@ class Fold:
             await self.device.run(self._write, message, utterance, trace)
             self.messages += 1
 
-    def _write(self, message: Message, utterance: Utterance, trace: list[Read] | None) -> None:
+    def _write(self, message: Message, utterance: Utterance, trace: list[ReadTrace] | None) -> None:
         if trace is not None:
             note_read_(self.core, self.state, trace)
         self.state, _ = write_message_(self.core, self.state, message, utterance)
 
-    async def _read(self, message: Message, k: int) -> list[Read]:
+    async def _read(self, message: Message, k: int) -> list[ReadTrace]:
         seq, asks = message.seq, asked(message.content, message.occurred_at)
         cue = (await self.device.encode(asks.cues[:1]))[0]
         reading = await self.device.read(self.state, cue, span=asks.span)
@@ -144,7 +144,7 @@ class Fold:
                 self.core.forget_(self.state, freed.seq)
                 self._freed.pop(0)
             elif blank and blank.seq <= seq and blank.seq == self._now() + 1:
-                self.state, _ = self.core.write_blank_(self.state, blank.parts, blank.seq, blank.gate)
+                self.state, _ = self.core.write_tombstone_(self.state, blank.parts, blank.seq, blank.gate)
                 self._blanks.pop(0)
             else:
                 return
@@ -175,7 +175,7 @@ async def _said(connection: AsyncConnection, user_id: str) -> AsyncIterator[list
         seq = said[-1].seq
 
 
-async def _store(database: Database, device: Device, user_id: str, old: Head, fold: Fold) -> None:
+async def _store(database: Database, device: Device, user_id: str, old: MemoryRecord, fold: Fold) -> None:
     used = torch.nonzero(fold.state.source > 0).squeeze(1).tolist()
     rows, _ = changed_rows(fold.state, used)
     head = dataclasses.replace(

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from app.store.log import Message
-from app.store.memories import Read
+from app.store.memories import ReadTrace
 from memory_core.episodic import EpisodicMemory, Reading
 from memory_core.state import EpisodicState
 
@@ -45,7 +45,7 @@ class Recollection:
         return self.message.occurred_at
 
 
-def grouped(reading: Reading, state: EpisodicState, k: int, without: Collection[int] = ()) -> list[Read]:
+def grouped(reading: Reading, state: EpisodicState, k: int, without: Collection[int] = ()) -> list[ReadTrace]:
     """A reading by message, cut to its `k` strongest messages: one entry a slot, the strongest message first.
 
     Args:
@@ -60,14 +60,14 @@ def grouped(reading: Reading, state: EpisodicState, k: int, without: Collection[
     rank = {source: place for place, source in enumerate(strongest)}
     columns = [column.tolist() for column in reading[:5]]
     entries = [
-        Read(0, slot, source, weight, content, forward, backward)
+        ReadTrace(0, slot, source, weight, content, forward, backward)
         for source, slot, weight, content, forward, backward in zip(sources, *columns, strict=True)
         if source in rank
     ]
     return sorted(entries, key=lambda entry: rank[entry.source])
 
 
-def recollected(found: Sequence[Read], known: dict[int, Message], capacity: int) -> list[Recollection]:
+def recollected(found: Sequence[ReadTrace], known: dict[int, Message], capacity: int) -> list[Recollection]:
     """Readings summed by message, the heaviest first; `capacity` is the memory's, which tells a row's slot."""
     merged: dict[int, Recollection] = {}
     for entry in found:
@@ -87,18 +87,18 @@ def recollected(found: Sequence[Read], known: dict[int, Message], capacity: int)
     return sorted(merged.values(), key=lambda one: -one.weight)
 
 
-def note_read_(core: EpisodicMemory, state: EpisodicState, trace: Sequence[Read]) -> None:
+def note_read_(core: EpisodicMemory, state: EpisodicState, trace: Sequence[ReadTrace]) -> None:
     """Makes a turn's reading part of the memory, as `EpisodicMemory.note_read_` does."""
     core.note_read_(state, *_weighting(state, trace))
 
 
-def set_last_read_(core: EpisodicMemory, state: EpisodicState, trace: Sequence[Read]) -> None:
+def set_last_read_(core: EpisodicMemory, state: EpisodicState, trace: Sequence[ReadTrace]) -> None:
     """Makes a turn's reading the one that a follow-up starts from, as far as its slots still hold what it read."""
     held = [entry for entry in trace if int(state.source[entry.slot]) == entry.source]
     core.set_last_read_(state, *_weighting(state, held))
 
 
-def _weighting(state: EpisodicState, trace: Sequence[Read]) -> tuple[Tensor, Tensor]:
+def _weighting(state: EpisodicState, trace: Sequence[ReadTrace]) -> tuple[Tensor, Tensor]:
     ordered = sorted(trace, key=lambda entry: (-entry.weight, entry.slot))
     slots = torch.tensor([entry.slot for entry in ordered], dtype=torch.int64, device=state.source.device)
     return slots, state.usage.new_tensor([entry.weight for entry in ordered])

@@ -11,12 +11,12 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from app.memories.memories import Memories, NotFound
 from app.memories.replay import Fold
-from app.memories.rows import changed_rows, new_head, word_rows
-from app.memories.rules import MESSAGE_ID, External, Identifier, Moment, Name, Role, Text
+from app.memories.serialization import changed_rows, new_head, word_rows
+from app.memories.validation import MESSAGE_ID, External, Identifier, Moment, Name, Role, Text
 from app.store import log, memories
 from app.store.database import Conflict
 from app.store.log import Message
-from app.store.memories import Head
+from app.store.memories import MemoryRecord
 
 Kind = TypeVar("Kind", bound=BaseModel)
 _FORMAT = 1
@@ -40,7 +40,7 @@ class Imported:
     """A user brought back."""
 
     messages: int
-    head: Head
+    head: MemoryRecord
     slots_used: int
 
 
@@ -105,7 +105,7 @@ async def export(of: Memories, user_id: str) -> AsyncIterator[str]:
     return lines()
 
 
-async def bring_back(of: Memories, user_id: str, body: bytes) -> Imported:
+async def import_user(of: Memories, user_id: str, body: bytes) -> Imported:
     """Makes a user of exported lines: all of them or none.
 
     Raises:
@@ -120,7 +120,7 @@ async def bring_back(of: Memories, user_id: str, body: bytes) -> Imported:
     for start in range(0, len(said), _MESSAGES_AT_ONCE):
         await fold.take(said[start : start + _MESSAGES_AT_ONCE], found)
     now, state = datetime.now(UTC), fold.state
-    begun = Head(uuid.uuid4().hex, 0, of.device.fingerprint, of.slots, 0, 0, b"", b"")
+    begun = MemoryRecord(uuid.uuid4().hex, 0, of.device.fingerprint, of.slots, 0, 0, b"", b"")
     head = new_head(begun, state, len(said))
     used = (state.source > 0).nonzero().squeeze(1).tolist()
     rows, _ = changed_rows(state, used)

@@ -31,7 +31,7 @@ class Message:
 
 
 @dataclasses.dataclass(frozen=True)
-class Forgotten:
+class Tombstone:
     """The place of a deleted message: it took `parts` slots, freed after message `after_seq`, at `version`."""
 
     seq: int
@@ -100,7 +100,7 @@ def _with_the_known(came: sa.sql.ColumnCollection[str, Any]) -> dict[str, Any]:
     }
 
 
-async def remove(connection: AsyncConnection, user_id: str, message: Message, place: Forgotten) -> None:
+async def remove(connection: AsyncConnection, user_id: str, message: Message, place: Tombstone) -> None:
     """Deletes a message; its session goes with its last one. What stays is the place it took."""
     await connection.execute(messages.delete().where(messages.c.user_id == user_id, messages.c.seq == message.seq))
     await connection.execute(forgotten.insert().values(user_id=user_id, **dataclasses.asdict(place)))
@@ -186,11 +186,11 @@ async def last_cue(connection: AsyncConnection, user_id: str, other_than: int = 
     return None if row is None else _message(row)
 
 
-async def forgotten_places(connection: AsyncConnection, user_id: str) -> list[Forgotten]:
+async def tombstones(connection: AsyncConnection, user_id: str) -> list[Tombstone]:
     """The places of the user's deleted messages, in the order of deletion."""
-    columns = [forgotten.c[field.name] for field in dataclasses.fields(Forgotten)]
+    columns = [forgotten.c[field.name] for field in dataclasses.fields(Tombstone)]
     chosen = sa.select(*columns).where(forgotten.c.user_id == user_id).order_by(forgotten.c.version)
-    return [Forgotten(**row._mapping) for row in await connection.execute(chosen)]
+    return [Tombstone(**row._mapping) for row in await connection.execute(chosen)]
 
 
 async def set_confidence(connection: AsyncConnection, user_id: str, seq: int, confidence: float) -> None:

@@ -15,7 +15,7 @@ _AT_ONCE = 500
 
 
 @dataclasses.dataclass(frozen=True)
-class Head:
+class MemoryRecord:
     """The row of a memory. A memory erased and begun anew has another incarnation; each commit raises the version."""
 
     incarnation: str
@@ -29,7 +29,7 @@ class Head:
 
 
 # Put together once: every call on a memory begins with the one, and every commit with the other.
-_HEAD = sa.select(*(memories.c[field.name] for field in dataclasses.fields(Head))).where(
+_HEAD = sa.select(*(memories.c[field.name] for field in dataclasses.fields(MemoryRecord))).where(
     memories.c.user_id == sa.bindparam("owner")
 )
 _ADVANCE = memories.update().where(  # sets what it is given of the head
@@ -40,7 +40,7 @@ _ADVANCE = memories.update().where(  # sets what it is given of the head
 
 
 @dataclasses.dataclass(frozen=True)
-class Read:
+class ReadTrace:
     """One slot's share in what a turn read; `source` is the number of the message that the slot held."""
 
     seq: int
@@ -52,10 +52,10 @@ class Read:
     backward: float
 
 
-async def head(connection: AsyncConnection, user_id: str) -> Head | None:
+async def head(connection: AsyncConnection, user_id: str) -> MemoryRecord | None:
     """The user's memory, without its slots."""
     row = (await connection.execute(_HEAD, {"owner": user_id})).one_or_none()
-    return None if row is None else Head(**row._mapping)
+    return None if row is None else MemoryRecord(**row._mapping)
 
 
 async def heads(connection: AsyncConnection, fingerprint: str) -> tuple[int, int]:
@@ -65,7 +65,7 @@ async def heads(connection: AsyncConnection, fingerprint: str) -> tuple[int, int
     return every, differing
 
 
-async def advance(connection: AsyncConnection, user_id: str, expected: int, new: Head) -> None:
+async def advance(connection: AsyncConnection, user_id: str, expected: int, new: MemoryRecord) -> None:
     """Moves the memory from version `expected` to `new`; version 0 is a memory that is not stored yet.
 
     Raises:
@@ -83,7 +83,7 @@ async def advance(connection: AsyncConnection, user_id: str, expected: int, new:
 async def slot_rows(connection: AsyncConnection, user_id: str) -> list[Row]:
     """All used slots with their words, in order."""
     chosen = (
-        sa.select(slots, words.c.word, words.c.pieces, words.c.voice)
+        sa.select(slots, words.c.word, words.c.token_ids, words.c.speaker_tokens)
         .join(words, sa.and_(words.c.user_id == slots.c.user_id, words.c.slot == slots.c.slot))
         .where(slots.c.user_id == user_id, words.c.user_id == user_id)
         .order_by(slots.c.slot)
@@ -126,22 +126,22 @@ async def clear_reads(connection: AsyncConnection, user_id: str) -> None:
     await connection.execute(reads.delete().where(reads.c.user_id == user_id))
 
 
-async def add_reads(connection: AsyncConnection, user_id: str, read: Sequence[Read]) -> None:
+async def add_reads(connection: AsyncConnection, user_id: str, read: Sequence[ReadTrace]) -> None:
     """Keeps the trace of a turn."""
     if read:
         await connection.execute(reads.insert(), [{"user_id": user_id, **dataclasses.asdict(one)} for one in read])
 
 
-async def reads_of(connection: AsyncConnection, user_id: str, seqs: Sequence[int]) -> dict[int, list[Read]]:
+async def reads_of(connection: AsyncConnection, user_id: str, seqs: Sequence[int]) -> dict[int, list[ReadTrace]]:
     """What the turns of those messages read, the strongest first."""
-    found: dict[int, list[Read]] = {seq: [] for seq in seqs}
+    found: dict[int, list[ReadTrace]] = {seq: [] for seq in seqs}
     for start in range(0, len(seqs), _AT_ONCE):
         for read in await _reads(connection, user_id, reads.c.seq.in_(seqs[start : start + _AT_ONCE])):
             found[read.seq].append(read)
     return found
 
 
-async def reads_from(connection: AsyncConnection, user_id: str, source: int) -> list[Read]:
+async def reads_from(connection: AsyncConnection, user_id: str, source: int) -> list[ReadTrace]:
     """Every reading that found a message, in the order of the turns."""
     return await _reads(connection, user_id, reads.c.source == source)
 
@@ -152,8 +152,8 @@ async def remove_reads(connection: AsyncConnection, user_id: str, seq: int) -> N
     await connection.execute(reads.delete().where(reads.c.user_id == user_id, gone))
 
 
-async def _reads(connection: AsyncConnection, user_id: str, where: sa.ColumnElement[bool]) -> list[Read]:
-    columns = [reads.c[field.name] for field in dataclasses.fields(Read)]
+async def _reads(connection: AsyncConnection, user_id: str, where: sa.ColumnElement[bool]) -> list[ReadTrace]:
+    columns = [reads.c[field.name] for field in dataclasses.fields(ReadTrace)]
     chosen = sa.select(*columns).where(reads.c.user_id == user_id, where)
     rows: Any = await connection.execute(chosen.order_by(reads.c.seq, reads.c.weight.desc(), reads.c.slot))
-    return [Read(**row._mapping) for row in rows]
+    return [ReadTrace(**row._mapping) for row in rows]

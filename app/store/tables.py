@@ -110,7 +110,7 @@ slots = sa.Table(
     sa.Column("reads", sa.BigInteger, nullable=False),
     sa.Column("links", sa.LargeBinary, nullable=False),
     sa.Column("said_at", sa.BigInteger, nullable=False, server_default="0"),
-    sa.Column("traits", sa.BigInteger, nullable=False, server_default="0"),
+    sa.Column("feature_bits", sa.BigInteger, nullable=False, server_default="0"),
     sa.Index("ix_slots_user_id_source", "user_id", "source"),
 )
 
@@ -120,8 +120,8 @@ words = sa.Table(
     _owner(),
     sa.Column("slot", sa.Integer, primary_key=True, autoincrement=False),
     sa.Column("word", sa.LargeBinary, nullable=False),
-    sa.Column("pieces", sa.LargeBinary, nullable=False),
-    sa.Column("voice", sa.LargeBinary, nullable=False, server_default=""),
+    sa.Column("token_ids", sa.LargeBinary, nullable=False),
+    sa.Column("speaker_tokens", sa.LargeBinary, nullable=False, server_default=""),
 )
 
 # The trace of a turn: one row a slot that its message read.

@@ -131,13 +131,13 @@ def _conversation(row: Mapping[str, Any], unanswerable: bool) -> Conversation:
     ]
     questions = [
         Question(
-            asked["question"],
-            frozenset(asked["evidence"]),
-            asked["category"],
-            moment(asked["asked_at"]),
-            asked.get("asked_in"),
+            build_batch["question"],
+            frozenset(build_batch["evidence"]),
+            build_batch["category"],
+            moment(build_batch["asked_at"]),
+            build_batch.get("asked_in"),
         )
-        for asked in row["questions"]
-        if unanswerable or (asked["evidence"] and asked["category"] not in UNANSWERABLE)
+        for build_batch in row["questions"]
+        if unanswerable or (build_batch["evidence"] and build_batch["category"] not in UNANSWERABLE)
     ]
     return Conversation(row["id"], turns, questions)

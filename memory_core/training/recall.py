@@ -25,19 +25,19 @@ from memory_core import addressing, weights
 from memory_core.allocation import EpisodicConfig
 from memory_core.encoder import Encoder
 from memory_core.episodic import EpisodicMemory
-from memory_core.manner import TRAITS
-from memory_core.reader import SIGNALS, WINDOW, WITHIN, Reader
+from memory_core.message_features import FEATURE_NAMES
+from memory_core.reranker import SIGNALS, WINDOW, WITHIN, Reranker
 from memory_core.state import EpisodicState
+from memory_core.training.calibration import calibrate, calibration, fit_modes, fit_recency_override, fit_write_gate
 from memory_core.training.conversations import EVALUATION_ONLY
-from memory_core.training.fitted import calibrate, calibration, fit_modes, fit_renewal, fit_write_gate
-from memory_core.training.pools import (
+from memory_core.training.datasets import (
     LINES,
-    Asked,
-    Pool,
+    Dataset,
+    RecallBatch,
     RecallTraining,
-    asked,
+    build_batch,
     by_source,
-    pools,
+    datasets,
     rows_asked_for,
     written,
 )  # fmt: skip
@@ -45,11 +45,11 @@ from memory_core.write_gate import WriteGate
 
 CUTS = (1, 5, 10, 20)
 _NEAR = SIGNALS.index("near")
-VOICES = [SIGNALS.index("voice"), SIGNALS.index("other voice")]
+VOICES = [SIGNALS.index("speaker_tokens"), SIGNALS.index("other voice")]
 _OWN = {
     SIGNALS.index(f"{name} within {steps}"): SIGNALS.index(name) for name in ("similarity", "exact") for steps in WITHIN
 }
-_PERSON = [TRAITS.index("reply"), TRAITS.index("named")]
+_PERSON = [FEATURE_NAMES.index("reply"), FEATURE_NAMES.index("named")]
 _DAY = 86_400
 _GATE = "write_gate."
 
@@ -87,12 +87,12 @@ def _token_states(encoder: Encoder, texts: Sequence[str]) -> Tensor:
     return held
 
 
-def common_pieces(encoder: Encoder, sets: Sequence[Sequence[str]], most: int, roots: Tensor) -> Tensor:
+def stopword_pieces(encoder: Encoder, sets: Sequence[Sequence[str]], most: int, lemma_ids: Tensor) -> Tensor:
     """The word pieces found in the most texts of every set, and other forms of the same words (do: did, does).
 
     Args:
         most: how many are found in the most: those whose share of the texts has the greatest geometric mean.
-        roots: see `word_roots`.
+        roots: see `word_lemmas`.
     """
     shares = []
     for texts in sets:
@@ -101,10 +101,10 @@ def common_pieces(encoder: Encoder, sets: Sequence[Sequence[str]], most: int, ro
             counts[sorted({piece for window in cut for piece in window})] += 1
         shares.append((counts / len(texts)).clamp(min=1e-9).log())
     chosen = torch.stack(shares).mean(0).topk(most).indices
-    return torch.isin(roots[:-1], roots[chosen])
+    return torch.isin(lemma_ids[:-1], lemma_ids[chosen])
 
 
-def word_roots(spellings: Sequence[str]) -> Tensor:
+def word_lemmas(spellings: Sequence[str]) -> Tensor:
     """Of each word piece the first one that is a form of the same word (go: went, goes, going), and -1 after the last.
 
     Args:
@@ -118,14 +118,14 @@ def word_roots(spellings: Sequence[str]) -> Tensor:
     except ImportError:
         raise RecallError("simplemma is not installed: pip install 'mneme[train]'") from None
     first: dict[str, int] = {}
-    roots = list(range(len(spellings)))
+    lemma_ids = list(range(len(spellings)))
     for piece, spelling in enumerate(spellings):
         if len(spelling) > 1 and spelling.isascii() and spelling.isalpha():
-            roots[piece] = first.setdefault(simplemma.lemmatize(spelling, lang="en").lower(), piece)
-    return torch.tensor([*roots, -1], dtype=torch.int32)
+            lemma_ids[piece] = first.setdefault(simplemma.lemmatize(spelling, lang="en").lower(), piece)
+    return torch.tensor([*lemma_ids, -1], dtype=torch.int32)
 
 
-def loss(reader: Reader, of: Asked) -> Tensor:
+def loss(reader: Reranker, of: RecallBatch) -> Tensor:
     """How much the read weighting lacks at the evidence: each right message against all that are wrong, the mean."""
     logits = by_source(reader(of.found).logits, of.source, of.found.allowed)
     right = torch.zeros_like(logits).scatter_reduce(1, of.source.expand(len(logits), -1), of.right.float(), "amax")
@@ -134,7 +134,9 @@ def loss(reader: Reader, of: Asked) -> Tensor:
 
 
 @torch.no_grad()
-def measure(reader: Reader | None, sets: Sequence[Asked], at_once: int = 32) -> list[tuple[str, list[float], float]]:
+def measure(
+    reader: Reranker | None, sets: Sequence[RecallBatch], at_once: int = 32
+) -> list[tuple[str, list[float], float]]:
     """Of each question its category, evidence recall at each of `CUTS`, and whether the first one is evidence."""
     measured = []
     for every in sets:
@@ -150,8 +152,11 @@ def measure(reader: Reader | None, sets: Sequence[Asked], at_once: int = 32) -> 
 
 
 def train_reader(
-    reader: Reader, sets: Mapping[str, list[Asked]], training: RecallTraining, watch: Callable[[int, float], None]
-) -> Reader:
+    reader: Reranker,
+    sets: Mapping[str, list[RecallBatch]],
+    training: RecallTraining,
+    watch: Callable[[int, float], None],
+) -> Reranker:
     """The reader after its updates; the sets are drawn by their shares, their memories by their questions."""
     chosen = random.Random(training.seed)
     optimiser = torch.optim.AdamW(reader.parameters(), lr=training.rate, weight_decay=1e-2)
@@ -162,8 +167,8 @@ def train_reader(
         batch = memory.some(torch.randperm(len(memory.right), generator=drawn)[: training.batch_size])
         if chosen.random() < training.dated:
             batch = _dated(batch, training.late, chosen)
-        if name == LINES and chosen.random() < training.loose:
-            batch = _loosened(batch, drawn)
+        if name == LINES and chosen.random() < training.shuffled_context:
+            batch = _with_shuffled_context(batch, drawn)
         fall = 0.5 * (1 + math.cos(math.pi * step / training.steps))
         for group in optimiser.param_groups:
             group["lr"] = training.rate * min(1.0, (step + 1) / 30) * fall
@@ -185,7 +190,7 @@ def alone(signals: Tensor) -> Tensor:
     return signals
 
 
-def _dated(batch: Asked, late: float, chosen: random.Random) -> Asked:
+def _dated(batch: RecallBatch, late: float, chosen: random.Random) -> RecallBatch:
     """The batch with cues that name the day, week or month of their evidence, or one a little before it."""
     near = []
     for row in batch.right:
@@ -193,13 +198,13 @@ def _dated(batch: Asked, late: float, chosen: random.Random) -> Asked:
         start = at - chosen.randrange(length)
         if chosen.random() < late:
             start -= chosen.randrange(2 * length)
-        near.append(addressing.nearness(batch.said_at, (start, start + length)))
+        near.append(addressing.temporal_proximity(batch.said_at, (start, start + length)))
     signals = batch.found.signals.clone()
     signals[..., _NEAR] = torch.stack(near)
     return dataclasses.replace(batch, found=batch.found._replace(signals=signals))
 
 
-def _loosened(batch: Asked, drawn: torch.Generator) -> Asked:
+def _with_shuffled_context(batch: RecallBatch, drawn: torch.Generator) -> RecallBatch:
     """The batch as if one user without a name had said all of it, in another order, no line helping those beside it."""
     found, slots = batch.found, len(batch.source)
     order = torch.randperm(slots, generator=drawn)
@@ -211,11 +216,11 @@ def _loosened(batch: Asked, drawn: torch.Generator) -> Asked:
     features[:, _PERSON] = 0.0
     signals[..., VOICES] = 0.0
     speaker = torch.zeros_like(found.speaker)
-    loose = found._replace(chain=chain, features=features, signals=alone(signals), speaker=speaker)
-    return dataclasses.replace(batch, found=loose)
+    shuffled_context = found._replace(chain=chain, features=features, signals=alone(signals), speaker=speaker)
+    return dataclasses.replace(batch, found=shuffled_context)
 
 
-def perform(
+def train(
     data: Path,
     folder: Path,
     training: RecallTraining,
@@ -238,26 +243,31 @@ def perform(
     _claim(folder, training)
     torch.manual_seed(training.seed)
     encoder = Encoder(device=device)
-    gathered = {name: pools(data, name, training) for name in training.sets}
+    gathered = {name: datasets(data, name, training) for name in training.sets}
     base = _stored(folder / "written.safetensors", lambda: _how_written(encoder, gathered, training, watch))
     memory = unread(encoder, base)
-    turns = sum(len(pool.turns) for each in gathered.values() for pool in each)
-    done, sets = 0, dict[str, list[Asked]]()
-    others: tuple[list[Asked], list[Asked]] = [], []  # renamed questions: of the memories trained on, of those held
+    turns = sum(len(dataset.turns) for each in gathered.values() for dataset in each)
+    done, sets = 0, dict[str, list[RecallBatch]]()
+    others: tuple[list[RecallBatch], list[RecallBatch]] = (
+        [],
+        [],
+    )  # renamed questions: of the memories trained on, of those held
     for name, each in gathered.items():
         sets[name] = []
-        for place, pool in enumerate(each):
-            path = folder / f"{pool.name}.safetensors"
+        for place, dataset in enumerate(each):
+            path = folder / f"{dataset.name}.safetensors"
             if not path.is_file():
                 at = done
-                state = written(memory, encoder, pool, lambda n, at=at: watch("writing", at + n, turns, 0.0))  # type: ignore[misc]
+                state = written(memory, encoder, dataset, lambda n, at=at: watch("writing", at + n, turns, 0.0))  # type: ignore[misc]
                 state.save(path)
-            done += len(pool.turns)
+            done += len(dataset.turns)
             watch("writing", done, turns, 0.0)
             state = EpisodicState.load(path)
-            sets[name].append(asked(memory, encoder, pool, state))
-            if pool.renamed:
-                others[place % training.held == 0].append(asked(memory, encoder, pool, state, pool.renamed))
+            sets[name].append(build_batch(memory, encoder, dataset, state))
+            if dataset.entity_swapped:
+                others[place % training.held == 0].append(
+                    build_batch(memory, encoder, dataset, state, dataset.entity_swapped)
+                )
     fit_modes(encoder, memory)
     kept = {name: [one for place, one in enumerate(each) if place % training.held] for name, each in sets.items()}
     held = {name: each[:: training.held] for name, each in sets.items()}
@@ -268,11 +278,11 @@ def perform(
             watch("training", number, training.steps, value)
             lines.write(json.dumps({"step": number, "loss": round(value, 5)}) + "\n")
 
-        reader = train_reader(Reader(), {name: each for name, each in kept.items() if each}, training, step)
-    fit_renewal(reader, [one for each in kept.values() for one in each])
+        reader = train_reader(Reranker(), {name: each for name, each in kept.items() if each}, training, step)
+    fit_recency_override(reader, [one for each in kept.values() for one in each])
     calibrate(reader, [one for each in kept.values() for one in each], others[0], training.answerable)
     confidence = calibration(reader, [one for each in held.values() for one in each], others[1], training.answerable)
-    memory.reader = reader
+    memory.reranker = reader
     tensors = memory.state_dict() | {"projection": encoder.projection, "centre": encoder.centre}
     told = {"schema": weights.SCHEMA, "transformer": encoder.transformer_fingerprint(), "word": str(memory.config.word)}
     save_file(
@@ -300,7 +310,7 @@ def unread(encoder: Encoder, base: Mapping[str, Tensor]) -> EpisodicMemory:
     """
     encoder.projection, encoder.centre = base["projection"], base["centre"]
     memory = EpisodicMemory(encoder, trained=False)
-    memory.common, memory.roots = base["common"], base["roots"]
+    memory.stopword_mask, memory.lemma_ids = base["stopword_mask"], base["lemma_ids"]
     memory.link_share.data.zero_()
     gate = {name.removeprefix(_GATE): tensor for name, tensor in base.items() if name.startswith(_GATE)}
     if gate:
@@ -320,26 +330,30 @@ def summary(measured: Sequence[tuple[str, list[float], float]]) -> dict[str, flo
 
 def _how_written(
     encoder: Encoder,
-    gathered: Mapping[str, list[Pool]],
+    gathered: Mapping[str, list[Dataset]],
     training: RecallTraining,
     watch: Callable[[str, int, int, float], None],
 ) -> dict[str, Tensor]:
     watch("fitting the facets", 0, 1, 0.0)
     chosen = random.Random(training.seed)
-    said = {name: [turn for pool in each for turn, _ in pool.turns] for name, each in gathered.items()}
+    said = {name: [turn for dataset in each for turn, _ in dataset.turns] for name, each in gathered.items()}
     sample = [
         turn.spoken for turns in said.values() for turn in chosen.sample(turns, min(training.sampled, len(turns)))
     ]
-    fitted = fit_projection(encoder, sample, EpisodicConfig().word, training.seed)
+    calibration = fit_projection(encoder, sample, EpisodicConfig().word, training.seed)
     texts = [[turn.text for turn in turns] for turns in said.values()]
-    roots = word_roots(encoder.names(torch.arange(encoder.vocabulary)))
-    base = {**fitted, "common": common_pieces(encoder, texts, training.common, roots), "roots": roots}
+    lemma_ids = word_lemmas(encoder.names(torch.arange(encoder.vocabulary)))
+    base = {
+        **calibration,
+        "stopword_mask": stopword_pieces(encoder, texts, training.stopword_mask, lemma_ids),
+        "lemma_ids": lemma_ids,
+    }
     watch("fitting the facets", 1, 1, 0.0)
     memory = unread(encoder, base)
     sets = []
     for each in gathered.values():
-        kept = [pool for place, pool in enumerate(each) if place % training.held]
-        rows, wanted = zip(*(rows_asked_for(memory, encoder, pool) for pool in kept), strict=True)
+        kept = [dataset for place, dataset in enumerate(each) if place % training.held]
+        rows, wanted = zip(*(rows_asked_for(memory, encoder, dataset) for dataset in kept), strict=True)
         sets.append((torch.cat(rows), torch.cat(wanted)))
     gate = fit_write_gate(sets)
     return base | {_GATE + name: tensor.detach() for name, tensor in gate.state_dict().items()}

@@ -17,11 +17,11 @@ from memory_core import models
 from memory_core.controllers import ControllerConfig, Kind
 from memory_core.recurrent import Recurrent
 from memory_core.tasks import Task
-from memory_core.training import presets
+from memory_core.training import loop, presets
 from memory_core.training.curriculum import Curriculum
 from memory_core.training.generalisation import generalisation
 from memory_core.training.learner import Learner, Optimiser, Training
-from memory_core.training.loop import METRICS, train
+from memory_core.training.loop import METRICS
 from memory_core.training.metrics import Figures, Metrics
 from memory_core.training.picture import NoMatplotlib, draw
 
@@ -112,12 +112,12 @@ def network_of(run: Run, task: Task) -> Recurrent[Any]:
     return models.build(run.model, task.inputs, task.outputs, **sizes)
 
 
-def _check(what: str, asked: str, known: tuple[str, ...]) -> None:
-    if asked not in known:
-        raise RunError(f"no {what} {asked}; there are {', '.join(known)}")
+def _check(what: str, build_batch: str, known: tuple[str, ...]) -> None:
+    if build_batch not in known:
+        raise RunError(f"no {what} {build_batch}; there are {', '.join(known)}")
 
 
-def perform(
+def train(
     run: Run,
     task: Task,
     folder: Path,
@@ -151,7 +151,7 @@ def perform(
         network.step = torch.compile(network.step, dynamic=False)  # type: ignore[method-assign]
     learner = Learner(network, run.training, run.seed)
     curriculum = Curriculum(network, task, run.batch_size)
-    train(learner, curriculum, run.training, folder, resume=resume, watch=watch, tell=tell)
+    loop.train(learner, curriculum, run.training, folder, resume=resume, watch=watch, tell=tell)
     lines = Metrics(folder / METRICS).read()
     result = {
         "run": dataclasses.asdict(run),
@@ -177,7 +177,7 @@ def perform(
 
 def _claim(folder: Path, run: Run, resume: bool) -> None:
     """Makes sure that the folder is this run's own."""
-    path, asked = folder / RUN, dataclasses.asdict(run)
+    path, build_batch = folder / RUN, dataclasses.asdict(run)
     if not resume:
         if path.exists():
             raise RunError(f"{folder} holds a run already: go on with it by --resume, or name another folder by --out")
@@ -185,10 +185,10 @@ def _claim(folder: Path, run: Run, resume: bool) -> None:
     elif not path.is_file():
         raise RunError(f"{folder} holds no run to resume")
     else:
-        before, now = json.loads(path.read_text(encoding="utf-8")), json.loads(json.dumps(asked))
+        before, now = json.loads(path.read_text(encoding="utf-8")), json.loads(json.dumps(build_batch))
         before, now = before | before.pop("training"), now | now.pop("training")
         changed = [name for name in now if name != "steps" and before.get(name) != now[name]]
         if changed:
             was = ", ".join(f"{name} {before.get(name)} (asked for: {now[name]})" for name in changed)
             raise RunError(f"{folder} holds a run with {was}; only --steps may change")
-    path.write_text(json.dumps(asked, indent=1) + "\n", encoding="utf-8")
+    path.write_text(json.dumps(build_batch, indent=1) + "\n", encoding="utf-8")

@@ -6,7 +6,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 RECALL = Path(__file__).with_name("recall.safetensors")
-SCHEMA = "4"
+SCHEMA = "5"
 
 
 class WeightsError(ValueError):

@@ -96,11 +96,11 @@ async def test_recall_in_one_session_finds_only_what_was_said_there(service: Ser
 
 async def test_the_glance_has_every_field_of_the_contract(service: Service, user: str) -> None:
     await service.remember(user, *SAID)
-    glance = await service.get(f"/v1/users/{user}/memory")
-    assert set(glance) == GLANCE
-    assert glance["slots_used"] == sum(glance["usage_histogram"]) == 3
-    assert glance["fingerprint"] == (await service.get("/version"))["fingerprint"]
-    assert glance["last_read"] is None
+    summary = await service.get(f"/v1/users/{user}/memory")
+    assert set(summary) == GLANCE
+    assert summary["slots_used"] == sum(summary["usage_histogram"]) == 3
+    assert summary["fingerprint"] == (await service.get("/version"))["fingerprint"]
+    assert summary["last_read"] is None
     await service.chat(user, "Hello there.")
     assert (await service.get(f"/v1/users/{user}/memory"))["last_read"] is not None
 

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import torch
 
+from benchmarks import dnc_baseline as peer
 from benchmarks import network_hopfield as hopfield
-from benchmarks import network_peer as peer
 from benchmarks import network_scaling as scaling
 from benchmarks import networks
 from benchmarks.kept_bytes import Kept

@@ -78,13 +78,13 @@ def test_the_weights_are_pinned_apart_from_what_is_installed_with_its_dependenci
 
 
 def test_the_peers_are_pinned_apart_and_share_the_benchmarks_versions() -> None:
-    peers, ours = pins("requirements-peers.txt"), pins("requirements.txt")
-    assert {"mem0ai", "langgraph", "chromadb"} <= set(peers)
-    assert not (set(peers) | set(pins("requirements-peers-alone.txt"))) & set(ours)
+    baselines, ours = pins("requirements-peers.txt"), pins("requirements.txt")
+    assert {"mem0ai", "langgraph", "chromadb"} <= set(baselines)
+    assert not (set(baselines) | set(pins("requirements-peers-alone.txt"))) & set(ours)
     tools = pins("requirements-dev.txt")
-    shared = set(peers) & set(tools)
+    shared = set(baselines) & set(tools)
     assert {"bm25s", "pystemmer", "matplotlib"} <= shared
-    assert {name: peers[name] for name in shared} == {name: tools[name] for name in shared}
+    assert {name: baselines[name] for name in shared} == {name: tools[name] for name in shared}
 
 
 def test_the_networks_peer_is_pinned_apart() -> None:

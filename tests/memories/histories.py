@@ -3,11 +3,11 @@
 import random
 from datetime import UTC, datetime, timedelta
 
-from app.memories.cache import Live
-from app.memories.memories import Heard, Memories, Remembered
+from app.memories.cache import CachedMemory
+from app.memories.memories import Memories, Remembered, TurnContext
 from app.memories.messages import Draft
 from app.memories.replay import replay
-from app.memories.rows import load_state
+from app.memories.serialization import load_state
 from app.store import log, memories
 from app.store.log import Message
 from memory_core.state import EpisodicState
@@ -59,7 +59,7 @@ class History:
     async def go_on(self, steps: int) -> None:
         """Does so many things more."""
         for _ in range(steps):
-            doings = [self.remember, self.hear, self.hear, self.recall]
+            doings = [self.remember, self.recall_and_store, self.recall_and_store, self.recall]
             if self.forgets and self.messages:
                 doings += [self.forget_any, self.forget_last, self.forget_last_cue]
                 doings += [self.forget_longest, self.bring_again]
@@ -72,8 +72,10 @@ class History:
             drafts.append(draft(self.choose, external_id=self.choose.choice([None, f"e{self._external}"])))
         self._keep(await self.of.remember(self.user_id, drafts))
 
-    async def hear(self) -> Heard:
-        done = await self.of.hear(self.user_id, draft(self.choose, "user"), self.choose.randint(1, 8), history=4)
+    async def recall_and_store(self) -> TurnContext:
+        done = await self.of.recall_and_store(
+            self.user_id, draft(self.choose, "user"), self.choose.randint(1, 8), history=4
+        )
         self._keep(done.remembered)
         asked = done.remembered.messages[0][0]
         self.heard.append(asked)
@@ -120,10 +122,10 @@ class History:
 async def live_state(of: Memories, user_id: str) -> EpisodicState:
     """A copy of the memory as these memories have it."""
 
-    async def view(live: Live) -> EpisodicState:
+    async def view(live: CachedMemory) -> EpisodicState:
         return live.state.clone()
 
-    return await of.look(user_id, view)
+    return await of.inspect(user_id, view)
 
 
 async def stored_state(of: Memories, user_id: str) -> EpisodicState:

@@ -5,25 +5,25 @@ import dataclasses
 
 import pytest
 
-from app.memories.cache import Cache, Live, Locks
+from app.memories.cache import Cache, CachedMemory, Locks
 from app.memories.device import Device
-from app.store.memories import Head
+from app.store.memories import MemoryRecord
 from tests.memories.conftest import Another
 from tests.memories.histories import History, assert_whole, differing, live_state, said
 
-HEAD = Head("a" * 32, 1, "f" * 16, 64, 16, 3, b"", b"")
+HEAD = MemoryRecord("a" * 32, 1, "f" * 16, 64, 16, 3, b"", b"")
 
 
 @pytest.fixture
-def live(small_device: Device) -> Live:
-    return Live(HEAD, small_device.memory.empty(64))
+def live(small_device: Device) -> CachedMemory:
+    return CachedMemory(HEAD, small_device.memory.empty(64))
 
 
 def kept(cache: Cache) -> list[str]:
     return [user for user in map(str, range(100)) if cache.get(user, HEAD)]
 
 
-def test_the_bound_holds_and_the_least_recently_used_go_first(live: Live) -> None:
+def test_the_bound_holds_and_the_least_recently_used_go_first(live: CachedMemory) -> None:
     size = live.state.nbytes
     cache = Cache(3 * size + 1)
     for number in range(3):
@@ -34,7 +34,7 @@ def test_the_bound_holds_and_the_least_recently_used_go_first(live: Live) -> Non
     assert kept(cache) == ["0", "2", "3"]
 
 
-def test_a_memory_larger_than_the_bound_is_kept_alone(live: Live) -> None:
+def test_a_memory_larger_than_the_bound_is_kept_alone(live: CachedMemory) -> None:
     cache = Cache(1)
     for number in range(3):
         cache.put(str(number), live)
@@ -42,10 +42,10 @@ def test_a_memory_larger_than_the_bound_is_kept_alone(live: Live) -> None:
     assert kept(cache) == ["2"]
 
 
-def test_what_a_memory_grew_by_is_counted(live: Live, small_device: Device) -> None:
+def test_what_a_memory_grew_by_is_counted(live: CachedMemory, small_device: Device) -> None:
     cache = Cache(10**9)
     cache.put("ada", live)
-    grown = Live(HEAD, small_device.memory.empty(64, 64))
+    grown = CachedMemory(HEAD, small_device.memory.empty(64, 64))
     cache.put("ada", grown)
     assert cache.bytes == grown.state.nbytes > live.state.nbytes
     cache.drop("ada")
@@ -54,7 +54,7 @@ def test_what_a_memory_grew_by_is_counted(live: Live, small_device: Device) -> N
 
 
 @pytest.mark.parametrize("other", [{"version": 2}, {"version": 0}, {"incarnation": "b" * 32}])
-def test_a_memory_of_another_version_or_incarnation_is_dropped(live: Live, other: dict[str, int]) -> None:
+def test_a_memory_of_another_version_or_incarnation_is_dropped(live: CachedMemory, other: dict[str, int]) -> None:
     cache = Cache(10**9)
     cache.put("ada", live)
     assert cache.get("ada", HEAD) is live
@@ -80,11 +80,11 @@ async def test_a_memory_evicted_while_its_user_speaks_loses_nothing(another: Ano
     await of.remember("ada", [said("a river")])
     entered, released = asyncio.Event(), asyncio.Event()
 
-    async def view(_: Live) -> None:
+    async def view(_: CachedMemory) -> None:
         entered.set()
         await released.wait()
 
-    looking = asyncio.create_task(of.look("ada", view))
+    looking = asyncio.create_task(of.inspect("ada", view))
     await entered.wait()
     await of.remember("bob", [said("a valley")])
     speaking = asyncio.create_task(of.remember("ada", [said("a forest")]))

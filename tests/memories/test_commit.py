@@ -12,7 +12,7 @@ import pytest
 import sqlalchemy as sa
 
 from app.memories import inspection
-from app.memories.cache import Live
+from app.memories.cache import CachedMemory
 from app.memories.memories import Memories, NotFound
 from app.store import log
 from app.store import memories as stored
@@ -74,7 +74,9 @@ async def test_a_message_its_slots_and_what_it_read_are_in_the_database_when_the
     memories: Memories,
 ) -> None:
     await memories.remember("ada", [said("the harbour was yellow"), said("uncle lost a kettle")])
-    heard = await memories.hear("ada", said("what did uncle lose in the valley by the river last week?"), 2, 5)
+    heard = await memories.recall_and_store(
+        "ada", said("what did uncle lose in the valley by the river last week?"), 2, 5
+    )
     (message, slots) = heard.remembered.messages[0]
     async with memories.database.reading() as connection:
         assert await log.by_id(connection, "ada", message.id) == message
@@ -101,7 +103,7 @@ async def test_a_turn_whose_commit_fails_midway_never_was(
     with monkeypatch.context() as patch:
         after(patch, where, name, fail)
         with pytest.raises(ZeroDivisionError):
-            await memories.hear("ada", said("a lost kettle"), 4, 4)
+            await memories.recall_and_store("ada", said("a lost kettle"), 4, 4)
         with pytest.raises(ZeroDivisionError):
             await memories.remember("ada", [said("a lost kettle")])
         with pytest.raises(ZeroDivisionError):
@@ -110,7 +112,7 @@ async def test_a_turn_whose_commit_fails_midway_never_was(
     assert differing(live, await live_state(memories, "ada")) == []
     with pytest.raises(NotFound):
         await memories.recall("new", "kettle", 3)
-    await memories.hear("ada", said("a lost kettle"), 4, 4)
+    await memories.recall_and_store("ada", said("a lost kettle"), 4, 4)
     await memories.remember("new", [said("a lost kettle")])
     await assert_whole(memories, "ada")
     await assert_whole(memories, "new")
@@ -152,11 +154,11 @@ async def test_a_turn_cancelled_while_it_commits_leaves_a_whole_memory(
     with monkeypatch.context() as patch:
         after(patch, where, name, cancel)
         with pytest.raises(asyncio.CancelledError):
-            await asyncio.create_task(memories.hear("ada", said("a lost kettle"), 4, 4))
+            await asyncio.create_task(memories.recall_and_store("ada", said("a lost kettle"), 4, 4))
     if name != "add_reads":  # cancelled as late as that, the transaction may still have been committed
         assert await tables(memories.database) == before
     await assert_whole(memories, "ada")
-    await memories.hear("ada", said("a lost kettle"), 4, 4)
+    await memories.recall_and_store("ada", said("a lost kettle"), 4, 4)
     await assert_whole(memories, "ada")
 
 
@@ -166,7 +168,7 @@ async def test_turns_cancelled_at_any_moment_leave_a_whole_memory(memories: Memo
     kept = 0
     for number in range(12):
         tasks = [
-            asyncio.create_task(memories.hear("ada", said(f"turn {number} {one} {text(choose)}"), 3, 3))
+            asyncio.create_task(memories.recall_and_store("ada", said(f"turn {number} {one} {text(choose)}"), 3, 3))
             for one in range(3)
         ]
         await asyncio.sleep(choose.uniform(0, 0.03))
@@ -195,7 +197,7 @@ async def test_a_turn_writes_the_rows_it_changes_however_long_the_history(memori
     await memories.remember("ada", [said(text(choose, 12)) for _ in range(120)])
     before = await tables(memories.database)
     with written_rows(memories.database) as counted:
-        heard = await memories.hear("ada", said("did uncle walk from the forest to the harbour?"), 2, 4)
+        heard = await memories.recall_and_store("ada", said("did uncle walk from the forest to the harbour?"), 2, 4)
     (_, slots) = heard.remembered.messages[0]
     read = {one.slot for one in (await inspection_reads(memories, heard.remembered.messages[0][0].seq))}
     assert len(before["slots"]) > 120
@@ -211,7 +213,7 @@ async def test_a_turn_writes_the_rows_it_changes_however_long_the_history(memori
     assert set(counted) == {"messages", "sessions", "memories", "words", "slots", "reads"}
 
 
-async def inspection_reads(of: Memories, seq: int) -> list[stored.Read]:
+async def inspection_reads(of: Memories, seq: int) -> list[stored.ReadTrace]:
     async with of.database.reading() as connection:
         return (await stored.reads_of(connection, "ada", [seq]))[seq]
 
@@ -223,7 +225,7 @@ async def test_looking_and_recalling_write_nothing(memories: Memories) -> None:
     with written_rows(memories.database) as counted:
         await memories.recall("ada", "the harbour", 5)
         await memories.recall("ada", "And after that?", 5, history.messages[0].session_id)
-        await inspection.glance(memories, "ada")
+        await inspection.summary(memories, "ada")
         await inspection.slots(memories, "ada", "usage", 10)
         await inspection.trace(memories, "ada", history.messages[-1].id)
         await inspection.matrix(memories, "ada", "npz")
@@ -240,7 +242,7 @@ async def test_fifty_at_once_are_taken_in_the_order_in_which_they_came(memories:
     calls: list[Any] = []
     for number, content in enumerate(contents):
         one = said(content)
-        calls.append(memories.remember("ada", [one]) if number % 2 else memories.hear("ada", one, 3, 3))
+        calls.append(memories.remember("ada", [one]) if number % 2 else memories.recall_and_store("ada", one, 3, 3))
     done = await asyncio.gather(*calls)
     messages = await logged(memories, "ada")
     assert [message.seq for message in messages] == list(range(1, 51))
@@ -253,7 +255,7 @@ async def test_fifty_at_once_are_taken_in_the_order_in_which_they_came(memories:
 async def test_a_call_sees_what_every_earlier_one_wrote(memories: Memories) -> None:
     for number in range(6):
         await memories.remember("ada", [said(f"{number} lost the anchor")])
-        heard = await memories.hear("ada", said("who lost the anchor?"), 50, 50)
+        heard = await memories.recall_and_store("ada", said("who lost the anchor?"), 50, 50)
         statements = [one.content for one in heard.history if "lost the" in one.content and one.content[0].isdigit()]
         assert statements == [f"{earlier} lost the anchor" for earlier in range(number + 1)]
         assert f"{number} lost the anchor" in [one.content for one in heard.recalled.recollections]
@@ -263,11 +265,11 @@ async def test_users_are_served_at_the_same_time(memories: Memories) -> None:
     await memories.remember("slow", [said("a river")])
     released, waiting = asyncio.Event(), asyncio.Event()
 
-    async def view(_: Live) -> None:
+    async def view(_: CachedMemory) -> None:
         waiting.set()
         await released.wait()
 
-    looking = asyncio.create_task(memories.look("slow", view))
+    looking = asyncio.create_task(memories.inspect("slow", view))
     await waiting.wait()
     await asyncio.wait_for(memories.remember("quick", [said("a valley")]), 5)
     assert not looking.done()
@@ -368,7 +370,7 @@ async def test_a_forgotten_external_id_may_come_again(memories: Memories) -> Non
 
 async def test_a_reply_to_a_message_forgotten_meanwhile_is_dropped(memories: Memories) -> None:
     await memories.remember("ada", [said("a river")])
-    heard = await memories.hear("ada", said("what did I see?"), 3, 3)
+    heard = await memories.recall_and_store("ada", said("what did I see?"), 3, 3)
     asked = heard.remembered.messages[0][0]
     await memories.forget("ada", asked.id)
     before = await tables(memories.database)
@@ -382,7 +384,7 @@ async def test_a_reply_to_a_message_forgotten_meanwhile_is_dropped(memories: Mem
 async def test_a_reply_to_a_user_erased_meanwhile_is_dropped_even_if_one_of_that_name_spoke_since(
     memories: Memories,
 ) -> None:
-    heard = await memories.hear("ada", said("what did I see?"), 3, 3)
+    heard = await memories.recall_and_store("ada", said("what did I see?"), 3, 3)
     await memories.erase("ada")
     answers = (heard.remembered.head, heard.remembered.messages[0][0].seq)
     for _ in range(2):
@@ -415,7 +417,7 @@ async def test_what_was_said_is_recalled_and_a_follow_up_goes_on_from_there(spea
     day = ["We took the ferry to the island.", "Then we climbed the lighthouse.", "In the evening we ate mussels."]
     await speaking.remember("ada", [said(content, "trip") for content in day])
     await speaking.remember("ada", [said("My sister studies law in Leiden.", "family")])
-    heard = await speaking.hear("ada", said("When did we take the ferry?", "later"), 3, 3)
+    heard = await speaking.recall_and_store("ada", said("When did we take the ferry?", "later"), 3, 3)
     assert heard.recalled.recollections[0].content == day[0]
     on = await speaking.recall("ada", "What happened after that?", 1)
     assert on.recollections[0].content == day[1]
@@ -437,7 +439,7 @@ async def test_a_memory_emptied_by_forgetting_recalls_nothing_and_goes_on(memori
     for message, _ in done.messages:
         await memories.forget("ada", message.id)
     assert (await memories.recall("ada", "river", 5)).recollections == []
-    heard = await memories.hear("ada", said("a river?"), 5, 5)
+    heard = await memories.recall_and_store("ada", said("a river?"), 5, 5)
     assert heard.recalled.recollections == [] and heard.history == []
     assert heard.remembered.messages[0][0].seq == 3
     await assert_whole(memories, "ada")
@@ -454,7 +456,7 @@ async def test_a_message_longer_than_the_memory_is_kept_verbatim_and_cut_in_memo
 
 async def test_a_message_without_word_pieces_is_kept(memories: Memories) -> None:
     await memories.remember("ada", [said(" "), said("a river")])
-    await memories.hear("ada", said("\n"), 3, 3)
+    await memories.recall_and_store("ada", said("\n"), 3, 3)
     assert [message.content for message in await logged(memories, "ada")] == [" ", "a river", "\n"]
     await assert_whole(memories, "ada")
 
@@ -466,5 +468,5 @@ async def test_the_head_told_is_the_head_stored(memories: Memories) -> None:
         async with memories.database.reading() as connection:
             assert await stored.head(connection, "ada") == done.head
         assert (done.head.version, done.head.last_seq) == (version, version)
-    heard = await memories.hear("ada", draft(choose, "user"), 3, 3)
+    heard = await memories.recall_and_store("ada", draft(choose, "user"), 3, 3)
     assert done.head.incarnation == heard.remembered.head.incarnation

@@ -114,7 +114,7 @@ async def test_texts_encoded_together_come_back_in_order_each_to_its_caller(smal
         alone = small_device.encoder.encode(mine)
         assert len(utterances) == len(alone)
         for got, expected in zip(utterances, alone, strict=True):
-            assert torch.equal(got.pieces, expected.pieces)
+            assert torch.equal(got.token_ids, expected.token_ids)
             torch.testing.assert_close(got.facets, expected.facets, atol=1e-4, rtol=0)
     assert await small_device.encode([]) == []
 
@@ -138,14 +138,14 @@ async def test_long_texts_and_imports_let_others_in_between(
     await small_device.encode(["text"])
     assert len(steps) <= before + 2
     assert not long.done()
-    assert sum(len(utterance.pieces) for utterance in await long) == sum(steps) - 1
+    assert sum(len(utterance.token_ids) for utterance in await long) == sum(steps) - 1
     assert len(steps) > 3 and max(steps) <= 512 + 1
 
 
 async def test_a_text_that_was_encoded_in_steps_is_whole(small_device: Device) -> None:
     texts = ["a river", "", "猫" * 3000, " ".join(f"valley {number}" for number in range(700)), "\n"]
     for got, alone in zip(await small_device.encode(texts), map(small_device.encoder.encode, zip(texts)), strict=True):
-        assert torch.equal(got.pieces, alone[0].pieces)
+        assert torch.equal(got.token_ids, alone[0].token_ids)
         torch.testing.assert_close(got.facets, alone[0].facets, atol=1e-4, rtol=0)
 
 

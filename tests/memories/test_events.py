@@ -113,5 +113,5 @@ async def test_what_was_said_about_then_is_found(memories: Memories) -> None:
     query = "What did I plant in the garden two days before our trip to Rome?"
     found = await memories.recall("ada", query, 3, asked_at=NOW)
     assert found.recollections[0].occurred_at == NOW - timedelta(days=14)
-    heard = await memories.hear("ada", Draft("user", query, "t", NOW), 3, 0)
+    heard = await memories.recall_and_store("ada", Draft("user", query, "t", NOW), 3, 0)
     assert heard.recalled.recollections[0].occurred_at == NOW - timedelta(days=14)

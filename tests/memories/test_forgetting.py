@@ -12,7 +12,7 @@ from app.memories.memories import Memories, NotFound
 from app.memories.replay import replay
 from app.memories.transfer import export
 from app.store import memories as stored
-from memory_core.words import count_pieces
+from memory_core.binary_codes import count_pieces
 from tests.conftest import ON_SQLITE
 from tests.memories.conftest import Another
 from tests.memories.histories import START, History, assert_whole, live_state, logged, said, text
@@ -30,15 +30,15 @@ async def words_of(of: Memories, seq: int, user_id: str = "ada") -> list[bytes]:
     """The stored words of a message: the bytes of its facets, and of its word pieces."""
     async with of.database.reading() as connection:
         rows = await stored.slot_rows(connection, user_id)
-    return [row[name] for row in rows if row["source"] == seq for name in ("word", "pieces")]
+    return [row[name] for row in rows if row["source"] == seq for name in ("word", "token_ids")]
 
 
 async def test_nothing_of_a_forgotten_message_is_left_in_any_table(memories: Memories) -> None:
     history = History(memories, "ada", seed=61, forgets=False)
     await history.go_on(5)
-    heard = await memories.hear("ada", said(SECRET, "secrets", external_id="x-secret"), 5, 5)
+    heard = await memories.recall_and_store("ada", said(SECRET, "secrets", external_id="x-secret"), 5, 5)
     message, slots = heard.remembered.messages[0]
-    await memories.hear("ada", said("what is under the blue staircase?"), 8, 5)
+    await memories.recall_and_store("ada", said("what is under the blue staircase?"), 8, 5)
     before = await tables(memories.database)
     words = await words_of(memories, message.seq)
     needles: list[str | bytes] = [SECRET, "quicksilver", message.id, "x-secret", "secrets", *words]
@@ -66,17 +66,17 @@ async def test_nothing_of_a_forgotten_message_is_left_in_any_table(memories: Mem
 async def test_nothing_of_a_forgotten_message_is_left_in_the_live_memory(memories: Memories) -> None:
     await memories.remember("ada", [said("a river"), said("a valley")])
     done = await memories.remember("ada", [said(SECRET)])
-    await memories.hear("ada", said("what is in Zanzibar?"), 3, 3)
+    await memories.recall_and_store("ada", said("what is in Zanzibar?"), 3, 3)
     message, slots = done.messages[0]
     await memories.forget("ada", message.id)
     state = await live_state(memories, "ada")
     assert not (state.source == message.seq).any()
     for tensor in (state.words, state.keys, state.usage, state.strength, state.reads, state.touched, state.part):
         assert not tensor[slots].any()
-    assert (state.pieces[slots] == -1).all()
+    assert (state.token_ids[slots] == -1).all()
     every = (state.forward_slots, state.backward_slots, state.precedence_slots, state.read_slots)
     assert not any(slot in tensor for tensor in every for slot in slots)
-    assert (state.piece_counts == count_pieces(state.pieces, len(state.piece_counts))).all()
+    assert (state.piece_counts == count_pieces(state.token_ids, len(state.piece_counts))).all()
 
 
 @ON_SQLITE
@@ -112,7 +112,7 @@ def assert_gone(needles: list[bytes], folder: Path) -> None:
 async def test_a_forgotten_message_is_recalled_traced_and_exported_no_more(speaking: Memories) -> None:
     await speaking.remember("ada", [said("My dog is called Biscuit.")])
     told = await speaking.remember("ada", [said("My dog's vet is Doctor Ludmilla.")])
-    heard = await speaking.hear("ada", said("Who is my dog's vet?"), 3, 3)
+    heard = await speaking.recall_and_store("ada", said("Who is my dog's vet?"), 3, 3)
     secret, asked = told.messages[0][0], heard.remembered.messages[0][0]
     assert heard.recalled.recollections[0].message == secret
     await speaking.forget("ada", secret.id)
@@ -148,8 +148,8 @@ async def test_the_links_around_a_forgotten_message_are_joined(memories: Memorie
 async def test_a_follow_up_starts_from_the_turn_before_the_forgotten_one(speaking: Memories) -> None:
     day = ["We took the ferry to the island.", "Then we climbed the lighthouse.", "In the evening we ate mussels."]
     await speaking.remember("ada", [said(content) for content in day])
-    await speaking.hear("ada", said("When did we take the ferry?"), 1, 0)
-    last = await speaking.hear("ada", said("Which mussels did we eat in the evening?"), 1, 0)
+    await speaking.recall_and_store("ada", said("When did we take the ferry?"), 1, 0)
+    last = await speaking.recall_and_store("ada", said("Which mussels did we eat in the evening?"), 1, 0)
     await speaking.forget("ada", last.remembered.messages[0][0].id)
     found = await speaking.recall("ada", "What happened after that?", 1)
     assert found.recollections[0].content == day[1]
@@ -157,7 +157,7 @@ async def test_a_follow_up_starts_from_the_turn_before_the_forgotten_one(speakin
 
 async def test_the_memory_was_last_read_when_the_last_turn_that_is_left_was_said(memories: Memories) -> None:
     async def last_read() -> datetime | None:
-        return (await inspection.glance(memories, "ada")).last_read
+        return (await inspection.summary(memories, "ada")).last_read
 
     await memories.remember("ada", [said("a river")])
     assert await last_read() is None
@@ -165,7 +165,7 @@ async def test_the_memory_was_last_read_when_the_last_turn_that_is_left_was_said
         dataclasses.replace(said(f"which river {hour}?"), occurred_at=START + timedelta(hours=hour))
         for hour in (1, 2, 3)
     ]
-    heard = [(await memories.hear("ada", turn, 3, 3)).remembered.messages[0][0] for turn in turns]
+    heard = [(await memories.recall_and_store("ada", turn, 3, 3)).remembered.messages[0][0] for turn in turns]
     await memories.remember("ada", [said("a valley")])
     left = [None, *(turn.occurred_at for turn in turns)]
     assert await last_read() == left[3]
@@ -209,7 +209,7 @@ async def test_erasing_leaves_no_row_of_the_user_in_any_table(memories: Memories
     assert of_user(now, "ada") == {}
     assert of_user(now, "bob") == of_user(before, "bob")
     assert sum(map(len, now.values())) == 1 + sum(map(len, of_user(now, "bob").values()))  # and alembic's own
-    for call in (memories.recall("ada", "river", 3), memories.erase("ada"), inspection.glance(memories, "ada")):
+    for call in (memories.recall("ada", "river", 3), memories.erase("ada"), inspection.summary(memories, "ada")):
         with pytest.raises(NotFound):
             await call
 

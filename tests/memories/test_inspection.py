@@ -13,8 +13,8 @@ from safetensors.torch import load
 from app.memories import inspection
 from app.memories.inspection import Order, SlotView
 from app.memories.memories import Memories, NotFound
-from app.memories.transfer import bring_back
-from memory_core.words import decode_word
+from app.memories.transfer import import_user
+from memory_core.binary_codes import decode_word
 from tests.memories.conftest import Another
 from tests.memories.histories import START, History, assert_whole, live_state, logged, said
 
@@ -25,7 +25,7 @@ async def history(memories: Memories) -> History:
     history = History(memories, "ada", seed=78)
     await history.go_on(12)
     while len(history.heard) < 2:
-        await history.hear()
+        await history.recall_and_store()
     return history
 
 
@@ -55,7 +55,7 @@ async def test_a_slot_is_shown_with_its_message_and_links(memories: Memories, hi
         assert {slot for slot, _ in view.after} == {int(slot) for slot in state.forward_slots[view.slot] if slot >= 0}
         assert {slot for slot, _ in view.before} == {int(slot) for slot in state.backward_slots[view.slot] if slot >= 0}
         assert all(0 < weight <= 1 for _, weight in view.before + view.after)
-        assert view.word == [] and view.pieces == []
+        assert view.word == [] and view.token_ids == []
 
 
 async def test_a_slot_that_messages_share_is_shown_once_with_all_of_them(another: Another) -> None:
@@ -72,15 +72,15 @@ async def test_a_slot_that_messages_share_is_shown_once_with_all_of_them(another
         assert [slots for message, slots in done.messages if message.seq in seqs] == [[view.slot]] * 3
     whole = await inspection.whole_slot(of, "ada", 5)
     assert [one.message.content for one in (whole, *whole.shared_with)] == names[::-1]
-    assert len(whole.pieces) == len(whole.word) <= of.core.config.facets
-    assert set(names) <= set(whole.pieces)
+    assert len(whole.token_ids) == len(whole.word) <= of.core.config.facets
+    assert set(names) <= set(whole.token_ids)
     recalled = await of.recall("ada", "the tiger", 48)
     assert {one.slot for one in recalled.recollections} <= set(range(16))
     await of.forget("ada", done.messages[5 + 16][0].id)
     left = await inspection.whole_slot(of, "ada", 5)
     assert [one.message.content for one in (left, *left.shared_with)] == ["lemon", "kettle"]
-    assert "tiger" not in left.pieces
-    seen = await inspection.glance(of, "ada")
+    assert "tiger" not in left.token_ids
+    seen = await inspection.summary(of, "ada")
     assert (seen.slots, seen.slots_used, sum(seen.usage_histogram)) == (16, 16, 16)
     await assert_whole(of, "ada")
 
@@ -89,9 +89,9 @@ async def test_one_slot_whole_shows_its_word_piece_by_piece(memories: Memories) 
     done = await memories.remember("ada", [said("yes")])
     (slot,) = done.messages[0][1]
     view = await inspection.whole_slot(memories, "ada", slot)
-    assert sorted(view.pieces) == sorted(["1", "january", "202", "##5", ",", "yes"])
+    assert sorted(view.token_ids) == sorted(["1", "january", "202", "##5", ",", "yes"])
     state = await live_state(memories, "ada")
-    torch.testing.assert_close(torch.tensor(view.word), decode_word(state.words[slot, : len(view.pieces)]))
+    torch.testing.assert_close(torch.tensor(view.word), decode_word(state.words[slot, : len(view.token_ids)]))
     for empty in (slot + 1, 15, 16, 10_000):
         with pytest.raises(NotFound):
             await inspection.whole_slot(memories, "ada", empty)
@@ -112,7 +112,9 @@ async def test_the_matrix_loads_back_as_the_state(memories: Memories, history: H
 
 
 async def test_a_trace_accounts_for_every_weight_by_mode(memories: Memories, history: History) -> None:
-    heard = await memories.hear("ada", said("where did uncle walk when he had lost the yellow kettle?"), 6, 6)
+    heard = await memories.recall_and_store(
+        "ada", said("where did uncle walk when he had lost the yellow kettle?"), 6, 6
+    )
     message, slots = heard.remembered.messages[0]
     view = await inspection.trace(memories, "ada", message.id)
     assert view.message == message
@@ -142,7 +144,7 @@ async def test_a_message_that_read_nothing_has_a_trace_of_what_it_wrote(memories
 
 async def test_a_glance_counts_what_is_there(memories: Memories, history: History) -> None:
     state, messages = await live_state(memories, "ada"), await logged(memories, "ada")
-    seen = await inspection.glance(memories, "ada")
+    seen = await inspection.summary(memories, "ada")
     used = int((state.source > 0).sum())
     assert (seen.slots, seen.slots_used, sum(seen.usage_histogram)) == (256, used, used)
     assert (seen.word_shape, seen.dtype, seen.bytes) == ([8, 16], "bit", state.nbytes)
@@ -158,21 +160,21 @@ async def test_a_glance_goes_by_when_things_were_said_not_by_when_they_were_writ
     drafts = [dataclasses.replace(said("a river"), occurred_at=START + timedelta(days=day)) for day in days]
     done = await of.remember("ada", drafts)
     assert [bool(slots) for _, slots in done.messages] == [False] * 2 + [True] * 16
-    seen = await inspection.glance(of, "ada")
+    seen = await inspection.summary(of, "ada")
     assert (seen.oldest, seen.newest) == (START + timedelta(days=1), START + timedelta(days=12))
     await of.forget("ada", done.messages[2][0].id)
     await of.forget("ada", done.messages[3][0].id)
-    seen = await inspection.glance(of, "ada")
+    seen = await inspection.summary(of, "ada")
     assert seen.oldest == seen.newest == START + timedelta(days=7)
 
 
 async def test_a_glance_at_an_empty_memory_works(memories: Memories) -> None:
-    await bring_back(memories, "ada", b'{"kind": "mneme-export", "format": 1}\n')
-    seen = await inspection.glance(memories, "ada")
+    await import_user(memories, "ada", b'{"kind": "mneme-export", "format": 1}\n')
+    seen = await inspection.summary(memories, "ada")
     assert (seen.slots_used, seen.oldest, seen.newest, seen.last_read) == (0, None, None, None)
     assert await inspection.slots(memories, "ada", "usage", 10) == []
     assert (await memories.recall("ada", "river", 3)).recollections == []
-    await memories.hear("ada", said("a river"), 3, 3)
+    await memories.recall_and_store("ada", said("a river"), 3, 3)
 
 
 async def test_sessions_and_their_messages_come_in_pages_the_last_used_first(memories: Memories) -> None:

@@ -27,7 +27,7 @@ async def test_without_a_database_every_call_says_so(small_device: Device, unuse
     of = Memories(database, small_device, 256, 2**26)
     for call in (
         of.remember("ada", [said("a river")]),
-        of.hear("ada", said("a river"), 3, 3),
+        of.recall_and_store("ada", said("a river"), 3, 3),
         of.recall("ada", "a river", 3),
         of.forget("ada", "0" * 32),
         of.erase("ada"),
@@ -45,7 +45,7 @@ async def test_turns_go_on_when_the_database_comes_back(behind: Memories, line: 
     await line.cut()
     for _ in range(2):
         with pytest.raises(StoreUnavailable):
-            await behind.hear("ada", said("a river"), 3, 3)
+            await behind.recall_and_store("ada", said("a river"), 3, 3)
         with pytest.raises(StoreUnavailable):
             await behind.recall("ada", "a river", 3)
     await line.mend()
@@ -68,9 +68,9 @@ async def test_a_turn_cut_off_while_it_commits_leaves_the_memory_before_it(
     with monkeypatch.context() as patch:
         patch.setattr(stored, "put_slots", put_slots)
         with pytest.raises(StoreUnavailable):
-            await behind.hear("ada", said("a river"), 3, 3)
+            await behind.recall_and_store("ada", said("a river"), 3, 3)
     await line.mend()
     assert await logged(behind, "ada") == known
     await assert_whole(behind, "ada")
-    await asyncio.gather(*(behind.hear("ada", said("a river"), 3, 3) for _ in range(3)))
+    await asyncio.gather(*(behind.recall_and_store("ada", said("a river"), 3, 3) for _ in range(3)))
     await assert_whole(behind, "ada")

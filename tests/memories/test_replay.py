@@ -64,7 +64,7 @@ async def test_messages_that_were_encoded_in_steps_are_replayed_whole(another: A
     choose = random.Random(14)
     long = "".join(choose.choices("我的狗叫饼干它喜欢散步河谷", k=1500))
     await of.remember("ada", [*(said(text(choose)) for _ in range(40)), said(long), said(text(choose))])
-    await of.hear("ada", said(long[700:] + "?"), 5, 5)
+    await of.recall_and_store("ada", said(long[700:] + "?"), 5, 5)
     await of.forget("ada", (await of.remember("ada", [said(long[300:])])).messages[0][0].id)
     await assert_whole(of, "ada")
 
@@ -92,7 +92,7 @@ async def test_forgetting_a_reading_that_protected_a_slot_is_replayed_in_a_full_
     of = another(slots=4)
     words = ["stone", "bread", "horse", "glass", "music", "paper", "chair", "tiger", "lemon", "ocean", "knife", "piano"]
     done = await of.remember("ada", [said("river bank"), *(said(word) for word in words)])
-    heard = [await of.hear("ada", said(word), 1, 0) for word in ("river", "bank")]
+    heard = [await of.recall_and_store("ada", said(word), 1, 0) for word in ("river", "bank")]
     assert {one.recalled.recollections[0].message.seq for one in heard} == {done.messages[0][0].seq}
     await of.remember("ada", [said(word) for word in ("valley", "forest", "garden")])
     for one in heard:
@@ -100,9 +100,9 @@ async def test_forgetting_a_reading_that_protected_a_slot_is_replayed_in_a_full_
     await assert_whole(of, "ada")
 
 
-async def log_places(of: Memories, user_id: str) -> list[log.Forgotten]:
+async def log_places(of: Memories, user_id: str) -> list[log.Tombstone]:
     async with of.database.reading() as connection:
-        return await log.forgotten_places(connection, user_id)
+        return await log.tombstones(connection, user_id)
 
 
 # Each way of forgetting by itself
@@ -141,7 +141,7 @@ async def test_a_memory_is_the_fold_of_what_is_left(memories: Memories, talked: 
     for message in chosen(talked):
         await memories.forget("ada", message.id)
     assert await differences(memories, "ada") == []
-    heard = await memories.hear("ada", said("which river was it, and when did we walk there?"), 5, 5)
+    heard = await memories.recall_and_store("ada", said("which river was it, and when did we walk there?"), 5, 5)
     assert heard.remembered.messages[0][0].seq == talked[-1].seq + 1
     await memories.remember("ada", [said(message.content) for message in chosen(talked)[:3]])
     await assert_whole(memories, "ada")
@@ -193,8 +193,8 @@ DAMAGES = {
     "word": (words, lambda row: {**row, "word": flipped(row["word"])}),
     "word gone": (words, lambda row: None),
     "word cut short": (words, lambda row: {**row, "word": row["word"][:-3]}),
-    "pieces": (words, lambda row: {**row, "pieces": b"\x07\0\0\0" * (len(row["pieces"]) // 4)}),
-    "pieces unknown": (words, lambda row: {**row, "pieces": b"\0\0\0\x70" * (len(row["pieces"]) // 4)}),
+    "token_ids": (words, lambda row: {**row, "token_ids": b"\x07\0\0\0" * (len(row["token_ids"]) // 4)}),
+    "pieces unknown": (words, lambda row: {**row, "token_ids": b"\0\0\0\x70" * (len(row["token_ids"]) // 4)}),
     "precedence": (memories, lambda row: {**row, "precedence": bytes(len(row["precedence"]))}),
     "last read": (memories, lambda row: {**row, "last_read": bytes(len(row["last_read"]))}),
     "last read cut short": (memories, lambda row: {**row, "last_read": row["last_read"][:-1]}),
@@ -292,10 +292,10 @@ async def test_a_memory_of_other_weights_is_not_used_nor_changed(another: Anothe
     before = await tables(of.database)
     for call in (
         lambda: foreign.remember("ada", [said("a river")]),
-        lambda: foreign.hear("ada", said("a river"), 3, 3),
+        lambda: foreign.recall_and_store("ada", said("a river"), 3, 3),
         lambda: foreign.recall("ada", "a river", 3),
         lambda: foreign.forget("ada", history.messages[0].id),
-        lambda: inspection.glance(foreign, "ada"),
+        lambda: inspection.summary(foreign, "ada"),
     ):
         with pytest.raises(ForeignMemory, match="mneme replay"):
             await call()
@@ -349,7 +349,7 @@ async def test_a_carried_over_memory_reads_what_the_new_weights_would_have_read(
     for user, one in (("ada", of), ("bob", fresh)):
         for turn in range(6):
             await one.remember(user, [said(f"river {turn} runs to the sea by village {turn}")])
-            await one.hear(user, said(f"where does river {turn // 2} run?"), 3, 3)
+            await one.recall_and_store(user, said(f"where does river {turn // 2} run?"), 3, 3)
     await replay(carried.database, carried.device, "ada", write=True)
     assert compare(await live_state(carried, "ada"), await live_state(fresh, "bob")) == []
     for ada, bob in zip(await logged(carried, "ada"), await logged(fresh, "bob"), strict=True):
@@ -364,8 +364,8 @@ async def test_a_carried_over_turn_reads_nothing_that_was_forgotten_since(
 ) -> None:
     day = ["We took the ferry to the island.", "Then we climbed the lighthouse.", "In the evening we ate mussels."]
     told = await speaking.remember("ada", [said(content) for content in day])
-    await speaking.hear("ada", said("When did we take the ferry?"), 1, 0)
-    heard = await speaking.hear("ada", said("What happened after that?"), 2, 0)
+    await speaking.recall_and_store("ada", said("When did we take the ferry?"), 1, 0)
+    heard = await speaking.recall_and_store("ada", said("What happened after that?"), 2, 0)
     assert heard.recalled.recollections[0].content == day[1]
     await speaking.forget("ada", told.messages[1][0].id)
     device = Device(lambda: (encoder, EpisodicMemory(encoder, EpisodicConfig(read=32))))

@@ -10,7 +10,7 @@ import pytest
 from app.memories import inspection
 from app.memories.memories import Memories, NotFound
 from app.memories.replay import compare
-from app.memories.transfer import BadImport, UserExists, bring_back, export
+from app.memories.transfer import BadImport, UserExists, export, import_user
 from tests.memories.conftest import Another
 from tests.memories.histories import History, assert_whole, live_state, logged, said
 from tests.store.contents import of_user, tables
@@ -46,7 +46,7 @@ async def test_a_user_comes_back_with_the_same_memory_under_another_name(
     history = History(memories, "ada", seed, forgets=False)
     await history.go_on(12)
     taken = await exported(memories, "ada")
-    done = await bring_back(another(), "bob", taken)
+    done = await import_user(another(), "bob", taken)
     assert (done.messages, done.head.version) == (len(history.messages), 1)
     assert compare(await live_state(memories, "ada"), await live_state(memories, "bob")) == []
     mine, theirs = await logged(memories, "ada"), await logged(memories, "bob")
@@ -72,7 +72,7 @@ async def test_a_user_with_gaps_comes_back_without_them_and_goes_on(memories: Me
     history = History(memories, "ada", seed=83)
     await history.go_on(30)
     assert history.gone or len(history.messages) < (await logged(memories, "ada"))[-1].seq
-    await bring_back(memories, "bob", await exported(memories, "ada"))
+    await import_user(memories, "bob", await exported(memories, "ada"))
     mine, theirs = await logged(memories, "ada"), await logged(memories, "bob")
     assert [message.id for message in mine] == [message.id for message in theirs]
     assert [message.seq for message in theirs] == list(range(1, len(mine) + 1))
@@ -88,8 +88,8 @@ async def test_what_comes_back_is_recalled_as_before(speaking: Memories) -> None
     told = ["My dog is called Biscuit.", "I work in a bakery in Leiden.", "We took the ferry.", "Then we ate mussels."]
     done = await speaking.remember("ada", [said(content) for content in told] + [said("a slip of the tongue")])
     await speaking.forget("ada", done.messages[-1][0].id)
-    await speaking.hear("ada", said("When did we take the ferry?"), 2, 2)
-    await bring_back(speaking, "bob", await exported(speaking, "ada"))
+    await speaking.recall_and_store("ada", said("When did we take the ferry?"), 2, 2)
+    await import_user(speaking, "bob", await exported(speaking, "ada"))
     for query in ("What is my dog called?", "Where do I work?", "What happened after that?"):
         one, other = [await speaking.recall(user, query, 5) for user in ("ada", "bob")]
         assert [found.content for found in one.recollections] == [found.content for found in other.recollections]
@@ -106,7 +106,7 @@ async def test_a_long_log_is_exported_whole_and_in_order(memories: Memories, mon
         await memories.remember(user, [said(f"river {number}") for number in range(count)])
         lines = (await exported(memories, user)).decode().splitlines()
         assert [json.loads(line)["content"] for line in lines[1:]] == [f"river {number}" for number in range(count)]
-        assert (await bring_back(memories, f"{user}.again", "\n".join(lines).encode())).messages == count
+        assert (await import_user(memories, f"{user}.again", "\n".join(lines).encode())).messages == count
 
 
 async def test_odd_characters_come_back_as_they_were(memories: Memories) -> None:
@@ -116,7 +116,7 @@ async def test_odd_characters_come_back_as_they_were(memories: Memories) -> None
         "\u2029 \ufeff next line?\r\n",
     ]
     await memories.remember("ada", [said(content) for content in odd])
-    await bring_back(memories, "bob", await exported(memories, "ada"))
+    await import_user(memories, "bob", await exported(memories, "ada"))
     assert [message.content for message in await logged(memories, "bob")] == odd
 
 
@@ -179,7 +179,7 @@ async def test_every_malformed_line_is_refused_by_its_number_and_field_and_nothi
         if name != "the same message twice":
             first["id"] = "c" * 32
         with pytest.raises(BadImport) as refused:
-            await bring_back(memories, "bob", body(first, line))
+            await import_user(memories, "bob", body(first, line))
         assert (name, refused.value.pointer) == (name, pointer)
         assert str(refused.value)
     assert await tables(memories.database) == before
@@ -199,7 +199,7 @@ async def test_every_malformed_line_is_refused_by_its_number_and_field_and_nothi
 )
 async def test_what_is_no_export_is_refused(memories: Memories, content: bytes, pointer: str) -> None:
     with pytest.raises(BadImport) as refused:
-        await bring_back(memories, "bob", content)
+        await import_user(memories, "bob", content)
     assert refused.value.pointer == pointer
     assert of_user(await tables(memories.database), "bob") == {}
 
@@ -209,7 +209,7 @@ async def test_a_user_who_is_there_is_not_overwritten(memories: Memories, anothe
     before = await tables(memories.database)
     for of in (memories, another()):
         with pytest.raises(UserExists):
-            await bring_back(of, "ada", body(LINE))
+            await import_user(of, "ada", body(LINE))
     assert await tables(memories.database) == before
 
 
@@ -221,7 +221,7 @@ async def test_of_imports_at_once_one_comes_in_whole(memories: Memories, another
         )
         ended = await asyncio.gather(
             *(
-                bring_back(of, user, body(*mine))
+                import_user(of, user, body(*mine))
                 for of, mine in zip((memories, another(), memories), lines, strict=True)
             ),
             return_exceptions=True,
@@ -247,7 +247,7 @@ async def test_a_user_begun_while_the_import_computes_is_not_overwritten(
     with monkeypatch.context() as patch:
         patch.setattr(memories.device, "encode", encode)
         with pytest.raises(UserExists):
-            await bring_back(memories, "ada", body(LINE))
+            await import_user(memories, "ada", body(LINE))
     assert [message.content for message in await logged(memories, "ada")] == ["I was quicker"]
     await assert_whole(memories, "ada")
 
@@ -255,7 +255,7 @@ async def test_a_user_begun_while_the_import_computes_is_not_overwritten(
 async def test_an_import_larger_than_the_memory_keeps_every_message(another: Another) -> None:
     of = another(slots=4)
     lines = [{**LINE, "id": f"{number:032x}", "content": f"river {number}"} for number in range(60)]
-    done = await bring_back(of, "ada", body(*lines))
+    done = await import_user(of, "ada", body(*lines))
     assert (done.messages, done.slots_used) == (60, 4)
     assert len(await logged(of, "ada")) == 60
     await assert_whole(of, "ada")

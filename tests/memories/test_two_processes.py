@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from app.memories import inspection
-from app.memories.cache import Live
+from app.memories.cache import CachedMemory
 from app.memories.memories import Memories, NotFound
 from app.store import log
 from app.store.database import Conflict
@@ -48,7 +48,7 @@ async def test_writes_of_both_at_once_are_all_kept_in_one_order(both: Both) -> N
     for number in range(10):
         for place, of in enumerate(both):
             one = said(f"{place}: {number} yellow tables")
-            calls.append(of.remember("ada", [one]) if number % 2 else of.hear("ada", one, 3, 3))
+            calls.append(of.remember("ada", [one]) if number % 2 else of.recall_and_store("ada", one, 3, 3))
     await asyncio.gather(*calls)
     messages = await logged(both[0], "ada")
     assert [message.seq for message in messages] == list(range(1, 22))
@@ -93,7 +93,7 @@ async def test_a_user_erased_and_begun_anew_by_the_other_is_not_taken_for_the_ol
         await other.remember("ada", [said(f"new {number}")])  # the same version as the old memory had
     found = (await one.recall("ada", "old", 10)).recollections
     assert {recollection.content for recollection in found} == {"new 0", "new 1", "new 2"}
-    await one.hear("ada", said("what is new?"), 3, 3)
+    await one.recall_and_store("ada", said("what is new?"), 3, 3)
     for of in both:
         await assert_whole(of, "ada")
 
@@ -168,7 +168,7 @@ async def test_erasing_waits_for_a_turn_that_the_other_is_committing(
         await erasing.wait()
 
     monkeypatch.setattr(log, "append", append)
-    turn = asyncio.create_task(one.hear("ada", said("a valley"), 3, 3))
+    turn = asyncio.create_task(one.recall_and_store("ada", said("a valley"), 3, 3))
     await committing.wait()
     erase = asyncio.create_task(other.erase("ada"))
     await asyncio.sleep(0.1)  # it waits within the database now
@@ -185,7 +185,7 @@ async def test_a_slot_list_asked_for_while_the_other_forgets_shows_what_is_left(
     done = await one.remember("ada", [said("a river"), said("a valley")])
     real, forgotten = one._current, list[str]()
 
-    async def current(user_id: str) -> Live:
+    async def current(user_id: str) -> CachedMemory:
         live = await real(user_id)
         if not forgotten:  # between loading the memory and reading the log
             forgotten.append(done.messages[0][0].id)

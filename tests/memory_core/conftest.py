@@ -64,7 +64,7 @@ def sized(tiny_encoder: Encoder) -> Callable[[EpisodicConfig], EpisodicMemory]:
 def with_random_prototypes(memory: EpisodicMemory) -> EpisodicMemory:
     """Read modes that random cues tell apart: a random transformer makes all prototypes much alike."""
     random = torch.Generator().manual_seed(7)
-    for prototypes in (memory.follow_ups, memory.look_backs):
+    for prototypes in (memory.follow_up_prototypes, memory.look_back_prototypes):
         drawn = torch.randn(prototypes.shape, generator=random)
         prototypes.copy_(torch.nn.functional.normalize(drawn, dim=-1))
     return memory

@@ -29,7 +29,7 @@ def late_interaction(cue: Array, words: Array) -> Array:
     return best
 
 
-def nearness(said_at: int, span: tuple[int, int]) -> float:
+def temporal_proximity(said_at: int, span: tuple[int, int]) -> float:
     """1 within the span, halved for every length of it outside."""
     start, end = span
     return float(2.0 ** -(max(start - said_at, said_at - end, 0) / (end - start)))
@@ -113,7 +113,7 @@ class DenseMemory:
         self.capacity, capacity = capacity, capacity * c.sharing
         self.parameters = {n: p.detach().cpu().double().numpy() for n, p in memory.named_parameters()}
         self.words = np.zeros((capacity, c.facets, c.word))
-        self.pieces: list[list[int]] = [[] for _ in range(capacity)]
+        self.token_ids: list[list[int]] = [[] for _ in range(capacity)]
         self.source = [0] * capacity
         self.part = [0] * capacity
         self.touched = [0] * capacity
@@ -132,25 +132,25 @@ class DenseMemory:
 
     def piece_count(self, piece: int) -> int:
         """In how many slots a piece stands."""
-        return sum(piece in held for held in self.pieces)
+        return sum(piece in held for held in self.token_ids)
 
     def write(self, utterance: Utterance, source: int, gate: float, said_at: int) -> list[int]:
         """One part after the other: allocate, fill, link; returns the slots taken."""
-        facets, pieces = utterance.facets.cpu().numpy(), utterance.pieces.tolist()
+        facets, token_ids = utterance.facets.cpu().numpy(), utterance.token_ids.tolist()
         each_holds = self.config.facets
-        parts = max(1, min(math.ceil(len(pieces) / each_holds), self.capacity // 4))
+        parts = max(1, min(math.ceil(len(token_ids) / each_holds), self.capacity // 4))
         part_gate = 1.0 - (1.0 - gate) ** (1.0 / parts)
         self.clock = source
         spared = {source, max(self.source)}
         slots = []
         for part in range(parts):
             slot = self._allocate(spared)
-            places = range(part * each_holds, min((part + 1) * each_holds, len(pieces)))
-            rarest_first = sorted(places, key=lambda place: (-pieces[place], place))
+            places = range(part * each_holds, min((part + 1) * each_holds, len(token_ids)))
+            rarest_first = sorted(places, key=lambda place: (-token_ids[place], place))
             for held, place in enumerate(rarest_first):
                 signs = np.where(facets[place] > 0, 1.0, -1.0)
                 self.words[slot, held] = signs / math.sqrt(len(signs))
-            self.pieces[slot] = [pieces[place] for place in rarest_first]
+            self.token_ids[slot] = [token_ids[place] for place in rarest_first]
             self.source[slot], self.part[slot] = source, part
             self._divide(slot % self.capacity)
             self.touched[slot] = source
@@ -168,7 +168,7 @@ class DenseMemory:
         sharing = [row for row in range(slot, len(self.source), self.capacity) if self.source[row] > 0]
         room = self.config.facets // len(sharing)
         for row in sharing:
-            self.pieces[row] = self.pieces[row][:room]
+            self.token_ids[row] = self.token_ids[row][:room]
             self.words[row, room:] = 0.0
 
     def _allocate(self, spared: set[int]) -> int:
@@ -201,7 +201,7 @@ class DenseMemory:
             self.precedence = _without_the_faint(handed)
         self.links = joined
         self.words[slot] = 0.0
-        self.pieces[slot] = []
+        self.token_ids[slot] = []
         self.source[slot] = self.part[slot] = self.touched[slot] = self.said_at[slot] = 0
         self.usage[slot] = self.strength[slot] = self.last_read[slot] = 0.0
 
@@ -223,25 +223,28 @@ class DenseMemory:
     def similarity(self, cue: Utterance) -> Array:
         """Late interaction plus exact matches, each cue facet counting by how rare its piece is."""
         used = sum(source > 0 for source in self.source)
-        pieces = cue.pieces.tolist()
-        rarity = [max(0.0, math.log((used + 1.0) / (self.piece_count(piece) + 0.5))) for piece in pieces]
+        token_ids = cue.token_ids.tolist()
+        rarity = [max(0.0, math.log((used + 1.0) / (self.piece_count(piece) + 0.5))) for piece in token_ids]
         shares = [r / max(sum(rarity), 1e-6) for r in rarity]
         cosines = late_interaction(cue.facets.cpu().double().numpy(), self.words)
         lexical = float(self.parameters["lexical"])
         similarity = np.zeros(len(self.source))
         for slot in range(len(self.source)):
-            for f, piece in enumerate(pieces):
-                similarity[slot] += shares[f] * (cosines[slot, f] + lexical * (piece in self.pieces[slot]))
+            for f, piece in enumerate(token_ids):
+                similarity[slot] += shares[f] * (cosines[slot, f] + lexical * (piece in self.token_ids[slot]))
         return similarity
 
     def read(self, cue: Utterance, span: tuple[int, int] | None) -> DenseReading:
         p = {name: float(value) for name, value in self.parameters.items() if value.ndim == 0}
         similarity = self.similarity(cue)
-        near = np.array([p["time_share"] * nearness(at, span) if span else 0.0 for at in self.said_at])
+        near = np.array([p["time_share"] * temporal_proximity(at, span) if span else 0.0 for at in self.said_at])
         content = content_weighting(similarity + near, p["key_strength"], self.strength)
         mean = cue.facets.cpu().double().numpy().sum(0)
         mean = mean / max(float(np.linalg.norm(mean)), 1e-12)
-        on, back = (max(float(np.dot(row, mean)) for row in self.parameters[n]) for n in ("follow_ups", "look_backs"))
+        on, back = (
+            max(float(np.dot(row, mean)) for row in self.parameters[n])
+            for n in ("follow_up_prototypes", "look_back_prototypes")
+        )
         following = _sigmoid(p["mode_strength"] * (max(on, back) - p["mode_threshold"]))
         ahead = _sigmoid(p["mode_strength"] * (on - back))
         forward_mode = following * p["follow_share"] * ahead + (1 - following) * p["link_share"]

@@ -58,9 +58,9 @@ def test_a_slot_without_facets_is_unlike_every_cue() -> None:
 @given(SEEDS)
 def test_exact_matches_tell_which_cue_facets_a_slot_holds(seed: int) -> None:
     random = torch.Generator().manual_seed(seed)
-    pieces, cue = torch.randint(-1, 6, (5, 4), generator=random), torch.randint(0, 6, (7,), generator=random)
-    expected = [[float(piece in held) for piece in cue.tolist()] for held in pieces.tolist()]
-    close(addressing.exact_matches(cue, pieces, 6), np.array(expected))
+    token_ids, cue = torch.randint(-1, 6, (5, 4), generator=random), torch.randint(0, 6, (7,), generator=random)
+    expected = [[float(piece in held) for piece in cue.tolist()] for held in token_ids.tolist()]
+    close(addressing.exact_matches(cue, token_ids, 6), np.array(expected))
 
 
 @SOME

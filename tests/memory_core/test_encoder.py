@@ -19,21 +19,21 @@ ODD = [
 
 
 def pieces_of(encoder: Encoder, text: str) -> list[int]:
-    pieces: list[int] = encoder.tokenizer(text, add_special_tokens=False)["input_ids"]
-    return pieces
+    token_ids: list[int] = encoder.tokenizer(text, add_special_tokens=False)["input_ids"]
+    return token_ids
 
 
 def assert_well_formed(utterance: Utterance, word: int) -> None:
-    assert utterance.facets.shape == (len(utterance.pieces), word)
+    assert utterance.facets.shape == (len(utterance.token_ids), word)
     assert utterance.facets.dtype == torch.float32
-    assert utterance.pieces.dtype == torch.int32
-    torch.testing.assert_close(utterance.facets.norm(dim=-1).cpu(), torch.ones(len(utterance.pieces)))
+    assert utterance.token_ids.dtype == torch.int32
+    torch.testing.assert_close(utterance.facets.norm(dim=-1).cpu(), torch.ones(len(utterance.token_ids)))
 
 
 def test_a_text_gives_a_unit_facet_a_word_piece(encoder: Encoder) -> None:
     said = encoder.encode(["My dog is called Biscuit"])[0]
     assert_well_formed(said, 256)
-    assert said.pieces.tolist() == pieces_of(encoder, "My dog is called Biscuit")
+    assert said.token_ids.tolist() == pieces_of(encoder, "My dog is called Biscuit")
 
 
 def test_no_texts_give_no_utterances(encoder: Encoder) -> None:
@@ -43,9 +43,9 @@ def test_no_texts_give_no_utterances(encoder: Encoder) -> None:
 def test_an_empty_text_gives_an_utterance_of_nothing(encoder: Encoder) -> None:
     alone, mate = encoder.encode(["", "Hello there"])
     assert_well_formed(alone, 256)
-    assert len(alone.pieces) == 0
-    assert len(mate.pieces) == 2
-    assert len(encoder.encode([""])[0].pieces) == 0
+    assert len(alone.token_ids) == 0
+    assert len(mate.token_ids) == 2
+    assert len(encoder.encode([""])[0].token_ids) == 0
 
 
 @pytest.mark.parametrize("text", ODD, ids=range(len(ODD)))
@@ -53,13 +53,13 @@ def test_any_text_is_encoded(encoder: Encoder, text: str) -> None:
     said = encoder.encode([text])[0]
     assert_well_formed(said, 256)
     assert torch.isfinite(said.facets).all()
-    assert said.pieces.tolist() == pieces_of(encoder, text)
+    assert said.token_ids.tolist() == pieces_of(encoder, text)
 
 
 def test_half_a_surrogate_pair_does_not_break_the_batch(encoder: Encoder) -> None:
     odd, mate = encoder.encode(["\ud83d", "Hello there"])
     assert_well_formed(odd, 256)
-    assert len(mate.pieces) == 2
+    assert len(mate.token_ids) == 2
 
 
 def test_facets_do_not_depend_on_the_texts_beside_them(encoder: Encoder) -> None:
@@ -67,7 +67,7 @@ def test_facets_do_not_depend_on_the_texts_beside_them(encoder: Encoder) -> None
     together = encoder.encode(texts)
     for text, beside in zip(texts, together, strict=True):
         alone = encoder.encode([text])[0]
-        assert torch.equal(alone.pieces, beside.pieces)
+        assert torch.equal(alone.token_ids, beside.token_ids)
         torch.testing.assert_close(alone.facets, beside.facets, atol=1e-5, rtol=0)
     for backward, beside in zip(reversed(encoder.encode(texts[::-1])), together, strict=True):
         torch.testing.assert_close(backward.facets, beside.facets, atol=1e-5, rtol=0)
@@ -80,7 +80,7 @@ def test_a_text_of_3000_words_comes_back_whole(encoder: Encoder) -> None:
     assert len(text.split()) == 3000
     said = encoder.encode([text])[0]
     assert_well_formed(said, 256)
-    assert said.pieces.tolist() == pieces_of(encoder, text)
+    assert said.token_ids.tolist() == pieces_of(encoder, text)
     window = encoder.encode([str(encoder.tokenizer.decode(pieces_of(encoder, text)[:510]))])[0]
     torch.testing.assert_close(said.facets[:510], window.facets, atol=1e-5, rtol=0)
 
@@ -126,7 +126,7 @@ def test_another_transformer_loads_by_its_folder(tiny_encoder: Encoder) -> None:
     texts = ["My dog is called Biscuit", "", "a walk " * 200]
     for text, said in zip(texts, tiny_encoder.encode(texts), strict=True):
         assert_well_formed(said, 16)
-        assert said.pieces.tolist() == pieces_of(tiny_encoder, text)
+        assert said.token_ids.tolist() == pieces_of(tiny_encoder, text)
 
 
 def test_facets_wider_than_the_transformer_are_refused(tiny_folder: Path) -> None:

@@ -11,13 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from memory_core.allocation import EpisodicConfig
+from memory_core.binary_codes import count_pieces, decode_word, slot_keys
 from memory_core.encoder import Encoder, Utterance
 from memory_core.episodic import EpisodicMemory, Reading
 from memory_core.state import EpisodicState
-from memory_core.words import count_pieces, decode_word, slot_keys
 from tests.memory_core import oracle
 from tests.memory_core.conftest import SMALL
-from tests.memory_core.sayings import dense_links, differing, differing_rows, filled, follow_up, moved, saying
+from tests.memory_core.factories import dense_links, differing, differing_rows, filled, follow_up, moved, saying
 
 NOTHING = Utterance(torch.zeros(0, 16), torch.zeros(0, dtype=torch.int32))
 
@@ -44,16 +44,16 @@ def test_an_empty_memory_holds_nothing(small: EpisodicMemory) -> None:
     assert small.empty(50, rows=100).rows == 50
 
 
-@pytest.mark.parametrize(("pieces", "parts"), [(0, 1), (1, 1), (4, 1), (5, 2), (12, 3), (16, 4), (400, 4)])
+@pytest.mark.parametrize(("token_ids", "parts"), [(0, 1), (1, 1), (4, 1), (5, 2), (12, 3), (16, 4), (400, 4)])
 def test_an_utterance_takes_a_slot_for_every_facets_pieces_up_to_a_quarter(
-    small: EpisodicMemory, pieces: int, parts: int
+    small: EpisodicMemory, token_ids: int, parts: int
 ) -> None:
-    said = saying(3, pieces)
+    said = saying(3, token_ids)
     state, written = small.write(small.empty(16), said, source=1)
-    assert small.parts(pieces, 16) == parts == len(written.rows) == state.slots_used
+    assert small.parts(token_ids, 16) == parts == len(written.rows) == state.slots_used
     assert state.part[written.rows].tolist() == list(range(parts))
-    for row, held in zip(written.rows, torch.split(said.pieces[:16], 4), strict=True):
-        assert state.pieces[row, : len(held)].tolist() == sorted(held.tolist(), reverse=True)
+    for row, held in zip(written.rows, torch.split(said.token_ids[:16], 4), strict=True):
+        assert state.token_ids[row, : len(held)].tolist() == sorted(held.tolist(), reverse=True)
 
 
 def test_parts_are_tied_in_their_order(small: EpisodicMemory) -> None:
@@ -108,21 +108,21 @@ def test_what_was_just_written_and_what_came_before_it_stay(small: EpisodicMemor
 def test_a_slot_that_is_shared_keeps_the_rarest_of_each(small: EpisodicMemory) -> None:
     sharing = copy.deepcopy(small)
     sharing.config = dataclasses.replace(SMALL, sharing=3)
-    pieces = [[7, 30, 9, 20], [1, 2], [40, 3, 5, 50], [8, 60, 6]]
-    said = [Utterance(saying(len(each), len(each)).facets, torch.tensor(each, dtype=torch.int32)) for each in pieces]
+    token_ids = [[7, 30, 9, 20], [1, 2], [40, 3, 5, 50], [8, 60, 6]]
+    said = [Utterance(saying(len(each), len(each)).facets, torch.tensor(each, dtype=torch.int32)) for each in token_ids]
     state, written = sharing.write(sharing.empty(2), said[0], 1)
     state, written = sharing.write(state, said[1], 2)
-    assert state.pieces[:2].tolist() == [[30, 20, 9, 7], [2, 1, -1, -1]]
+    assert state.token_ids[:2].tolist() == [[30, 20, 9, 7], [2, 1, -1, -1]]
     state, written = sharing.write(state, said[2], 3)  # in the first one's slot
     assert (written.rows.tolist(), written.narrowed.tolist()) == ([2], [0])
-    assert state.pieces[:3].tolist() == [[30, 20, -1, -1], [2, 1, -1, -1], [50, 40, -1, -1]]
+    assert state.token_ids[:3].tolist() == [[30, 20, -1, -1], [2, 1, -1, -1], [50, 40, -1, -1]]
     torch.testing.assert_close(decode_word(state.words[0, :2]), said[0].facets[[1, 3]].sign() / 4)
     state, written = sharing.write(state, said[3], 4)  # in the second one's, which has room enough
     assert (written.rows.tolist(), written.narrowed.tolist()) == ([3], [])
-    assert state.pieces[3].tolist() == [60, 8, -1, -1]
+    assert state.token_ids[3].tolist() == [60, 8, -1, -1]
     state, written = sharing.write(state, said[2], 5)
     assert (written.rows.tolist(), written.narrowed.tolist()) == ([4], [0, 2])
-    assert state.pieces[[0, 2, 4]].tolist() == [[30, -1, -1, -1], [50, -1, -1, -1], [50, -1, -1, -1]]
+    assert state.token_ids[[0, 2, 4]].tolist() == [[30, -1, -1, -1], [50, -1, -1, -1], [50, -1, -1, -1]]
     assert (state.slots_used, state.rows) == (2, 6)
     state, written = sharing.write(state, said[0], 6)
     state, written = sharing.write(state, said[0], 7)  # no room for a seventh: the least used goes
@@ -147,7 +147,7 @@ def test_a_blank_write_takes_what_the_forgotten_write_took(small: EpisodicMemory
     start = filled(small, sources)
     kept, written = small.write(start, saying(99, 10), 99, gate)
     kept, _ = small.forget(kept, 99)
-    blank, blanked = small.write_blank_(start.clone(), len(written.rows), 99, gate)
+    blank, blanked = small.write_tombstone_(start.clone(), len(written.rows), 99, gate)
     assert blanked.rows.tolist() == written.rows.tolist()
     small.forget_(blank, 99)
     assert differing(kept, blank) == []
@@ -199,9 +199,9 @@ def test_the_same_log_gives_the_same_memory(small: EpisodicMemory) -> None:
 
 
 @settings(max_examples=30, deadline=None)
-@given(cue=st.integers(0, 10**6), pieces=st.integers(1, 4), sources=st.integers(1, 30))
-def test_a_reading_is_a_weighting(small: EpisodicMemory, cue: int, pieces: int, sources: int) -> None:
-    asked = saying(cue, pieces, distinct=60)
+@given(cue=st.integers(0, 10**6), token_ids=st.integers(1, 4), sources=st.integers(1, 30))
+def test_a_reading_is_a_weighting(small: EpisodicMemory, cue: int, token_ids: int, sources: int) -> None:
+    asked = saying(cue, token_ids, distinct=60)
     reading = read(small, filled(small, sources), asked)
     parts = torch.stack([reading.content, reading.forward, reading.backward])
     torch.testing.assert_close(parts.sum(0), reading.weights)
@@ -256,23 +256,25 @@ def test_content_addresses_only_among_the_slots_that_it_may(small: EpisodicMemor
 def test_a_form_of_a_word_is_the_word_where_the_wording_counts(small: EpisodicMemory) -> None:
     memory = copy.deepcopy(small)
     state = memory.empty(16)
-    for source, pieces in enumerate(([7, 9], [11, 12]), start=1):
-        state, _ = memory.write(state, Utterance(saying(source, 2).facets, torch.tensor(pieces).int()), source)
+    for source, token_ids in enumerate(([7, 9], [11, 12]), start=1):
+        state, _ = memory.write(state, Utterance(saying(source, 2).facets, torch.tensor(token_ids).int()), source)
     cue = Utterance(saying(3, 2).facets, torch.tensor([3, 9], dtype=torch.int32))
-    assert memory.first_stage(state, cue, None, None).exact.tolist() == [[0, 1], [0, 0]]
-    memory.roots[7] = 3
-    stage = memory.first_stage(state, cue, None, None)
+    assert memory.retrieve_candidates(state, cue, None, None).exact.tolist() == [[0, 1], [0, 0]]
+    memory.lemma_ids[7] = 3
+    stage = memory.retrieve_candidates(state, cue, None, None)
     assert stage.exact.tolist() == [[1, 1], [0, 0]]
     assert stage.terms.shares.tolist() == pytest.approx([0.5, 0.5])  # "9" stands in one slot, so does a form of "3"
 
 
 def test_of_a_long_cue_the_rarest_pieces_count(small: EpisodicMemory) -> None:
-    state, common = small.empty(16), saying(1, 4)
+    state, stopword_mask = small.empty(16), saying(1, 4)
     for source in range(1, 9):
-        state, _ = small.write(state, common, source)
+        state, _ = small.write(state, stopword_mask, source)
     rare = Utterance(saying(2, 4).facets, torch.tensor([90, 91, 92, 93], dtype=torch.int32))
     state, _ = small.write(state, rare, 9)
-    long = Utterance(torch.cat([common.facets, rare.facets]), torch.cat([common.pieces, rare.pieces]))
+    long = Utterance(
+        torch.cat([stopword_mask.facets, rare.facets]), torch.cat([stopword_mask.token_ids, rare.token_ids])
+    )
     whole, short = read(small, state, long), read(small, state, rare)
     assert int(whole.rows[0]) == int(short.rows[0]) == 8
     assert whole.confidence == pytest.approx(short.confidence)
@@ -283,7 +285,7 @@ def test_no_input_makes_a_reading_undefined(small: EpisodicMemory, gate: float) 
     at_rest = small.empty(16)
     state, _ = small.write(at_rest, NOTHING, 1, gate)
     state, _ = small.write(state, saying(1, 4), 2, gate)
-    state, _ = small.write_blank_(state, 2, 3, gate)
+    state, _ = small.write_tombstone_(state, 2, 3, gate)
     state = small.note_read(state, torch.tensor([0, 1]), torch.tensor([1.0, 0.0]))
     assert small.usage_now(state).max() <= 1
     worn = dataclasses.replace(state, usage=(state.source > 0).float())
@@ -376,7 +378,7 @@ def test_usage_can_be_restored_from_what_was_read(small: EpisodicMemory) -> None
 
 def test_forgetting_removes_every_trace(small: EpisodicMemory) -> None:
     state = filled(small, 4, 64, seed=2)
-    without = count_pieces(state.pieces, small.vocabulary)
+    without = count_pieces(state.token_ids, small.vocabulary)
     state, written = small.write(state, saying(7, 11), 5)
     state, _ = small.write(state, saying(8, 4), 6, gate=0.5)
     state = small.note_read(state, written.rows, torch.tensor([0.5, 0.3, 0.1]))
@@ -386,12 +388,12 @@ def test_forgetting_removes_every_trace(small: EpisodicMemory) -> None:
     assert not (forgotten.source == 5).any()
     for name in ("words", "keys", "part", "touched", "usage", "strength", "reads"):
         assert not getattr(forgotten, name)[gone].any(), name
-    assert (forgotten.pieces[gone] == -1).all()
+    assert (forgotten.token_ids[gone] == -1).all()
     for name in ("forward_slots", "backward_slots", "precedence_slots", "read_slots"):
         assert not torch.isin(getattr(forgotten, name), gone).any(), name
         assert (getattr(forgotten, name)[gone] == -1).all() or name in ("precedence_slots", "read_slots")
     assert not forgotten.read_weights.any()
-    later = count_pieces(saying(8, 4).pieces.unsqueeze(0), small.vocabulary)
+    later = count_pieces(saying(8, 4).token_ids.unsqueeze(0), small.vocabulary)
     assert torch.equal(forgotten.piece_counts, without + later)
 
 
@@ -405,8 +407,8 @@ def test_forgetting_the_latest_gives_the_memory_from_before(small: EpisodicMemor
 
 def test_forgetting_ties_what_came_before_to_what_came_after(small: EpisodicMemory) -> None:
     state = small.empty(16)
-    for source, pieces in ((1, 4), (2, 12), (3, 4)):
-        state, _ = small.write(state, saying(source, pieces), source)
+    for source, token_ids in ((1, 4), (2, 12), (3, 4)):
+        state, _ = small.write(state, saying(source, token_ids), source)
     state, _ = small.forget(state, 2)
     assert dense_links(state).nonzero().tolist() == [[4, 0]]
     assert float(dense_links(state)[4, 0]) == 1.0
@@ -437,8 +439,8 @@ def test_keys_and_counts_recomputed_equal_those_kept(small: EpisodicMemory) -> N
         state, _ = small.write_(state, saying(source, source % 14), source, 0.5)
         if source % 7 == 0:
             small.forget_(state, source - 3)
-    assert torch.equal(slot_keys(state.words, state.pieces), state.keys)
-    assert torch.equal(count_pieces(state.pieces, small.vocabulary), state.piece_counts)
+    assert torch.equal(slot_keys(state.words, state.token_ids), state.keys)
+    assert torch.equal(count_pieces(state.token_ids, small.vocabulary), state.piece_counts)
     assert int(state.piece_counts.max()) > 1
 
 
@@ -450,13 +452,13 @@ def test_a_piece_said_twice_in_a_slot_counts_once(small: EpisodicMemory) -> None
 
 def test_counting_the_pieces_of_an_empty_memory_gives_zeros(small: EpisodicMemory) -> None:
     state = small.empty(16)
-    assert torch.equal(count_pieces(state.pieces, small.vocabulary), state.piece_counts)
+    assert torch.equal(count_pieces(state.token_ids, small.vocabulary), state.piece_counts)
 
 
 def test_words_are_stored_as_the_signs_of_their_facets(small: EpisodicMemory) -> None:
     said = saying(1, 4)
     state, _ = small.write(small.empty(16), said, 1)
-    rarest_first = torch.sort(said.pieces, descending=True, stable=True).indices
+    rarest_first = torch.sort(said.token_ids, descending=True, stable=True).indices
     torch.testing.assert_close(decode_word(state.words[0]), said.facets[rarest_first].sign() / 4)
     assert state.words[0].nbytes == said.facets.numel() // 8
 
@@ -473,7 +475,7 @@ def test_the_first_stage_keeps_what_the_exact_reading_finds_best(encoder: Encode
     texts = [f"{name} {verb} the {thing}" for name in names for verb in verbs for thing in things]
     few = EpisodicMemory(encoder, EpisodicConfig(candidates=16))
     exact = EpisodicMemory(encoder, EpisodicConfig(candidates=512))
-    few.reader = exact.reader = None  # which weighs what the stage found, and here all is near to all
+    few.reranker = exact.reranker = None  # which weighs what the stage found, and here all is near to all
     state, said = few.empty(256), encoder.encode(texts)
     for source, utterance in enumerate(said, 1):
         state, _ = few.write_(state, utterance, source)
@@ -505,7 +507,7 @@ def test_a_fingerprint_names_all_that_decides_what_a_log_becomes(
     memory = sized(SMALL)
     assert memory.fingerprint() == sized(SMALL).fingerprint()
     trained = copy.deepcopy(memory)
-    trained.follow_ups[0, 0] += 1e-3
+    trained.follow_up_prototypes[0, 0] += 1e-3
     configs = (
         dataclasses.replace(SMALL, links=4),
         dataclasses.replace(SMALL, reply_gate=0.2),

@@ -19,7 +19,7 @@ from memory_core.hopfield import (
     HopfieldPooling,
     StoreState,
 )
-from tests.memory_core.sayings import differing
+from tests.memory_core.factories import differing
 
 SOME = settings(max_examples=25, deadline=None)
 SEEDS = st.integers(0, 2**31)

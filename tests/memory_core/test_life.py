@@ -8,11 +8,11 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
+from memory_core.binary_codes import count_pieces, slot_keys
 from memory_core.encoder import Utterance
 from memory_core.episodic import EpisodicMemory
 from memory_core.state import EpisodicState
-from memory_core.words import count_pieces, slot_keys
-from tests.memory_core.sayings import dense_links, dense_weighting, differing_rows, follow_up, saying
+from tests.memory_core.factories import dense_links, dense_weighting, differing_rows, follow_up, saying
 
 CAPACITY = 24
 SHARED = 8  # slots, each shared by three
@@ -29,12 +29,14 @@ class Life(RuleBasedStateMachine):
         self.state: EpisodicState = self.memory.empty(self.capacity)
         self.source = 0
 
-    @rule(target=sources, seed=st.integers(0, 10**6), pieces=st.integers(0, 40), gate=GATES, skipped=st.integers(0, 3))
-    def write(self, seed: int, pieces: int, gate: float, skipped: int) -> int:
+    @rule(
+        target=sources, seed=st.integers(0, 10**6), token_ids=st.integers(0, 40), gate=GATES, skipped=st.integers(0, 3)
+    )
+    def write(self, seed: int, token_ids: int, gate: float, skipped: int) -> int:
         self.source += 1 + skipped
-        said, before = saying(seed, pieces), self.state
+        said, before = saying(seed, token_ids), self.state
         self.state, written = self.memory.write(before, said, self.source, gate)
-        assert len(written.rows) == self.memory.parts(pieces, self.capacity) <= self.capacity // 4
+        assert len(written.rows) == self.memory.parts(token_ids, self.capacity) <= self.capacity // 4
         assert differing_rows(before, self.state, self.memory) <= set(written.changed.tolist())
         assert int((self.state.source == self.source).sum()) == len(written.rows)
         if latest := int(before.source.max()):  # the utterance before it is never taken
@@ -48,9 +50,9 @@ class Life(RuleBasedStateMachine):
         assert differing_rows(before, self.state, self.memory) <= set(changed.tolist())
         assert not (self.state.source == source).any()
 
-    @rule(seed=st.integers(0, 10**6), pieces=st.integers(0, 10), kept=st.integers(0, 8), noted=st.booleans())
-    def ask(self, seed: int, pieces: int, kept: int, noted: bool) -> None:
-        self.read(saying(seed, pieces, distinct=50), kept if noted else None)
+    @rule(seed=st.integers(0, 10**6), token_ids=st.integers(0, 10), kept=st.integers(0, 8), noted=st.booleans())
+    def ask(self, seed: int, token_ids: int, kept: int, noted: bool) -> None:
+        self.read(saying(seed, token_ids, distinct=50), kept if noted else None)
 
     @rule(seed=st.integers(0, 10**6), backward=st.booleans(), kept=st.integers(0, 8))
     def follow(self, seed: int, backward: bool, kept: int) -> None:
@@ -99,14 +101,14 @@ class Life(RuleBasedStateMachine):
 
     @invariant()
     def what_is_recomputed_equals_what_was_kept(self) -> None:
-        assert torch.equal(slot_keys(self.state.words, self.state.pieces), self.state.keys)
-        assert torch.equal(count_pieces(self.state.pieces, self.memory.vocabulary), self.state.piece_counts)
+        assert torch.equal(slot_keys(self.state.words, self.state.token_ids), self.state.keys)
+        assert torch.equal(count_pieces(self.state.token_ids, self.memory.vocabulary), self.state.piece_counts)
 
     @invariant()
     def free_slots_hold_nothing(self) -> None:
         free = self.state.source == 0
         assert not self.state.words[free].any()
-        assert (self.state.pieces[free] == -1).all()
+        assert (self.state.token_ids[free] == -1).all()
         for column in ("part", "touched", "usage", "strength", "reads", "forward_weights", "backward_weights"):
             assert not getattr(self.state, column)[free].any(), column
         noted = self.state.read_slots[self.state.read_slots >= 0]
@@ -121,7 +123,7 @@ class Life(RuleBasedStateMachine):
     def nothing_takes_more_room_than_there_is(self) -> None:
         assert self.state.rows <= CAPACITY
         assert self.state.slots_used <= self.capacity
-        held = (self.state.pieces >= 0).sum(1)
+        held = (self.state.token_ids >= 0).sum(1)
         for slot in range(min(self.capacity, self.state.rows)):
             assert int(held[slot :: self.capacity].sum()) <= self.memory.config.facets
 

@@ -6,7 +6,7 @@ import torch
 from memory_core.episodic import EpisodicMemory
 from memory_core.links import clear_links_, write_links_
 from memory_core.state import EpisodicState
-from tests.memory_core.sayings import dense_links, dense_weighting
+from tests.memory_core.factories import dense_links, dense_weighting
 
 
 def linked(memory: EpisodicMemory, gates: list[float]) -> EpisodicState:

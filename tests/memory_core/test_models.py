@@ -11,7 +11,7 @@ from memory_core.controllers import ControllerConfig
 from memory_core.models import NAMES, Name, build
 from memory_core.recurrent import Recurrent
 from memory_core.state import TensorState
-from tests.memory_core.sayings import differing
+from tests.memory_core.factories import differing
 
 INPUTS, OUTPUTS = 5, 4
 SMALL = {"slots": 12, "word": 6, "read_heads": 2}

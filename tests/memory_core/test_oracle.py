@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 import torch
 
+from memory_core.binary_codes import decode_word
 from memory_core.encoder import Utterance
 from memory_core.episodic import EpisodicMemory, Reading
-from memory_core.manner import Manner
+from memory_core.message_features import MessageFeatures
 from memory_core.state import EpisodicState
-from memory_core.words import decode_word
+from tests.memory_core.factories import dense_links, dense_weighting, follow_up, moved, saying
 from tests.memory_core.oracle import Array, DenseMemory
-from tests.memory_core.sayings import dense_links, dense_weighting, follow_up, moved, saying
 
 ROWS = 16
 
@@ -30,7 +30,7 @@ def test_a_random_life_gives_the_dense_memory(
         said = saying(seed * 1000 + source, choose.randint(1, 12))
         gate = choose.choice([1.0, 0.3, 0.5, choose.uniform(0.05, 1.0)])
         at = choose.choice([0, 1_000 + 60 * source])
-        state, written = memory.write_(state, moved(said, device), source, gate, Manner(at=at))
+        state, written = memory.write_(state, moved(said, device), source, gate, MessageFeatures(at=at))
         assert dense.write(said, source, gate, at) == written.rows.tolist()
         _assert_states_agree(dense, state)
         if choose.random() < 0.6:
@@ -57,7 +57,7 @@ def _a_cue(memory: EpisodicMemory, choose: random.Random, said: Utterance) -> Ut
     if kind == "ask":
         return saying(seed, choose.randint(1, 4), distinct=50)
     if kind == "repeat":
-        return Utterance(said.facets[:4], said.pieces[:4])
+        return Utterance(said.facets[:4], said.token_ids[:4])
     return follow_up(memory, seed, backward=kind == "before")
 
 
@@ -70,8 +70,8 @@ def _assert_states_agree(dense: DenseMemory, state: EpisodicState) -> None:
     assert int(state.clock) == dense.clock
     for column in ("source", "part", "touched", "said_at"):
         assert getattr(state, column).tolist() == getattr(dense, column), column
-    assert [[p for p in row if p >= 0] for row in state.pieces.tolist()] == dense.pieces
-    held = (state.pieces >= 0).unsqueeze(-1)
+    assert [[p for p in row if p >= 0] for row in state.token_ids.tolist()] == dense.token_ids
+    held = (state.token_ids >= 0).unsqueeze(-1)
     np.testing.assert_allclose((decode_word(state.words) * held).cpu().numpy(), dense.words, atol=1e-6)
     np.testing.assert_allclose(state.usage.cpu(), dense.usage, atol=1e-6)
     np.testing.assert_allclose(state.strength.cpu(), dense.strength, atol=1e-6)
@@ -79,8 +79,8 @@ def _assert_states_agree(dense: DenseMemory, state: EpisodicState) -> None:
     np.testing.assert_allclose(dense_links(state, backward=True), dense.links, atol=1e-6)
     np.testing.assert_allclose(_dense(state.precedence_slots, state.precedence_weights), dense.precedence, atol=1e-6)
     np.testing.assert_allclose(_dense(state.read_slots, state.read_weights), dense.last_read, atol=1e-6)
-    pieces = torch.arange(60)
-    assert state.piece_counts[pieces].tolist() == [dense.piece_count(int(piece)) for piece in pieces]
+    token_ids = torch.arange(60)
+    assert state.piece_counts[token_ids].tolist() == [dense.piece_count(int(piece)) for piece in token_ids]
 
 
 def _assert_readings_agree(reading: Reading, content: Array, forward: Array, backward: Array) -> None:

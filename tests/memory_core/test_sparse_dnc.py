@@ -10,11 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from memory_core import addressing, in_place, shortlist, sparse_links
+from memory_core import addressing, in_place, lsh_index, sparse_links
 from memory_core.controllers import ControllerConfig
 from memory_core.sparse_dnc import SparseDNC, SparseDNCConfig, SparseDNCState
 from memory_core.sparse_links import SparseLinks
-from tests.memory_core.sayings import differing
+from tests.memory_core.factories import differing
 from tests.memory_core.sparse_oracle import DenseRow
 
 SLOTS = 6
@@ -220,7 +220,7 @@ def full(network: SparseDNC, slots: int) -> SparseDNCState:
     return dataclasses.replace(
         network.initial_state(2, slots),
         memory=memory,
-        hashes=shortlist.hashed(memory, shortlist.projections(3).double()) if hashing else torch.zeros(2, 0, 16).byte(),
+        hashes=lsh_index.hashed(memory, lsh_index.projections(3).double()) if hashing else torch.zeros(2, 0, 16).byte(),
         inverse_lengths=addressing.inverse_length(memory),
         fresh=torch.tensor([slots, slots - 2]),
     )
@@ -240,8 +240,8 @@ def test_a_short_shortlist_finds_most_of_what_is_most_similar() -> None:
     pytest.importorskip("faiss")
     memory = torch.randn(1, 5000, 32, generator=torch.Generator().manual_seed(0))
     keys = memory[:, :200] + 0.5 * torch.randn(1, 200, 32, generator=torch.Generator().manual_seed(1))
-    directions = shortlist.projections(32)
-    listed = shortlist.shortlist(shortlist.hashed(keys, directions), shortlist.hashed(memory, directions), 256)
+    directions = lsh_index.projections(32)
+    listed = lsh_index.lsh_index(lsh_index.hashed(keys, directions), lsh_index.hashed(memory, directions), 256)
     nearest = addressing.greatest(addressing.cosine_similarity(keys, memory), 4)
     recall = (nearest.unsqueeze(-1) == listed.unsqueeze(-2)).any(-1).float().mean()
     assert float(recall) > 0.9
@@ -250,7 +250,7 @@ def test_a_short_shortlist_finds_most_of_what_is_most_similar() -> None:
 def test_hashes_are_written_with_the_words() -> None:
     network = tiny(reads=3, approximate_above=1000)
     _, state = network(torch.randn(2, 14, 3).double(), network.initial_state(2, slots=8))
-    assert torch.equal(state.hashes, shortlist.hashed(state.memory, network.directions))
+    assert torch.equal(state.hashes, lsh_index.hashed(state.memory, network.directions))
     torch.testing.assert_close(state.inverse_lengths, addressing.inverse_length(state.memory))
 
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from memory_core.episodic import EpisodicMemory
 from memory_core.state import EpisodicState, StateError, TensorState
-from tests.memory_core.sayings import differing, filled
+from tests.memory_core.factories import differing, filled
 
 
 @dataclasses.dataclass(frozen=True)

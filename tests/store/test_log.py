@@ -7,12 +7,12 @@ import pytest
 
 from app.store import log, memories
 from app.store.database import Conflict, Database
-from app.store.log import Forgotten, Message
-from app.store.memories import Head, Read
+from app.store.log import Message, Tombstone
+from app.store.memories import MemoryRecord, ReadTrace
 from tests.store.contents import of_user, tables
 
 NOW = datetime(2025, 3, 1, 12, tzinfo=UTC)
-HEAD = Head("a" * 32, 1, "f" * 16, 64, 16, 3, b"p", b"r")
+HEAD = MemoryRecord("a" * 32, 1, "f" * 16, 64, 16, 3, b"p", b"r")
 USERS = ("ada", "bob")
 
 
@@ -25,7 +25,7 @@ def message(seq: int, session_id: str = "s") -> Message:
 async def peopled(database: Database) -> Database:
     """Two users who said the same thousand things under the same ids, and read the same."""
     said = [message(seq, "even" if seq % 2 == 0 else "odd") for seq in range(1, 1001)]
-    read = [Read(seq, slot, 1 + slot, 0.5, 0.5, 0.0, 0.0) for seq in (700, 800) for slot in range(3)]
+    read = [ReadTrace(seq, slot, 1 + slot, 0.5, 0.5, 0.0, 0.0) for seq in (700, 800) for slot in range(3)]
     row = {"source": 1, "part": 0, "touched": 1, "usage": 1.0, "strength": 1.0, "reads": 0, "links": b""}
     async with database.writing() as connection:
         for user in USERS:
@@ -37,7 +37,7 @@ async def peopled(database: Database) -> Database:
                 connection,
                 user,
                 [{"slot": slot, **row, "source": 1 + slot} for slot in range(700)],
-                [{"slot": slot, "word": b"w", "pieces": b"p"} for slot in range(700)],
+                [{"slot": slot, "word": b"w", "token_ids": b"p"} for slot in range(700)],
                 [],
             )
     return database
@@ -67,7 +67,7 @@ async def test_the_rows_of_a_stranger_are_never_found(peopled: Database) -> None
         assert await log.list_sessions(connection, "eve", None, 10) == []
         assert not await log.session_exists(connection, "eve", "odd")
         assert await log.last_cue(connection, "eve", 0) is None
-        assert await log.forgotten_places(connection, "eve") == []
+        assert await log.tombstones(connection, "eve") == []
         assert await memories.head(connection, "eve") is None
         assert await memories.slot_rows(connection, "eve") == []
         assert await memories.reads_of(connection, "eve", [700]) == {700: []}
@@ -81,7 +81,7 @@ async def test_what_one_user_changes_leaves_the_other_as_it_was(peopled: Databas
         await log.append(connection, "ada", [message(1001, "odd")])
         await log.set_confidence(connection, "ada", 2, 0.5)
         await memories.remove_reads(connection, "ada", 1)
-        await log.remove(connection, "ada", first, Forgotten(1, 1, 1.0, 1001, 2))
+        await log.remove(connection, "ada", first, Tombstone(1, 1, 1.0, 1001, 2))
         await memories.put_slots(connection, "ada", [], [], [1, 2, 3])
         await memories.advance(connection, "ada", 1, dataclasses.replace(HEAD, version=2))
     assert of_user(await tables(peopled), "bob") == before
@@ -102,8 +102,8 @@ async def test_a_session_counts_what_was_added_and_removed(database: Database) -
         one, other = await log.list_sessions(connection, "ada", None, 10)
         assert one == log.Session("s", NOW, NOW + timedelta(minutes=6), last_seq=14, messages=4)
         assert other == log.Session("t", NOW + timedelta(minutes=1), NOW + timedelta(minutes=1), 8, 1)
-        await log.remove(connection, "ada", message(14), Forgotten(14, 1, 1.0, 14, 3))
-        await log.remove(connection, "ada", message(8, "t"), Forgotten(8, 1, 1.0, 14, 4))
+        await log.remove(connection, "ada", message(14), Tombstone(14, 1, 1.0, 14, 3))
+        await log.remove(connection, "ada", message(8, "t"), Tombstone(8, 1, 1.0, 14, 4))
         assert await log.list_sessions(connection, "ada", None, 10) == [
             log.Session("s", NOW + timedelta(minutes=1), NOW + timedelta(minutes=6), last_seq=13, messages=3)
         ]
@@ -122,7 +122,7 @@ async def test_erasing_nobody_is_told(database: Database) -> None:
 
 
 async def test_a_memory_advances_from_the_version_named_and_no_other(peopled: Database) -> None:
-    async def advance(expected: int, head: Head) -> None:
+    async def advance(expected: int, head: MemoryRecord) -> None:
         async with peopled.writing() as connection:
             await memories.advance(connection, "ada", expected, head)
 

@@ -13,16 +13,16 @@ from torch.nn import functional
 
 from memory_core import weights
 from memory_core.encoder import Encoder
-from memory_core.follow_ups import FOLLOW_UPS
-from memory_core.manner import TRAITS, features
-from memory_core.reader import SIGNALS, WINDOW, Reader
-from memory_core.training import fitted, pools, recall
+from memory_core.message_features import FEATURE_NAMES, features
+from memory_core.read_mode_prototypes import FOLLOW_UPS
+from memory_core.reranker import SIGNALS, WINDOW, Reranker
+from memory_core.training import calibration, datasets, recall
 from memory_core.training.conversations import Conversation, Question, Turn
-from memory_core.training.pools import Asked, RecallTraining
+from memory_core.training.datasets import RecallBatch, RecallTraining
 from memory_core.training.recall import RecallError
-from tests.memory_core.test_reader import telling
+from tests.memory_core.test_reranker import telling
 
-SMALL = RecallTraining(sets={"friendsqa": 1.0}, held=2, steps=120, batch_size=8, scenes=2, sampled=40, common=5)
+SMALL = RecallTraining(sets={"friendsqa": 1.0}, held=2, steps=120, batch_size=8, scenes=2, sampled=40, stopword_mask=5)
 THINGS = ("piano", "bicycle", "violin", "kettle")
 COLOURS = ("red", "green", "yellow", "black", "white", "brown", "purple", "orange")
 PEOPLE = ("Ada", "Bela", "Cleo", "Dora")
@@ -39,9 +39,9 @@ def scene(number: int) -> str:
             "speaker": PEOPLE[(place + number + place % 2 + 1) % 4], "text": text,
         })  # fmt: skip
         if place % 2:
-            asked = f"Where is the {thing}?"
+            build_batch = f"Where is the {thing}?"
             questions.append({
-                "id": str(place), "question": asked, "answer": "", "category": "Where", "asked_at": None,
+                "id": str(place), "question": build_batch, "answer": "", "category": "Where", "asked_at": None,
                 "evidence": [f"{number}:{place}"],
             })  # fmt: skip
     return json.dumps({"id": str(number), "turns": turns, "questions": questions})
@@ -59,7 +59,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def run(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("run")
-    recall.perform(data, folder, SMALL)
+    recall.train(data, folder, SMALL)
     return folder
 
 
@@ -76,7 +76,7 @@ def test_its_prototypes_of_follow_ups_are_of_the_map_that_it_fitted(run: Path) -
     learned, encoder = load_file(run / "recall.safetensors"), Encoder()
     encoder.projection, encoder.centre = learned["projection"], learned["centre"]
     encoded = [functional.normalize(cue.facets.sum(0), dim=0) for cue in encoder.encode(FOLLOW_UPS)]
-    torch.testing.assert_close(torch.stack(encoded), learned["follow_ups"])
+    torch.testing.assert_close(torch.stack(encoded), learned["follow_up_prototypes"])
 
 
 def test_its_weights_are_those_of_the_transformer_that_it_was_trained_for(run: Path, encoder: Encoder) -> None:
@@ -84,9 +84,9 @@ def test_its_weights_are_those_of_the_transformer_that_it_was_trained_for(run: P
     learned = weights.of(encoder.transformer_fingerprint(), 256, path)
     assert learned is not None
     assert learned["projection"].shape == (384, 256)
-    common, roots = learned["common"], learned["roots"]
-    assert len(torch.unique(roots[:-1][common])) == SMALL.common  # with all forms of so many words
-    assert not torch.isin(roots[:-1][~common], roots[:-1][common]).any()
+    stopword_mask, lemma_ids = learned["stopword_mask"], learned["lemma_ids"]
+    assert len(torch.unique(lemma_ids[:-1][stopword_mask])) == SMALL.stopword_mask  # with all forms of so many words
+    assert not torch.isin(lemma_ids[:-1][~stopword_mask], lemma_ids[:-1][stopword_mask]).any()
     assert not any(tensor.isnan().any() for tensor in learned.values())
     assert weights.of("another", 256, path) is None
     assert weights.of(encoder.transformer_fingerprint(), 128, path) is None
@@ -104,7 +104,7 @@ def test_damaged_weights_are_refused(run: Path, tmp_path: Path) -> None:
 
 def test_forms_of_a_word_have_one_root() -> None:
     spellings = ["go", "goes", "went", "##going", "Paris", "activity", "activities", "a", "[CLS]", "bought", "buy"]
-    assert recall.word_roots(spellings).tolist() == [0, 0, 0, 3, 4, 5, 5, 7, 8, 9, 9, -1]
+    assert recall.word_lemmas(spellings).tolist() == [0, 0, 0, 3, 4, 5, 5, 7, 8, 9, 9, -1]
 
 
 def test_its_write_gate_learns_from_the_memories_that_are_not_held_back(run: Path) -> None:
@@ -116,20 +116,21 @@ def test_its_write_gate_learns_from_the_memories_that_are_not_held_back(run: Pat
 def test_the_rows_that_a_gate_is_fitted_to_are_those_that_are_written(data: Path, run: Path) -> None:
     encoder = Encoder()
     memory = recall.unread(encoder, load_file(run / "written.safetensors"))
-    memory.common[:] = torch.rand(encoder.vocabulary, generator=torch.Generator().manual_seed(1)) < 0.9
-    for pool in pools.pools(data, "friendsqa", SMALL):
-        pool.turns += [
-            (replace(pool.turns[0][0], speaker=None, text=text), pool.turns[0][1]) for text in ("", "Oh.", "hm " * 90)
+    memory.stopword_mask[:] = torch.rand(encoder.vocabulary, generator=torch.Generator().manual_seed(1)) < 0.9
+    for dataset in datasets.datasets(data, "friendsqa", SMALL):
+        dataset.turns += [
+            (replace(dataset.turns[0][0], speaker=None, text=text), dataset.turns[0][1])
+            for text in ("", "Oh.", "hm " * 90)
         ]
-        told, wanted = pools.rows_asked_for(memory, encoder, pool)
-        state = pools.written(memory, encoder, pool)
+        told, wanted = datasets.rows_asked_for(memory, encoder, dataset)
+        state = datasets.written(memory, encoder, dataset)
         slots = (state.source > 0).nonzero().squeeze(1)
-        held = (state.pieces[slots] >= 0).sum(1)
-        torch.testing.assert_close(told, features(state.traits[slots], state.part[slots], held))
-        answers = {source for _, sources, _ in pool.questions for source in sources}
+        held = (state.token_ids[slots] >= 0).sum(1)
+        torch.testing.assert_close(told, features(state.feature_bits[slots], state.part[slots], held))
+        answers = {source for _, sources, _ in dataset.questions for source in sources}
         assert wanted.tolist() == [float(source in answers) for source in state.source[slots].tolist()]
         assert memory.write_gate is not None
-        rule = [memory.precedence_gate(pool.turns[source - 1][0].text, False) for source in state.source[slots]]
+        rule = [memory.precedence_gate(dataset.turns[source - 1][0].text, False) for source in state.source[slots]]
         torch.testing.assert_close(state.strength[slots], torch.tensor(rule) * memory.write_gate(told))
 
 
@@ -140,7 +141,7 @@ def test_a_run_goes_on_from_what_it_has_and_gives_the_same(
         if part.name not in ("recall.safetensors", "result.json"):
             (tmp_path / part.name).write_bytes(part.read_bytes())
     monkeypatch.setattr(recall, "written", lambda *_: pytest.fail("a memory was written again"))
-    recall.perform(data, tmp_path, SMALL)
+    recall.train(data, tmp_path, SMALL)
     first, again = (load_file(folder / "recall.safetensors") for folder in (run, tmp_path))
     assert first.keys() == again.keys()
     assert all(torch.equal(first[name], again[name]) for name in first)
@@ -148,99 +149,99 @@ def test_a_run_goes_on_from_what_it_has_and_gives_the_same(
 
 def test_another_training_is_refused_its_folder(data: Path, run: Path) -> None:
     with pytest.raises(RecallError, match="--out"):
-        recall.perform(data, run, replace(SMALL, seed=2))
+        recall.train(data, run, replace(SMALL, seed=2))
 
 
 @pytest.mark.parametrize("name", ["locomo-dev", "longmemeval-pooled-dev", "beam-dev"])
 def test_what_is_for_evaluation_only_is_never_trained_on(data: Path, tmp_path: Path, name: str) -> None:
     with pytest.raises(RecallError, match=name):
-        recall.perform(data, tmp_path, replace(SMALL, sets={"friendsqa": 1.0, name: 1.0}))
+        recall.train(data, tmp_path, replace(SMALL, sets={"friendsqa": 1.0, name: 1.0}))
 
 
 def test_what_is_said_after_a_question_is_no_answer_to_it(data: Path) -> None:
-    pool = pools.pools(data, "friendsqa", SMALL)[0]
-    assert len(pool.turns) == 16
-    assert all(max(told) <= 16 for _, told, _ in pool.questions)
-    assert len({at for _, at in pool.turns}) == 2  # the sessions lie apart
+    dataset = datasets.datasets(data, "friendsqa", SMALL)[0]
+    assert len(dataset.turns) == 16
+    assert all(max(told) <= 16 for _, told, _ in dataset.questions)
+    assert len({at for _, at in dataset.turns}) == 2  # the sessions lie apart
 
 
 def test_weights_of_slots_add_up_to_those_of_messages() -> None:
     logits = torch.tensor([[0.0, 1.0, 2.0, 5.0]])
     source, allowed = torch.tensor([1, 2, 2, 3]), torch.tensor([[True, True, True, False]])
-    messages = pools.by_source(logits, source, allowed)
+    messages = datasets.by_source(logits, source, allowed)
     shares = torch.softmax(messages[:, 1:], 1)
     expected = torch.tensor([1.0, torch.e + torch.e**2, 0.0])
     torch.testing.assert_close(shares[0], expected / expected.sum())
 
 
 def test_auroc_and_calibration_error_on_cases_done_by_hand() -> None:
-    assert fitted.auroc(torch.tensor([0.9, 0.5]), torch.tensor([0.1, 0.5])) == pytest.approx(3.5 / 4)
+    assert calibration.auroc(torch.tensor([0.9, 0.5]), torch.tensor([0.1, 0.5])) == pytest.approx(3.5 / 4)
     probability, truth = torch.tensor([0.05, 0.05, 0.95, 0.95]), torch.tensor([0.0, 0.0, 1.0, 0.0])
-    assert fitted.calibration_error(probability, truth) == pytest.approx(0.5 * 0.05 + 0.5 * 0.45)
+    assert calibration.calibration_error(probability, truth) == pytest.approx(0.5 * 0.05 + 0.5 * 0.45)
     weight = torch.tensor([2.0, 2.0, 1.0, 0.0])
-    assert fitted.calibration_error(probability, truth, weight=weight) == pytest.approx(0.8 * 0.05 + 0.2 * 0.05)
+    assert calibration.calibration_error(probability, truth, weight=weight) == pytest.approx(0.8 * 0.05 + 0.2 * 0.05)
 
 
 def test_a_renamed_question_names_another_speaker_of_the_conversation() -> None:
     said = [Turn(str(n), "s", "user", name, None, "…") for n, name in enumerate(("Ada Lee", "Bela", "#NOTE#", None))]
-    asked = Question("What did Ada tell Cleo of Ada's dog?", frozenset("0"), "What", None)
+    build_batch = Question("What did Ada tell Cleo of Ada's dog?", frozenset("0"), "What", None)
     for number in range(10):
-        other = pools.renamed(asked, Conversation("c", said, [asked]), random.Random(number))
-        assert other == replace(asked, text="What did Bela tell Cleo of Bela's dog?", evidence=frozenset())
+        other = datasets.entity_swapped(build_batch, Conversation("c", said, [build_batch]), random.Random(number))
+        assert other == replace(build_batch, text="What did Bela tell Cleo of Bela's dog?", evidence=frozenset())
     for text in ("What did Adam tell Cleo?", "What did Ada tell Bela?"):  # names nobody, or everybody
         nobody = Question(text, frozenset("0"), "What", None)
-        assert pools.renamed(nobody, Conversation("c", said, [nobody]), random.Random(1)) is None
+        assert datasets.entity_swapped(nobody, Conversation("c", said, [nobody]), random.Random(1)) is None
 
 
-def asked_now(similar: list[float], right: list[int], category: str) -> Asked:
+def asked_now(similar: list[float], right: list[int], category: str) -> RecallBatch:
     """One question that asks how something stands now, of messages of one slot each, in the order of writing."""
     found = telling(similar, list(range(1, len(similar) + 1)))
     told = torch.tensor([[place in right for place in range(len(similar))]])
-    return Asked(found, found.order, found.order, told, [category])
+    return RecallBatch(found, found.order, found.order, told, [category])
 
 
 def test_what_was_updated_tells_from_which_similarity_the_later_comes_first() -> None:
     update = asked_now([0.7, 0.6, 0.1], [0, 1], "knowledge_update")
     other = asked_now([0.8, 0.3, 0.1], [0], "information_extraction")  # what is later here is no update
-    fresh = Reader()
-    assert fitted.updates(fresh, [update, other]) == [(False, True)]
-    fitted.fit_renewal(fresh, [update, other])
-    assert 0.35 < float(fresh.renewal) < 0.6
-    assert fitted.updates(fresh, [update, other]) == [(True, True)]
+    fresh = Reranker()
+    assert calibration.updates(fresh, [update, other]) == [(False, True)]
+    calibration.fit_recency_override(fresh, [update, other])
+    assert 0.35 < float(fresh.recency_override) < 0.6
+    assert calibration.updates(fresh, [update, other]) == [(True, True)]
     assert recall.measure(fresh, [other])[0][2] == 1.0
 
 
 def test_the_confidence_learns_what_renamed_questions_are() -> None:
     """Where the one named told nothing alike, and nothing else differs."""
-    questions, renamed = (asked_now([0.6, 0.5, 0.4, 0.3, 0.2], [0], "Who") for _ in range(2))
-    for of, told in ((questions, 1.0), (renamed, 0.0)):
+    questions, entity_swapped = (asked_now([0.6, 0.5, 0.4, 0.3, 0.2], [0], "Who") for _ in range(2))
+    for of, told in ((questions, 1.0), (entity_swapped, 0.0)):
         of.found.signals[..., 5], of.found.signals[..., 6] = told, 1.0 - told
         of.found.signals[0, -1, 5] = 1.0
         of.found.features[:, 5] = 1.0
-    reader = Reader()
-    fitted.calibrate(reader, [questions], [renamed], 0.75)
-    figures = fitted.calibration(reader, [questions], [renamed], 0.75)
+    reader = Reranker()
+    calibration.calibrate(reader, [questions], [entity_swapped], 0.75)
+    figures = calibration.calibration(reader, [questions], [entity_swapped], 0.75)
     assert figures["auroc, renamed"] == 1.0
-    sure = [float(reader.confidence(of.found, reader(of.found))) for of in (questions, renamed)]
-    assert sure[0] > 0.8 and sure[1] < 0.3
+    confidence_head = [float(reader.confidence(of.found, reader(of.found))) for of in (questions, entity_swapped)]
+    assert confidence_head[0] > 0.8 and confidence_head[1] < 0.3
 
 
 def test_a_loss_of_nothing_stops_the_training_in_so_many_words(data: Path, run: Path, tmp_path: Path) -> None:
     with pytest.raises(RecallError, match="--rate"):
-        recall.perform(data, tmp_path, replace(SMALL, rate=float("inf")))
+        recall.train(data, tmp_path, replace(SMALL, rate=float("inf")))
 
 
 @pytest.mark.parametrize(("late", "least"), [(0.0, 1.0), (1.0, 0.2)])
 def test_a_dated_cue_names_the_time_of_its_evidence_or_one_before(late: float, least: float) -> None:
     """What was told on day 500 lies in the time named, or at most two of its lengths after it; what before, farther."""
     found, said_at = telling([0.2] * 3, [1, 2, 3]), torch.tensor([100, 500, 501]) * 86_400
-    of = Asked(found, found.order, said_at, torch.tensor([[False, True, False]]), [""])
+    of = RecallBatch(found, found.order, said_at, torch.tensor([[False, True, False]]), [""])
     drawn, near = random.Random(1), []
     for _ in range(60):
         near.append(recall._dated(of, late, drawn).found.signals[0, :, SIGNALS.index("near")])
-    nearness = torch.stack(near)
-    assert nearness[:, 1].min() >= least and nearness[:, 0].max() < 0.1
-    assert (nearness[:, 1] < 1.0).any() == bool(late)
+    temporal_proximity = torch.stack(near)
+    assert temporal_proximity[:, 1].min() >= least and temporal_proximity[:, 0].max() < 0.1
+    assert (temporal_proximity[:, 1] < 1.0).any() == bool(late)
 
 
 def test_loosened_lines_are_one_unnamed_user_s_in_another_order() -> None:
@@ -248,15 +249,15 @@ def test_loosened_lines_are_one_unnamed_user_s_in_another_order() -> None:
     found.features[:] = found.signals[:] = 1.0
     found.signals[..., 0], found.signals[..., 1] = 0.2, 0.4
     found.speaker[:] = torch.arange(20)
-    of = Asked(found, torch.arange(1, 21), torch.zeros(20), torch.zeros(1, 20, dtype=torch.bool), [""])
-    loose = recall._loosened(of, torch.Generator().manual_seed(1)).found
-    assert not loose.speaker.any()
-    for name in ("reply", "named", "voice", "other voice"):
-        of_all = loose.signals[0] if name in SIGNALS else loose.features
-        assert not of_all[:, SIGNALS.index(name) if name in SIGNALS else TRAITS.index(name)].any()
-    assert loose.features.sum() == found.features.sum() - 40
-    assert (loose.signals[..., 8:12] == torch.tensor([0.2, 0.4, 0.2, 0.4])).all()
-    before, after = loose.chain[:, 0].tolist(), loose.chain[:, WINDOW].tolist()
+    of = RecallBatch(found, torch.arange(1, 21), torch.zeros(20), torch.zeros(1, 20, dtype=torch.bool), [""])
+    shuffled_context = recall._with_shuffled_context(of, torch.Generator().manual_seed(1)).found
+    assert not shuffled_context.speaker.any()
+    for name in ("reply", "named", "speaker_tokens", "other voice"):
+        of_all = shuffled_context.signals[0] if name in SIGNALS else shuffled_context.features
+        assert not of_all[:, SIGNALS.index(name) if name in SIGNALS else FEATURE_NAMES.index(name)].any()
+    assert shuffled_context.features.sum() == found.features.sum() - 40
+    assert (shuffled_context.signals[..., 8:12] == torch.tensor([0.2, 0.4, 0.2, 0.4])).all()
+    before, after = shuffled_context.chain[:, 0].tolist(), shuffled_context.chain[:, WINDOW].tolist()
     assert before.count(20) == after.count(20) == 1
     assert all(after[one] == place for place, one in enumerate(before) if one < 20)
     assert before != list(range(-1, 19))

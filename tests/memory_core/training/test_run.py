@@ -13,7 +13,7 @@ from memory_core.tasks import AssociativeRecall, Completion, Copy, NGrams, Prior
 from memory_core.training.generalisation import generalisation
 from memory_core.training.picture import NoMatplotlib, draw, followed
 from memory_core.training.presets import PRESETS, preset
-from memory_core.training.run import network_of, perform, planned
+from memory_core.training.run import network_of, planned, train
 from tests.memory_core.training.learning import measured_by_few
 
 TINY = Copy(bits=2, full=2)
@@ -35,7 +35,7 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("model", NAMES)
 def test_every_member_can_be_trained_measured_and_drawn(model: str, tmp_path: Path) -> None:
     run = planned("copy", model, slots=None, batch_size=2, steps=25)
-    result = perform(run, TINY, tmp_path)
+    result = train(run, TINY, tmp_path)
     assert [size["size"] for size in result["sizes"]] == [2, 4, 8, 10, 20]
     assert [size["slots"] for size in result["sizes"]] == [run.slots * multiple for multiple in (1, 2, 4, 5, 10)]
     assert (tmp_path / "memory.png").stat().st_size > 1_000
@@ -45,7 +45,7 @@ def test_every_member_can_be_trained_measured_and_drawn(model: str, tmp_path: Pa
 @pytest.mark.parametrize("name", list(TASKS))
 def test_every_task_can_be_trained(name: str, tmp_path: Path) -> None:
     run = planned(name, "ntm", slots=4, batch_size=2, steps=25)
-    result = perform(run, TASKS[name], tmp_path)
+    result = train(run, TASKS[name], tmp_path)
     assert result["sizes"][0]["least"] >= 0.0
     assert all(0.0 <= size["bit_error"] <= 1.0 for size in result["sizes"])
 
@@ -65,7 +65,7 @@ def test_a_seed_decides_what_comes_out(tmp_path: Path) -> None:
     bits = []
     for place, seed in enumerate((1, 1, 2)):
         run = planned("copy", "dnc", seed=seed, slots=4, batch_size=2, steps=5)
-        bits.append(perform(run, TINY, tmp_path / str(place))["sizes"][0]["bits"])
+        bits.append(train(run, TINY, tmp_path / str(place))["sizes"][0]["bits"])
     assert bits[0] == bits[1] != bits[2]
 
 
@@ -78,7 +78,7 @@ from pathlib import Path
 from memory_core.tasks import Copy
 from memory_core.training.presets import PRESETS, preset
 from memory_core.training import run as runs
-from memory_core.training.run import perform, planned
+from memory_core.training.run import planned, train
 runs.generalisation = partial(runs.generalisation, sequences=2, fewest=2)
 traced = []
 def backend(graph, inputs):
@@ -86,7 +86,7 @@ def backend(graph, inputs):
     return graph.forward
 torch.compile = partial(torch.compile, backend=backend)
 run = planned("copy", "ntm", slots=4, batch_size=2, steps=25)
-one, other = (perform(run, Copy(bits=2, full=2), Path(sys.argv[1]) / str(on), compiled=on) for on in (False, True))
+one, other = (train(run, Copy(bits=2, full=2), Path(sys.argv[1]) / str(on), compiled=on) for on in (False, True))
 assert len(traced) in (1, 2)  # the first step, whose state needs no gradient, and the others, of any length
 assert (one["compiled"], other["compiled"]) == (False, True)
 assert abs(one["sizes"][0]["bits"] - other["sizes"][0]["bits"]) < 1e-3

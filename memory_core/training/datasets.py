@@ -15,11 +15,11 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from memory_core import candidates
+from memory_core import candidate_retrieval
 from memory_core.encoder import Encoder
 from memory_core.episodic import EpisodicMemory
-from memory_core.manner import features, header, traits
-from memory_core.reader import Found
+from memory_core.message_features import feature_bits, features, header
+from memory_core.reranker import RerankerInput
 from memory_core.state import EpisodicState
 from memory_core.training.conversations import UNANSWERABLE, Conversation, Question, Turn, read_conversations
 
@@ -59,14 +59,14 @@ class RecallTraining:
     scenes: int = 20
     turns: int = 6_000
     sampled: int = 400
-    common: int = 60
+    stopword_mask: int = 60
     dated: float = 0.1
     late: float = 0.5
-    loose: float = 0.15
+    shuffled_context: float = 0.15
     answerable: float = 0.75
 
 
-class Pool:
+class Dataset:
     """What is written into one memory, and what is asked of it.
 
     Attributes:
@@ -80,7 +80,7 @@ class Pool:
         self.name = name
         self.turns: list[tuple[Turn, datetime]] = []
         self.questions: list[Put] = []
-        self.renamed: list[Put] = []
+        self.entity_swapped: list[Put] = []
         exchanged = random.Random(f"{name} renamed")
         day = datetime(2021, 1, 1, 12, tzinfo=UTC) + timedelta(days=chosen.randrange(1_400))
         for conversation in conversations:
@@ -98,12 +98,12 @@ class Pool:
                 until = ends if question.asked_in else 0
                 if sources or question.category in UNANSWERABLE:
                     self.questions.append((question, sources, until))
-                other = renamed(question, conversation, exchanged) if sources else None
+                other = entity_swapped(question, conversation, exchanged) if sources else None
                 if other:
-                    self.renamed.append((other, frozenset(), until))
+                    self.entity_swapped.append((other, frozenset(), until))
 
 
-def renamed(question: Question, conversation: Conversation, chosen: random.Random) -> Question | None:
+def entity_swapped(question: Question, conversation: Conversation, chosen: random.Random) -> Question | None:
     """The question with the first speaker it names exchanged for another whom it does not name; None without both."""
     names = sorted({(turn.speaker or "").split(" ")[0] for turn in conversation.turns})
     places = {name: re.search(rf"\b{re.escape(name)}\b", question.text) for name in names if name.isalpha()}
@@ -115,7 +115,7 @@ def renamed(question: Question, conversation: Conversation, chosen: random.Rando
     return dataclasses.replace(question, text=text, evidence=frozenset())
 
 
-def pools(data: Path, name: str, training: RecallTraining, unanswerable: bool = False) -> list[Pool]:
+def datasets(data: Path, name: str, training: RecallTraining, unanswerable: bool = False) -> list[Dataset]:
     """A set's conversations, gathered into memories.
 
     Args:
@@ -125,15 +125,17 @@ def pools(data: Path, name: str, training: RecallTraining, unanswerable: bool = 
     size = training.scenes if name == LINES else 1
     chosen = random.Random(f"{training.seed} {name}")
     grouped = (conversations[start : start + size] for start in range(0, len(conversations), size))
-    gathered = [Pool(f"{name}-{number}", group, chosen) for number, group in enumerate(grouped)]
-    until = accumulate(len(pool.turns) for pool in gathered)
-    return [pool for pool, turns in zip(gathered, until, strict=True) if pool.questions and turns <= training.turns]
+    gathered = [Dataset(f"{name}-{number}", group, chosen) for number, group in enumerate(grouped)]
+    until = accumulate(len(dataset.turns) for dataset in gathered)
+    return [
+        dataset for dataset, turns in zip(gathered, until, strict=True) if dataset.questions and turns <= training.turns
+    ]
 
 
 def written(
     memory: EpisodicMemory,
     encoder: Encoder,
-    pool: Pool,
+    dataset: Dataset,
     watch: Callable[[int], None] = lambda turns: None,
     capacity: int = 100_000,
     usage: Callable[[], float] | None = None,
@@ -145,29 +147,29 @@ def written(
         usage: what a row's usage begins at, instead of the strength of its write.
     """
     state = memory.empty(capacity)
-    for start in range(0, len(pool.turns), 64):
-        said = pool.turns[start : start + 64]
+    for start in range(0, len(dataset.turns), 64):
+        said = dataset.turns[start : start + 64]
         encoded = encoder.encode([header(turn.speaker, at) + turn.text for turn, at in said])
         for number, ((turn, at), utterance) in enumerate(zip(said, encoded, strict=True), start + 1):
-            manner = memory.manner(turn.text, turn.speaker, turn.reply, int(at.timestamp()))
+            message_features = memory.message_features(turn.text, turn.speaker, turn.reply, int(at.timestamp()))
             gate = memory.precedence_gate(turn.text, turn.reply)
-            state, wrote = memory.write_(state, utterance, number, gate, manner)
+            state, wrote = memory.write_(state, utterance, number, gate, message_features)
             if usage:
                 state.usage[wrote.rows] = usage()
         watch(start + len(said))
     return state
 
 
-def rows_asked_for(memory: EpisodicMemory, encoder: Encoder, pool: Pool) -> tuple[Tensor, Tensor]:
-    """What a write gate is fitted to: `manner.features` of the rows that a pool's turns take, 1 for each asked for."""
-    told = frozenset[int]().union(*(sources for _, sources, _ in pool.questions))
-    common = frozenset(memory.common.nonzero().squeeze(1).tolist())
+def rows_asked_for(memory: EpisodicMemory, encoder: Encoder, dataset: Dataset) -> tuple[Tensor, Tensor]:
+    """What a write gate is fitted to: the features of the rows that a data set's turns take, 1 for each asked for."""
+    told = frozenset[int]().union(*(sources for _, sources, _ in dataset.questions))
+    stopword_mask = frozenset(memory.stopword_mask.nonzero().squeeze(1).tolist())
     rows, wanted = list[tuple[int, int, int]](), list[float]()
-    cut = encoder.windows([header(turn.speaker, at) + turn.text for turn, at in pool.turns])
-    for number, ((turn, _), windows) in enumerate(zip(pool.turns, cut, strict=True), start=1):
-        bits = traits(turn.text, turn.speaker, turn.reply)
-        pieces = [piece for window in windows for piece in window]
-        held = sum(piece not in common for piece in pieces) or len(pieces)
+    cut = encoder.windows([header(turn.speaker, at) + turn.text for turn, at in dataset.turns])
+    for number, ((turn, _), windows) in enumerate(zip(dataset.turns, cut, strict=True), start=1):
+        bits = feature_bits(turn.text, turn.speaker, turn.reply)
+        token_ids = [piece for window in windows for piece in window]
+        held = sum(piece not in stopword_mask for piece in token_ids) or len(token_ids)
         for part, start in enumerate(range(0, max(held, 1), memory.config.facets)):
             rows.append((bits, part, min(held - start, memory.config.facets)))
             wanted.append(float(number in told))
@@ -175,16 +177,16 @@ def rows_asked_for(memory: EpisodicMemory, encoder: Encoder, pool: Pool) -> tupl
 
 
 @dataclasses.dataclass(frozen=True)
-class Asked:
+class RecallBatch:
     """All questions of one memory, as the reader is given them, and the right answers."""
 
-    found: Found
+    found: RerankerInput
     source: Tensor  # of each slot
     said_at: Tensor
     right: Tensor  # [questions, slots]
     categories: list[str]
 
-    def some(self, index: Tensor) -> "Asked":
+    def some(self, index: Tensor) -> "RecallBatch":
         """Some of the questions."""
         of = ("content", "signals", "topic", "now", "allowed")
         found = self.found._replace(**{name: getattr(self.found, name)[index] for name in of})
@@ -193,21 +195,25 @@ class Asked:
 
 
 @torch.no_grad()
-def asked(
-    memory: EpisodicMemory, encoder: Encoder, pool: Pool, state: EpisodicState, questions: Sequence[Put] | None = None
-) -> Asked:
+def build_batch(
+    memory: EpisodicMemory,
+    encoder: Encoder,
+    dataset: Dataset,
+    state: EpisodicState,
+    questions: Sequence[Put] | None = None,
+) -> RecallBatch:
     """What content addressing finds for each question of a pool, or for these others, in all slots."""
-    questions = pool.questions if questions is None else questions
+    questions = dataset.questions if questions is None else questions
     cues = encoder.encode([question.text for question, _, _ in questions])
     slots = (state.source > 0).nonzero().squeeze(1)
     whole, memory.config = memory.config, dataclasses.replace(memory.config, candidates=state.rows)
     source = state.source[slots]
-    ends = source.new_tensor([end or len(pool.turns) + 1 for _, _, end in questions])
+    ends = source.new_tensor([end or len(dataset.turns) + 1 for _, _, end in questions])
     allowed = source < ends.unsqueeze(1)
     each = []
     for cue, may in zip(cues, allowed, strict=True):
-        stage = memory.first_stage(state, cue, None, None)
-        cosines = candidates.cosines([state], [stage])[0]
+        stage = memory.retrieve_candidates(state, cue, None, None)
+        cosines = candidate_retrieval.cosines([state], [stage])[0]
         there = may.unsqueeze(1)  # what was said later must not make its neighbours look better
         each.append(memory.found(state, stage._replace(exact=stage.exact * there), cosines * there))
     memory.config = whole
@@ -219,7 +225,7 @@ def asked(
         now=torch.cat([one.now for one in each]),
         allowed=allowed,
     )
-    return Asked(found, source, state.said_at[slots], right, [question.category for question, _, _ in questions])
+    return RecallBatch(found, source, state.said_at[slots], right, [question.category for question, _, _ in questions])
 
 
 def by_source(logits: Tensor, source: Tensor, allowed: Tensor) -> Tensor:

@@ -10,8 +10,8 @@ import torch
 from transformers import AutoModel
 
 from memory_core.encoder import Encoder, EncoderError, packaged
-from memory_core.graph import Graph, GraphError
-from memory_core.training.graph import write_graph
+from memory_core.onnx_encoder import Graph, GraphError
+from memory_core.training.export_onnx import write_graph
 
 TEXTS = ["My dog is called Biscuit", "", "Yes", "We moved to Lisbon in March because of the new job " * 30]
 
@@ -25,9 +25,9 @@ def tiny_graph(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> P
 
 def padded() -> tuple[torch.Tensor, torch.Tensor]:
     """Three rows of word pieces of which the second and third are padded."""
-    pieces = torch.randint(1_000, 20_000, (3, 17), generator=torch.Generator().manual_seed(1))
+    token_ids = torch.randint(1_000, 20_000, (3, 17), generator=torch.Generator().manual_seed(1))
     mask = (torch.arange(17) < torch.tensor([[17], [9], [1]])).long()
-    return pieces * mask, mask
+    return token_ids * mask, mask
 
 
 def test_the_packaged_encoder_runs_as_a_graph_and_gives_the_facets_of_torch(encoder: Encoder) -> None:
@@ -41,11 +41,11 @@ def test_the_packaged_encoder_runs_as_a_graph_and_gives_the_facets_of_torch(enco
 
 
 def test_what_the_command_writes_gives_the_states_of_the_transformer(tiny_folder: Path, tiny_graph: Path) -> None:
-    pieces, mask = padded()
+    token_ids, mask = padded()
     transformer = AutoModel.from_pretrained(tiny_folder).eval()
     with torch.no_grad():
-        expected = transformer(input_ids=pieces, attention_mask=mask).last_hidden_state
-    found = Graph(tiny_folder / "model.safetensors", tiny_graph)(pieces, mask)
+        expected = transformer(input_ids=token_ids, attention_mask=mask).last_hidden_state
+    found = Graph(tiny_folder / "model.safetensors", tiny_graph)(token_ids, mask)
     torch.testing.assert_close(found[mask.bool()], expected[mask.bool()], atol=1e-5, rtol=0)
     assert tiny_graph.stat().st_size < 100_000, "the graph holds no weights"
 
@@ -65,7 +65,7 @@ def test_a_damaged_or_missing_graph_is_refused(
     for path in (damaged, tmp_path / "missing.onnx"):
         with pytest.raises(GraphError, match="install Mneme anew"):
             Graph(tiny_folder / "model.safetensors", path)
-    monkeypatch.setattr("memory_core.graph.PACKAGED", damaged)
+    monkeypatch.setattr("memory_core.onnx_encoder.PACKAGED", damaged)
     with pytest.raises(EncoderError, match="install Mneme anew"):
         Encoder()
 

@@ -11,8 +11,8 @@ from itertools import count, cycle
 from pathlib import Path
 from typing import Any
 
-from benchmarks.peer_adapters import MEM0, MNEME, PEERS, Memory, Mneme, Opened, Pooled
-from benchmarks.peer_figures import markdown, timed
+from benchmarks.baseline_adapters import MEM0, MNEME, PEERS, Memory, Mneme, Opened, Pooled
+from benchmarks.baseline_figures import markdown, timed
 from benchmarks.serving import Server
 from benchmarks.speed import BATCH, WARM_UP, Disk, K, Material, Talker, material, spread
 from memory_core.encoder import Encoder
@@ -48,7 +48,8 @@ def beside_mem0(options: argparse.Namespace) -> dict[str, Any]:
                 memory.add(next(spoken[name]))
         asked = cycle(Question(text, frozenset(), "", None) for text in chosen.questions)
         spreads = in_turns(
-            {name: _add_and_recall(memory, spoken[name], asked) for name, memory in memories.items()}, options.calls
+            {name: _add_and_recall(memory, spoken[name], asked) for name, memory in memories.items()},
+            options.calls,
         )
     medians = {name: one["add"]["p50"] + one["recall"]["p50"] for name, one in spreads.items()}
     return {

@@ -29,7 +29,7 @@ class Graph:
 
     Args:
         weights: the transformer's safetensors file; what belongs to its pooler is not used.
-        path: the graph, as `memory_core.training.graph` writes it; the packaged one unless given.
+        path: the graph, as `memory_core.training.export_onnx` writes it; the packaged one unless given.
 
     Raises:
         GraphError: see there.

@@ -11,10 +11,10 @@ from torch.nn import functional
 
 from memory_core.encoder import Encoder
 from memory_core.episodic import EpisodicMemory
-from memory_core.follow_ups import OTHERS
-from memory_core.reader import Found, Reader, evidence
+from memory_core.read_mode_prototypes import OTHERS
+from memory_core.reranker import Reranker, RerankerInput, evidence
 from memory_core.training.conversations import UPDATES
-from memory_core.training.pools import Asked, by_source
+from memory_core.training.datasets import RecallBatch, by_source
 from memory_core.write_gate import WriteGate
 
 
@@ -22,8 +22,8 @@ def fit_write_gate(sets: Sequence[tuple[Tensor, Tensor]]) -> WriteGate:
     """The write gate that tells rows somebody asks for from the others: by maximum likelihood with a little decay.
 
     Args:
-        sets: `manner.features` of each set's rows, and 1 for those that answer a question. Every set counts as much,
-            and in it those asked for as much as the others.
+        sets: `message_features.features` of each set's rows, and 1 for those that answer a question. Every set counts
+            as much, and in it those asked for as much as the others.
     """
     gate = WriteGate()
     rows, truth = (torch.cat(column) for column in zip(*sets, strict=True))
@@ -50,7 +50,7 @@ def _minimise(module: nn.Module, loss: Callable[[], Tensor], decay: float) -> No
 
 
 @torch.no_grad()
-def fit_renewal(reader: Reader, sets: Sequence[Asked]) -> None:
+def fit_recency_override(reader: Reranker, sets: Sequence[RecallBatch]) -> None:
     """Sets from which similarity on a slot counts as telling what is asked, so that a later one comes first.
 
     The least of the sum of two costs: the share of the questions about what was updated that find the earlier statement
@@ -62,10 +62,10 @@ def fit_renewal(reader: Reader, sets: Sequence[Asked]) -> None:
     before = [reader(of.found).logits for of in asking]  # as yet no slot counts so
     costs = {}
     for threshold in torch.linspace(0.3, 0.7, 81).tolist():
-        reader.renewal.fill_(threshold)
+        reader.recency_override.fill_(threshold)
         updates, others = [], []
         for of, logits in zip(asking, before, strict=True):
-            weights = by_source(reader.renewed(of.found, logits), of.source, of.found.allowed)
+            weights = by_source(reader.override_by_recency(of.found, logits), of.source, of.found.allowed)
             for number, row in enumerate(weights):
                 told = torch.unique(of.source[of.right[number]])
                 if of.categories[number] not in UPDATES:
@@ -73,7 +73,7 @@ def fit_renewal(reader: Reader, sets: Sequence[Asked]) -> None:
                 elif len(told) > 1:
                     updates.append((row[told[0]] >= row[told[1:]].max()).float())
         costs[threshold] = sum(float(torch.stack(each).mean()) for each in (updates, others) if each)
-    reader.renewal.fill_(min(costs, key=costs.__getitem__) if costs else torch.inf)
+    reader.recency_override.fill_(min(costs, key=costs.__getitem__) if costs else torch.inf)
 
 
 def _lack(row: Tensor, told: Tensor) -> Tensor:
@@ -82,7 +82,7 @@ def _lack(row: Tensor, told: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def updates(reader: Reader, sets: Sequence[Asked]) -> list[tuple[bool, bool]]:
+def updates(reader: Reranker, sets: Sequence[RecallBatch]) -> list[tuple[bool, bool]]:
     """Of each question about what was updated: is a later statement before the first, and are both of the first ten?"""
     measured = []
     for every in sets:
@@ -99,7 +99,7 @@ def updates(reader: Reader, sets: Sequence[Asked]) -> list[tuple[bool, bool]]:
 
 @torch.no_grad()
 def evidences(
-    reader: Reader, sets: Sequence[Asked], others: Sequence[Asked], answerable: float
+    reader: Reranker, sets: Sequence[RecallBatch], others: Sequence[RecallBatch], answerable: float
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """What the confidence is fitted to and measured by, a row a reading.
 
@@ -116,7 +116,7 @@ def evidences(
     """
     rows, labels, exchanged = [], [], []
 
-    def add(of: Found, label: float, other: float = 0.0) -> None:
+    def add(of: RerankerInput, label: float, other: float = 0.0) -> None:
         some = of.allowed.any(1)
         rows.append(evidence(of, reader(of))[some])
         labels.append(torch.full_like(rows[-1][:, 0], label))
@@ -137,28 +137,30 @@ def evidences(
     return torch.cat(rows), truth, torch.cat(exchanged), weight
 
 
-def calibrate(reader: Reader, sets: Sequence[Asked], others: Sequence[Asked], answerable: float) -> None:
+def calibrate(reader: Reranker, sets: Sequence[RecallBatch], others: Sequence[RecallBatch], answerable: float) -> None:
     """Fits the confidence to `evidences`, by maximum likelihood with a little decay."""
     x, truth, _, weight = evidences(reader, sets, others, answerable)
     mean, deviation = x.mean(0), x.std(0).clamp(min=1e-3)
-    first = reader.sure[0]
+    first = reader.confidence_head[0]
     assert isinstance(first, nn.Linear)
 
     def loss() -> Tensor:
-        told = reader.sure((x - mean) / deviation).squeeze(-1)
+        told = reader.confidence_head((x - mean) / deviation).squeeze(-1)
         return functional.binary_cross_entropy_with_logits(told, truth, weight, reduction="sum")
 
-    _minimise(reader.sure, loss, decay=1e-3)
+    _minimise(reader.confidence_head, loss, decay=1e-3)
     with torch.no_grad():  # of the numbers as they are
         first.weight.div_(deviation)
         first.bias.sub_(first.weight @ mean)
 
 
 @torch.no_grad()
-def calibration(reader: Reader, sets: Sequence[Asked], others: Sequence[Asked], answerable: float) -> dict[str, float]:
+def calibration(
+    reader: Reranker, sets: Sequence[RecallBatch], others: Sequence[RecallBatch], answerable: float
+) -> dict[str, float]:
     """How well the confidence tells questions with an answer from those without, and from those renamed alone."""
     x, truth, exchanged, weight = evidences(reader, sets, others, answerable)
-    p = torch.sigmoid(reader.sure(x).squeeze(-1))
+    p = torch.sigmoid(reader.confidence_head(x).squeeze(-1))
     figures = {"auroc": auroc(p[truth > 0], p[(truth == 0) & (exchanged == 0)])}
     if exchanged.any():
         figures["auroc, renamed"] = auroc(p[truth > 0], p[exchanged > 0])
@@ -188,7 +190,7 @@ def fit_modes(encoder: Encoder, memory: EpisodicMemory) -> None:
     The prototypes, each against all others, are what follows; questions that name what they ask for are what does not,
     and count ten times as much, for so many more of them are asked.
     """
-    prototypes = torch.cat([memory.follow_ups, memory.look_backs])
+    prototypes = torch.cat([memory.follow_up_prototypes, memory.look_back_prototypes])
     positive = (prototypes @ prototypes.T).fill_diagonal_(-1.0).amax(1)
     asking = [functional.normalize(cue.facets.sum(0), dim=0) for cue in encoder.encode(OTHERS)]
     negative = (torch.stack(asking) @ prototypes.T).amax(1)

@@ -86,8 +86,8 @@ class Mneme:
         return self._disk.settled_bytes()
 
     def close(self) -> None:
-        glance = self._client.get(f"/v1/users/{self._user}/memory").raise_for_status().json()
-        if glance["slots_used"] >= glance["slots"]:
+        summary = self._client.get(f"/v1/users/{self._user}/memory").raise_for_status().json()
+        if summary["slots_used"] >= summary["slots"]:
             print(f"{self._user}: the memory was full, so that turns made room for others", file=sys.stderr)
 
 

@@ -28,7 +28,7 @@ def hashed(
     return (signs * 2 ** torch.arange(8, device=words.device)).sum(-1).to(torch.uint8)
 
 
-def shortlist(
+def lsh_index(
     keys: UInt8[Tensor, "batch heads bytes"], slots: UInt8[Tensor, "batch slots bytes"], count: int
 ) -> Int[Tensor, "batch heads count"]:
     """The slots whose hashes differ least from each key's. faiss goes through them on the CPU.

@@ -10,23 +10,24 @@ from memory_core.episodic import EpisodicMemory
 from memory_core.state import EpisodicState, TensorState
 
 ROWS = (
-    "words", "pieces", "keys", "source", "part", "touched", "traits", "voice", "usage", "strength", "reads",
+    "words", "token_ids", "keys", "source", "part", "touched", "feature_bits", "speaker_tokens", "usage", "strength",
+    "reads",
     "forward_slots", "forward_weights", "backward_slots", "backward_weights",
 )  # fmt: skip
 
 
-def saying(seed: int, pieces: int, word: int = 16, distinct: int = 40) -> Utterance:
+def saying(seed: int, token_ids: int, word: int = 16, distinct: int = 40) -> Utterance:
     """An utterance of random facets; its pieces are few enough to recur, and equal pieces look alike."""
     drawn = torch.Generator().manual_seed(seed)
-    numbers = torch.randint(0, distinct, (pieces,), generator=drawn)
+    numbers = torch.randint(0, distinct, (token_ids,), generator=drawn)
     lexicon = torch.randn(distinct, word, generator=torch.Generator().manual_seed(1))
-    facets = functional.normalize(lexicon[numbers] + 0.5 * torch.randn(pieces, word, generator=drawn), dim=-1)
+    facets = functional.normalize(lexicon[numbers] + 0.5 * torch.randn(token_ids, word, generator=drawn), dim=-1)
     return Utterance(facets, numbers.to(torch.int32))
 
 
 def follow_up(memory: EpisodicMemory, seed: int, backward: bool) -> Utterance:
     """A cue close to a prototype of the read modes."""
-    prototypes = memory.look_backs if backward else memory.follow_ups
+    prototypes = memory.look_back_prototypes if backward else memory.follow_up_prototypes
     drawn = torch.Generator().manual_seed(seed)
     mean = prototypes[seed % len(prototypes)].detach().cpu()
     facets = functional.normalize(mean + 0.1 * torch.randn(3, len(mean), generator=drawn), dim=-1)

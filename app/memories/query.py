@@ -11,7 +11,7 @@ from app.memories.events import Event, event_named, without_event
 from app.memories.times import span_named, without_day
 
 
-class Asked(NamedTuple):
+class ParsedQuery(NamedTuple):
     """What a text asks for.
 
     Attributes:
@@ -25,15 +25,15 @@ class Asked(NamedTuple):
     event: Event | None
 
 
-def asked(text: str, at: datetime) -> Asked:
+def asked(text: str, at: datetime) -> ParsedQuery:
     """What `text`, said at a time, asks for."""
     span = span_named(text, at)
     if span is not None:
-        return Asked([_or_all(without_day(text), text)], span, None)
+        return ParsedQuery([_or_all(without_day(text), text)], span, None)
     event = event_named(text)
     if event is None:
-        return Asked([text], None, None)
-    return Asked([text, _or_all(without_event(text), text), event.name], None, event)
+        return ParsedQuery([text], None, None)
+    return ParsedQuery([text, _or_all(without_event(text), text), event.name], None, event)
 
 
 def _or_all(rest: str, text: str) -> str:

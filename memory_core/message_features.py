@@ -13,8 +13,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-TRAITS = ("asks", "ends asking", "number", "time", "reply", "first person", "named")
-FEATURES = len(TRAITS) + 2  # of a row: its traits, whether it is a further part, how many facets it holds
+FEATURE_NAMES = ("asks", "ends asking", "number", "time", "reply", "first person", "named")
+FEATURES = len(FEATURE_NAMES) + 2  # of a row: its traits, whether it is a further part, how many facets it holds
 _TIME = re.compile(
     r"\b(january|february|march|april|may|june|july|august|september|october|november|december|(mon|tues|wednes|thurs"
     r"|fri|satur|sun)day|yesterday|today|tomorrow|weeks?|months?|years?|weekend|ago|last|night|morning)\b",
@@ -32,12 +32,17 @@ EXPRESSLY = ("now", "current", "currently", "latest", "still", "today")
 _FIRST_PERSON = re.compile(r"\b(i|me|my|we|our)\b", re.IGNORECASE)
 
 
-class Manner(NamedTuple):
-    """How an utterance was said: `traits`, a bit each in the order of `TRAITS`; `voice`, the pieces of the name; `at`,
-    when, in seconds since 1970, 0 where that is not known."""
+class MessageFeatures(NamedTuple):
+    """How an utterance was said.
 
-    traits: int = 0
-    voice: tuple[int, ...] = ()
+    Attributes:
+        feature_bits: a bit each, in the order of `FEATURE_NAMES`.
+        speaker_tokens: the token ids of the speaker's first name.
+        at: when it was said, in seconds since 1970; 0 where that is not known.
+    """
+
+    feature_bits: int = 0
+    speaker_tokens: tuple[int, ...] = ()
     at: int = 0
 
 
@@ -51,7 +56,7 @@ class Tenses(NamedTuple):
     past: Set[int]
     expressly: Set[int]
 
-    def ask_of_now(self, said: Set[int], named: bool) -> bool:
+    def is_current_state_query(self, said: Set[int], named: bool) -> bool:
         """Whether a cue asks how something stands now: "What is my …", not "When did I …" nor "What are …".
 
         Args:
@@ -70,7 +75,7 @@ def header(speaker: str | None, at: datetime) -> str:
     return f"{day.day} {day:%B %Y}, " + (f"{speaker}: " if speaker else "")
 
 
-def traits(text: str, speaker: str | None, reply: bool) -> int:
+def feature_bits(text: str, speaker: str | None, reply: bool) -> int:
     """The traits of a text as bits.
 
     Args:
@@ -89,7 +94,7 @@ def traits(text: str, speaker: str | None, reply: bool) -> int:
 
 
 def features(
-    traits: Int[Tensor, " rows"], part: Int[Tensor, " rows"], held: Int[Tensor, " rows"]
+    feature_bits: Int[Tensor, " rows"], part: Int[Tensor, " rows"], held: Int[Tensor, " rows"]
 ) -> Float[Tensor, "rows features"]:
     """What is known of rows beside their facets.
 
@@ -98,5 +103,5 @@ def features(
         part: which part of its utterance a row is, from 0 on.
         held: how many facets it holds.
     """
-    bits = (traits.unsqueeze(1) >> torch.arange(len(TRAITS), device=traits.device)) & 1
+    bits = (feature_bits.unsqueeze(1) >> torch.arange(len(FEATURE_NAMES), device=feature_bits.device)) & 1
     return torch.cat([bits.float(), (part > 0).float().unsqueeze(1), torch.log1p(held.float()).unsqueeze(1)], 1)

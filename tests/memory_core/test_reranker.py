@@ -11,27 +11,27 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn import functional
 
-from memory_core import candidates
+from memory_core import candidate_retrieval
 from memory_core.encoder import Encoder, Utterance
 from memory_core.episodic import EpisodicMemory
-from memory_core.manner import FEATURES, TRAITS, Manner, traits
-from memory_core.reader import NEIGHBOURS, SIGNALS, WINDOW, Found, Reader, evidence
+from memory_core.message_features import FEATURE_NAMES, FEATURES, MessageFeatures, feature_bits
+from memory_core.reranker import NEIGHBOURS, SIGNALS, WINDOW, Reranker, RerankerInput, evidence
 from memory_core.state import EpisodicState
-from tests.memory_core.sayings import saying
+from tests.memory_core.factories import saying
 
 
-def reader(seed: int = 0) -> Reader:
+def reader(seed: int = 0) -> Reranker:
     """One whose every parameter matters."""
-    made = Reader(hidden=4)
+    made = Reranker(hidden=4)
     drawn = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for parameter in made.parameters():
             parameter.copy_(torch.randn(parameter.shape, generator=drawn) * 0.3)
-        made.renewal.fill_(0.4)
+        made.recency_override.fill_(0.4)
     return made
 
 
-def found(seed: int, slots: int = 9, readings: int = 2) -> Found:
+def found(seed: int, slots: int = 9, readings: int = 2) -> RerankerInput:
     """Slots in the order of writing, some of which a reading may not address; every other cue asks of now."""
     drawn = torch.Generator().manual_seed(seed)
     places = torch.arange(slots).unsqueeze(1)
@@ -41,8 +41,8 @@ def found(seed: int, slots: int = 9, readings: int = 2) -> Found:
     allowed = torch.rand(readings, slots, generator=drawn) > 0.2
     allowed[:, 0] = True
     features = torch.rand(slots, FEATURES, generator=drawn)
-    features[:, : len(TRAITS)] = features[:, : len(TRAITS)].round()
-    return Found(
+    features[:, : len(FEATURE_NAMES)] = features[:, : len(FEATURE_NAMES)].round()
+    return RerankerInput(
         content=torch.randn(readings, slots, generator=drawn) * 3,
         signals=torch.rand(readings, slots, len(SIGNALS), generator=drawn),
         topic=torch.rand(readings, slots, generator=drawn),
@@ -56,7 +56,7 @@ def found(seed: int, slots: int = 9, readings: int = 2) -> Found:
     )
 
 
-def by_loops(of: Reader, given: Found, reading: int) -> list[float]:
+def by_loops(of: Reranker, given: RerankerInput, reading: int) -> list[float]:
     """Log weights of one reading, a slot and a neighbour at a time."""
     slots = given.content.shape[1]
     may, signals, features = given.allowed[reading], given.signals[reading], given.features
@@ -104,17 +104,17 @@ def by_loops(of: Reader, given: Found, reading: int) -> list[float]:
             torch.tensor([around[w] for w in (0, 1, WINDOW, WINDOW + 1)] + matched),
             signals[s], signals[s] - best, features[s],
         ])  # fmt: skip
-        out.append(logits[s] + 12 * float(of.whole(seen)))
+        out.append(logits[s] + 12 * float(of.rerank_head(seen)))
     return renewed_by_loops(of, given, reading, out) if given.now[reading] else out
 
 
-def renewed_by_loops(of: Reader, given: Found, reading: int, logits: list[float]) -> list[float]:
+def renewed_by_loops(of: Reranker, given: RerankerInput, reading: int, logits: list[float]) -> list[float]:
     """Each slot, raised above the earlier ones of its speaker that tell what is asked as well."""
 
     def tells(s: int) -> float:
-        if not given.allowed[reading, s] or given.features[s, TRAITS.index("reply")]:
+        if not given.allowed[reading, s] or given.features[s, FEATURE_NAMES.index("reply")]:
             return 0.0
-        return float(torch.sigmoid((given.signals[reading, s, 0] - of.renewal) / 0.03))
+        return float(torch.sigmoid((given.signals[reading, s, 0] - of.recency_override) / 0.03))
 
     slots = range(len(logits))
     return [
@@ -158,7 +158,7 @@ def test_the_order_in_which_slots_are_held_tells_nothing() -> None:
     of, given_, slots = reader(), found(5), 9
     order = torch.randperm(slots, generator=torch.Generator().manual_seed(1))
     place = torch.cat([torch.argsort(order), torch.tensor([slots])])
-    moved = Found(
+    moved = RerankerInput(
         given_.content[:, order], given_.signals[:, order], given_.topic[:, order], given_.now,
         given_.features[order], given_.speaker[order], given_.order[order], given_.keys[order],
         place[given_.chain[order]], given_.allowed[:, order],
@@ -180,12 +180,12 @@ def test_a_slot_that_may_not_be_addressed_tells_nothing() -> None:
     torch.testing.assert_close(evidence(given_, of(given_)), evidence(other, of(other)))
 
 
-def telling(similar: list[float], order: list[int], now: bool = True) -> Found:
+def telling(similar: list[float], order: list[int], now: bool = True) -> RerankerInput:
     """Slots of one speaker, read the more the more similar they are."""
     similarity, slots = torch.tensor([similar]), len(similar)
     signals = torch.zeros(1, slots, len(SIGNALS))
     signals[..., 0] = similarity
-    return Found(
+    return RerankerInput(
         12 * similarity, signals, similarity, torch.tensor([now]), torch.zeros(slots, FEATURES),
         torch.zeros(slots, dtype=torch.int64), torch.tensor(order), torch.zeros(slots, 6),
         torch.full((slots, 2 * WINDOW), slots), torch.ones(1, slots, dtype=torch.bool),
@@ -193,12 +193,15 @@ def telling(similar: list[float], order: list[int], now: bool = True) -> Found:
 
 
 def test_how_something_stands_now_was_told_last() -> None:
-    of = Reader()
-    of.renewal.fill_(0.4)
+    of = Reranker()
+    of.recency_override.fill_(0.4)
     older, newer, other = 0, 1, 2  # the other one is later still, but does not tell what is asked
     of_now = of(telling([0.7, 0.6, 0.2], [1, 2, 3])).logits[0]
     assert of_now[newer] > of_now[older] > of_now[other]
-    then, fresh = of(telling([0.7, 0.6, 0.2], [1, 2, 3], now=False)), Reader()(telling([0.7, 0.6, 0.2], [1, 2, 3]))
+    then, fresh = (
+        of(telling([0.7, 0.6, 0.2], [1, 2, 3], now=False)),
+        Reranker()(telling([0.7, 0.6, 0.2], [1, 2, 3])),
+    )
     for logits in (then.logits[0], fresh.logits[0]):
         assert logits[older] > logits[newer] > logits[other]
     torch.testing.assert_close(of_now[[older, other]], then.logits[0, [older, other]], atol=0.02, rtol=0)
@@ -206,16 +209,16 @@ def test_how_something_stands_now_was_told_last() -> None:
 
 def test_who_answers_is_not_taken_for_who_did_it() -> None:
     given_ = telling([0.5, 0.8, 0.6], [1, 2, 3])
-    spoke, others = SIGNALS.index("voice"), SIGNALS.index("other voice")
+    spoke, others = SIGNALS.index("speaker_tokens"), SIGNALS.index("other voice")
     given_.signals[0, [0, 1], spoke] = 1.0  # the one named; what fits best is said of another
     given_.signals[0, 2, others] = 1.0
-    given_.features[[0, 2], TRAITS.index("first person")] = 1.0
-    named, told = evidence(given_, Reader()(given_))[0, [2, 4]].tolist()
+    given_.features[[0, 2], FEATURE_NAMES.index("first person")] = 1.0
+    named, told = evidence(given_, Reranker()(given_))[0, [2, 4]].tolist()
     assert (named, told) == (1.0, pytest.approx(0.5 - 0.6))
-    given_.features[1, TRAITS.index("first person")] = 1.0
-    assert float(evidence(given_, Reader()(given_))[0, 4]) == pytest.approx(0.8 - 0.6)
-    given_.features[1, TRAITS.index("ends asking")] = 1.0
-    assert float(evidence(given_, Reader()(given_))[0, 4]) == pytest.approx(0.5 - 0.6)
+    given_.features[1, FEATURE_NAMES.index("first person")] = 1.0
+    assert float(evidence(given_, Reranker()(given_))[0, 4]) == pytest.approx(0.8 - 0.6)
+    given_.features[1, FEATURE_NAMES.index("ends asking")] = 1.0
+    assert float(evidence(given_, Reranker()(given_))[0, 4]) == pytest.approx(0.5 - 0.6)
 
 
 def test_gradients_reach_every_part() -> None:
@@ -255,9 +258,9 @@ def test_what_slots_within_reach_match_together_is_seen(small: EpisodicMemory) -
     """Three of the cue's pieces, told in the 1st, 3rd and 8th of nine messages; what was not, in none."""
     state, cue, places = small.empty(64), saying(50, 4), {1: 0, 3: 1, 8: 2}
     for source in range(1, 10):
-        other = saying(source, 1)._replace(pieces=torch.tensor([100 + source], dtype=torch.int32))
+        other = saying(source, 1)._replace(token_ids=torch.tensor([100 + source], dtype=torch.int32))
         place = places.get(source)
-        said = other if place is None else Utterance(cue.facets[[place]], cue.pieces[[place]])
+        said = other if place is None else Utterance(cue.facets[[place]], cue.token_ids[[place]])
         state, _ = small.write_(state, said, source)
     signals = what_is_found(small, state, cue).signals[0]
     exact, in_two, in_six = (signals[:, SIGNALS.index(name)] for name in ("exact", "exact within 2", "exact within 6"))
@@ -271,29 +274,29 @@ def test_what_slots_within_reach_match_together_is_seen(small: EpisodicMemory) -
 
 def test_a_cue_that_names_a_speaker_tells_who_spoke(small: EpisodicMemory) -> None:
     state, cue = small.empty(64), saying(50, 4)
-    voices = [tuple(cue.pieces[:2].tolist()), (999_999,), ()]
-    for source, voice in enumerate(voices, 1):
-        state, _ = small.write_(state, saying(source, 3), source, manner=Manner(0, voice))
+    voices = [tuple(cue.token_ids[:2].tolist()), (999_999,), ()]
+    for source, speaker_tokens in enumerate(voices, 1):
+        state, _ = small.write_(state, saying(source, 3), source, message_features=MessageFeatures(0, speaker_tokens))
     signals = what_is_found(small, state, cue).signals[0]
     assert signals[:, 5].tolist() == [1.0, 0.0, 0.0]
     assert signals[:, 6].tolist() == [0.0, 1.0, 1.0]
 
 
 def test_traits_are_seen_as_they_were_written(small: EpisodicMemory) -> None:
-    state, _ = small.write(small.empty(16), saying(1, 10), 1, manner=Manner(0b1000101, ()))
+    state, _ = small.write(small.empty(16), saying(1, 10), 1, message_features=MessageFeatures(0b1000101, ()))
     seen = what_is_found(small, state, saying(2, 3)).features
-    assert seen[:, : len(TRAITS)].tolist() == [[1, 0, 1, 0, 0, 0, 1]] * 3
+    assert seen[:, : len(FEATURE_NAMES)].tolist() == [[1, 0, 1, 0, 0, 0, 1]] * 3
     assert seen[:, 7].tolist() == [0.0, 1.0, 1.0]
     torch.testing.assert_close(seen[:, 8], torch.log1p(torch.tensor([4.0, 4.0, 2.0])))
 
 
 def test_the_topic_is_what_is_asked_of_names_apart(small: EpisodicMemory) -> None:
     state, cue = small.empty(64), saying(50, 4)
-    name, rest = cue.pieces[:1], cue.pieces[1:]
-    for source, pieces in enumerate((name, rest), 1):
-        place = [int((cue.pieces == piece).nonzero()[0, 0]) for piece in pieces]
-        said = Utterance(cue.facets[place], pieces)
-        state, _ = small.write_(state, said, source, manner=Manner(0, (int(name[0]),)))
+    name, rest = cue.token_ids[:1], cue.token_ids[1:]
+    for source, token_ids in enumerate((name, rest), 1):
+        place = [int((cue.token_ids == piece).nonzero()[0, 0]) for piece in token_ids]
+        said = Utterance(cue.facets[place], token_ids)
+        state, _ = small.write_(state, said, source, message_features=MessageFeatures(0, (int(name[0]),)))
     found_ = what_is_found(small, state, cue)
     assert found_.signals[0, :, 1].tolist()[0] > 0.0
     assert found_.topic[0, 1] > found_.topic[0, 0] + 0.2
@@ -325,7 +328,9 @@ def test_a_cue_that_asks_how_something_stands_now(
     memory: EpisodicMemory, encoder: Encoder, cue: str, expected: bool
 ) -> None:
     told, asked = encoder.encode(["Ann: I moved to Leeds", cue])
-    state, _ = memory.write(memory.empty(16), told, 1, manner=memory.manner("I moved to Leeds", "Ann"))
+    state, _ = memory.write(
+        memory.empty(16), told, 1, message_features=memory.message_features("I moved to Leeds", "Ann")
+    )
     assert bool(what_is_found(memory, state, asked).now) is expected
     assert not what_is_found(memory, state, asked, span=(0, 1)).now
 
@@ -340,19 +345,19 @@ def test_a_cue_that_asks_how_something_stands_now(
     ],
 )
 def test_traits_of_a_text(text: str, speaker: str | None, reply: bool, expected: set[str]) -> None:
-    bits = traits(text, speaker, reply)
-    assert {name for place, name in enumerate(TRAITS) if bits >> place & 1} == expected
+    bits = feature_bits(text, speaker, reply)
+    assert {name for place, name in enumerate(FEATURE_NAMES) if bits >> place & 1} == expected
 
 
 def test_a_memory_reads_by_its_reader(small: EpisodicMemory) -> None:
     trained = copy.deepcopy(small)
-    trained.reader = reader(3)
+    trained.reranker = reader(3)
     trained.link_share.data.zero_()
     state, cue = small.empty(64), saying(50, 4)
     for source in range(1, 9):
         state, _ = small.write_(state, saying(source, 3), source)
     reading = trained.read([state], [cue])[0]
-    weighed = trained.reader(what_is_found(trained, state, cue))
+    weighed = trained.reranker(what_is_found(trained, state, cue))
     weights: Tensor = torch.softmax(weighed.logits[0], -1)
     content = float(trained.read_modes(functional.normalize(cue.facets.sum(0), dim=0))[2])
     for slot, weight, forward in zip(reading.rows, reading.weights, reading.forward, strict=True):
@@ -362,10 +367,10 @@ def test_a_memory_reads_by_its_reader(small: EpisodicMemory) -> None:
 
 def what_is_found(
     memory: EpisodicMemory, state: EpisodicState, cue: Utterance, span: tuple[int, int] | None = None
-) -> Found:
+) -> RerankerInput:
     """What the memory found for its reader."""
-    stage = memory.first_stage(state, cue, None, span)
-    return memory.found(state, stage, candidates.cosines([state], [stage])[0])
+    stage = memory.retrieve_candidates(state, cue, None, span)
+    return memory.found(state, stage, candidate_retrieval.cosines([state], [stage])[0])
 
 
 def test_of_messages_all_but_the_same_the_one_that_equals_the_cue_is_found(
@@ -377,7 +382,7 @@ def test_of_messages_all_but_the_same_the_one_that_equals_the_cue_is_found(
     texts = [f"Writer {writer} counts to {turns[:place].count(writer)}." for place, writer in enumerate(turns)]
     state, said = memory.empty(1_024), encoder.encode(texts)
     for source, (text, utterance) in enumerate(zip(texts, said, strict=True), 1):
-        state, _ = memory.write_(state, utterance, source, manner=memory.manner(text))
+        state, _ = memory.write_(state, utterance, source, message_features=memory.message_features(text))
     readings = memory.read([state] * len(said), said)
     ranks = [state.source[one.rows].tolist().index(source) for source, one in enumerate(readings, 1)]
     assert max(ranks) < 8

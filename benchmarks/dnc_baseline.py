@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from benchmarks.peer_figures import markdown
+from benchmarks.baseline_figures import markdown
 from memory_core.controllers import ControllerConfig, Plain, PlainConfig
 from memory_core.dnc import DNC, DNCConfig, DNCState
 from memory_core.tasks import Batch, Copy

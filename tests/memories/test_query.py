@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.memories.asked import asked
 from app.memories.memories import Memories
 from app.memories.messages import Draft
+from app.memories.query import asked
 
 NOW = datetime(2026, 6, 18, 19, 0, tzinfo=UTC)
 
@@ -57,6 +57,6 @@ async def test_an_event_that_is_not_held_tells_no_time(memories: Memories, monke
     held = await memories.recall("ada", query, 5, asked_at=NOW)
     monkeypatch.setattr("app.memories.memories._KNOWN", 1.1)
     unknown = await memories.recall("ada", query, 5, asked_at=NOW)
-    monkeypatch.setattr("app.memories.asked.event_named", lambda text: None)
+    monkeypatch.setattr("app.memories.query.event_named", lambda text: None)
     timeless = await memories.recall("ada", query, 5, asked_at=NOW)
     assert unknown.recollections == timeless.recollections != held.recollections

@@ -15,25 +15,25 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn import functional
 
-from memory_core.manner import FEATURES, TRAITS
+from memory_core.message_features import FEATURE_NAMES, FEATURES
 
 NEIGHBOURS = 3  # slots each way whose weight the gates pass on
 WINDOW = 6  # slots each way that make a slot's neighbourhood
 WITHIN = (2, WINDOW)  # slots each way with which a slot is seen to match the cue together
 SIGNALS = (
-    "similarity", "exact", "rarest", "strong", "key", "voice", "other voice", "near",
+    "similarity", "exact", "rarest", "strong", "key", "speaker_tokens", "other voice", "near",
     *(f"{name} within {steps}" for steps in WITHIN for name in ("similarity", "exact")),
 )  # fmt: skip
 _FAR = 12.0  # nats below the best at which a slot counts as not read
 _FIRST = 8  # slots that the first read hands to the second
-_RENEWED = 32  # slots, those read most, among which a later one may stand for an earlier one
+_RIVALS = 32  # slots, those read most, among which a later one may stand for an earlier one
 _AHEAD = 0.5  # nats that it then comes before it
 _SHARP = 0.03  # of similarity, about the threshold at which a slot counts as telling what is asked
 _EVIDENCE = 5  # numbers that the confidence goes by
-_ENDS_ASKING, _REPLY, _FIRST_PERSON = (TRAITS.index(trait) for trait in ("ends asking", "reply", "first person"))
+_ENDS_ASKING, _REPLY, _FIRST_PERSON = (FEATURE_NAMES.index(trait) for trait in ("ends asking", "reply", "first person"))
 
 
-class Found(NamedTuple):
+class RerankerInput(NamedTuple):
     """What content addressing found, for readings of the same slots.
 
     Attributes:
@@ -41,7 +41,7 @@ class Found(NamedTuple):
         signals: in the order of `SIGNALS`; "within" so many steps of the chain each way, the slots taken together.
         topic: similarity to the cue without the names of those who speak.
         now: whether the cue asks how something stands now.
-        features: of the slots; see `manner.features`.
+        features: of the slots; see `message_features.features`.
         speaker: a number for who said it, the same for the same name.
         order: grows with the time of writing.
         keys: unit vectors.
@@ -61,7 +61,7 @@ class Found(NamedTuple):
     allowed: Bool[Tensor, "readings slots"]
 
 
-class Weighed(NamedTuple):
+class RerankerOutput(NamedTuple):
     """Log weights, but for a constant, and which share of each is owed to the links forward and backward."""
 
     logits: Float[Tensor, "readings slots"]
@@ -69,7 +69,7 @@ class Weighed(NamedTuple):
     backward: Float[Tensor, "readings slots"]
 
 
-class Reader(nn.Module):
+class Reranker(nn.Module):
     """Turns what was found by content into a read weighting. Fresh, it lends every neighbour the same little.
 
     Args:
@@ -79,21 +79,23 @@ class Reader(nn.Module):
         renewal: the similarity from which a slot counts as telling what is asked; fresh, none does.
     """
 
-    renewal: Tensor
+    recency_override: Tensor
 
     def __init__(self, hidden: int = 16) -> None:
         super().__init__()
         self.signals = nn.Parameter(torch.zeros(len(SIGNALS)))
         self.features = nn.Parameter(torch.zeros(FEATURES))
-        around = 2 * NEIGHBOURS
-        self.gates = nn.Sequential(nn.Linear(2 * FEATURES + 5 + around, hidden), nn.SiLU(), nn.Linear(hidden, 1))
-        self.whole = nn.Sequential(nn.Linear(2 * len(SIGNALS) + 11 + FEATURES, hidden), nn.SiLU(), nn.Linear(hidden, 1))
+        neighbours = 2 * NEIGHBOURS
+        self.gates = nn.Sequential(nn.Linear(2 * FEATURES + 5 + neighbours, hidden), nn.SiLU(), nn.Linear(hidden, 1))
+        self.rerank_head = nn.Sequential(
+            nn.Linear(2 * len(SIGNALS) + 11 + FEATURES, hidden), nn.SiLU(), nn.Linear(hidden, 1)
+        )
         _start_at(self.gates, -2.0)
-        _start_at(self.whole, 0.0)
-        self.sure = nn.Sequential(nn.Linear(_EVIDENCE, 4), nn.Tanh(), nn.Linear(4, 1))
-        self.register_buffer("renewal", torch.tensor(torch.inf))
+        _start_at(self.rerank_head, 0.0)
+        self.confidence_head = nn.Sequential(nn.Linear(_EVIDENCE, 4), nn.Tanh(), nn.Linear(4, 1))
+        self.register_buffer("recency_override", torch.tensor(torch.inf))
 
-    def forward(self, found: Found) -> Weighed:
+    def forward(self, found: RerankerInput) -> RerankerOutput:
         """The read weighting of each reading.
 
         Source: read modes and temporal links of Graves et al. 2016, gated; a second read whose key is the first one's
@@ -101,25 +103,27 @@ class Reader(nn.Module):
         """
         content = found.content + 3.0 * (found.signals @ self.signals + found.features @ self.features)
         read = _above(content, found.allowed)
-        lent = self._lent(found, read)
-        logits = content + lent.sum(-1)
-        forward, backward = lent[..., :NEIGHBOURS].sum(-1), lent[..., NEIGHBOURS:].sum(-1)
+        link_contribution = self._link_contribution(found, read)
+        logits = content + link_contribution.sum(-1)
+        forward, backward = link_contribution[..., :NEIGHBOURS].sum(-1), link_contribution[..., NEIGHBOURS:].sum(-1)
         own = _FAR * read + 1e-6
         total = own + forward + backward
-        logits = logits + _FAR * self._whole(found, logits)
-        return Weighed(self.renewed(found, logits), forward / total, backward / total)
+        logits = logits + _FAR * self._rerank(found, logits)
+        return RerankerOutput(self.override_by_recency(found, logits), forward / total, backward / total)
 
-    def renewed(self, found: Found, logits: Float[Tensor, "readings slots"]) -> Float[Tensor, "readings slots"]:
+    def override_by_recency(
+        self, found: RerankerInput, logits: Float[Tensor, "readings slots"]
+    ) -> Float[Tensor, "readings slots"]:
         """The log weights with a later telling before an earlier one, where the cue asks how something stands now.
 
         Of two slots of one speaker that both match the cue by itself, and of which none is a reply, the later one is
         raised to just above the earlier one, which stays where it is.
         """
-        if self.renewal.isinf() or not found.now.any():
+        if self.recency_override.isinf() or not found.now.any():
             return logits
-        best = logits.masked_fill(~found.allowed, -torch.inf).topk(min(_RENEWED, logits.shape[1]), -1).indices
+        best = logits.masked_fill(~found.allowed, -torch.inf).topk(min(_RIVALS, logits.shape[1]), -1).indices
         may = found.allowed & found.now.unsqueeze(1) & (found.features[:, _REPLY] == 0)
-        tells = torch.sigmoid((found.signals[..., 0] - self.renewal) / _SHARP) * may
+        tells = torch.sigmoid((found.signals[..., 0] - self.recency_override) / _SHARP) * may
         tells, height = tells.gather(1, best), logits.gather(1, best)
         order, speaker = found.order[best], found.speaker[best]
         later = (order.unsqueeze(1) > order.unsqueeze(2)) & (speaker.unsqueeze(1) == speaker.unsqueeze(2))
@@ -127,53 +131,53 @@ class Reader(nn.Module):
         raised = (later * tells.unsqueeze(2) * tells.unsqueeze(1) * lacks).amax(1)  # over the earlier ones
         return logits.scatter_add(1, best, raised)
 
-    def confidence(self, found: Found, weighed: Weighed) -> Float[Tensor, " readings"]:
+    def confidence(self, found: RerankerInput, weighed: RerankerOutput) -> Float[Tensor, " readings"]:
         """The probability that what the cue asks for is among the slots.
 
         By how well what is read matches, how far the best stands out, and, where the cue names a speaker, by how what
         that one told matches beside what the others did: see `evidence`.
         """
-        return torch.sigmoid(self.sure(evidence(found, weighed)).squeeze(-1))
+        return torch.sigmoid(self.confidence_head(evidence(found, weighed)).squeeze(-1))
 
-    def _lent(self, found: Found, read: Tensor) -> Float[Tensor, "readings slots around"]:
+    def _link_contribution(self, found: RerankerInput, read: Tensor) -> Float[Tensor, "readings slots around"]:
         """What each neighbour within reach adds: those before (read forward), then those after (read backward)."""
         near = torch.cat([found.chain[:, :NEIGHBOURS], found.chain[:, WINDOW : WINDOW + NEIGHBOURS]], 1)
-        readings, slots, around = *read.shape, near.shape[1]
+        readings, slots, neighbours = *read.shape, near.shape[1]
         there = _at(read, near)
         before = functional.pad(found.speaker, (0, 1), value=-1)[found.chain[:, 0]]
         same = (found.speaker == before).float().expand(readings, -1)
         cue = torch.stack([found.signals[..., 5], found.signals[..., 6], same], -1)
         seen = [
-            found.features.unsqueeze(1).expand(readings, slots, around, -1),
+            found.features.unsqueeze(1).expand(readings, slots, neighbours, -1),
             _at(found.features.T, near).permute(1, 2, 0).expand(readings, -1, -1, -1),
-            read[..., None, None].expand(-1, -1, around, -1),
+            read[..., None, None].expand(-1, -1, neighbours, -1),
             there.unsqueeze(-1),
-            cue.unsqueeze(2).expand(-1, -1, around, -1),
-            torch.eye(around, device=read.device).expand(readings, slots, -1, -1),
+            cue.unsqueeze(2).expand(-1, -1, neighbours, -1),
+            torch.eye(neighbours, device=read.device).expand(readings, slots, -1, -1),
         ]
         return functional.softplus(self.gates(torch.cat(seen, -1)).squeeze(-1)) * there * _FAR
 
-    def _whole(self, found: Found, logits: Tensor) -> Float[Tensor, "readings slots"]:
+    def _rerank(self, found: RerankerInput, logits: Tensor) -> Float[Tensor, "readings slots"]:
         """What the slot, its neighbourhood and a second read say together."""
         read = _above(logits, found.allowed)
         weights = torch.softmax(logits.masked_fill(~found.allowed, -torch.inf), -1).nan_to_num()
         first = weights.topk(min(_FIRST, weights.shape[1]), -1)
         vector = functional.normalize((first.values.unsqueeze(-1) * found.keys[first.indices]).sum(1), dim=-1)
         again = vector @ found.keys.T
-        around = _at(read, found.chain)
-        window = torch.maximum(around.amax(-1), read)
+        neighbours = _at(read, found.chain)
+        window = torch.maximum(neighbours.amax(-1), read)
         share = _at(weights, found.chain).sum(-1) + weights
         masked = found.signals.masked_fill(~found.allowed.unsqueeze(-1), 0.0)
         places = [0, 1, WINDOW, WINDOW + 1]
         seen = [
             torch.stack([read, again, again - found.signals[..., 4], window, share], -1),
-            around[..., places],
+            neighbours[..., places],
             _at(masked[..., 1], found.chain[:, [0, WINDOW]]),
             found.signals,
             found.signals - masked.amax(1, keepdim=True),
             found.features.expand(len(read), -1, -1),
         ]
-        read_as: Tensor = self.whole(torch.cat(seen, -1)).squeeze(-1)
+        read_as: Tensor = self.rerank_head(torch.cat(seen, -1)).squeeze(-1)
         return read_as
 
 
@@ -184,7 +188,7 @@ def _start_at(network: nn.Sequential, value: float) -> None:
     nn.init.constant_(last.bias, value)
 
 
-def evidence(found: Found, weighed: Weighed) -> Float[Tensor, "readings evidence"]:
+def evidence(found: RerankerInput, weighed: RerankerOutput) -> Float[Tensor, "readings evidence"]:
     """What tells whether the memory holds what is asked: five numbers a reading, in [-1, 1.2].
 
     The mean similarity of what is read; the greatest weight; and where the cue names a speaker: that it does, the share

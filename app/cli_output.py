@@ -17,7 +17,7 @@ def fail(line: str) -> NoReturn:
     raise typer.Exit(1)
 
 
-class saying:
+class exit_on_error:
     """Turns errors that a person can mend into one line and status 1."""
 
     def __init__(self, *kinds: type[Exception]) -> None:

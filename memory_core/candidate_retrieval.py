@@ -12,22 +12,22 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn import functional
 
-from memory_core import addressing, chain
+from memory_core import addressing, temporal_neighbours
 from memory_core.allocation import EpisodicConfig
+from memory_core.binary_codes import facet_cosines
 from memory_core.encoder import Utterance
 from memory_core.state import EpisodicState
-from memory_core.words import facet_cosines
 
 
 class Terms(NamedTuple):
     """What of a cue is looked for: facets, their word pieces, and how much each counts, by rarity (they sum to 1)."""
 
     facets: Float[Tensor, "cue word"]
-    pieces: Int[Tensor, " cue"]
+    token_ids: Int[Tensor, " cue"]
     shares: Float[Tensor, " cue"]
 
 
-class Stage(NamedTuple):
+class Candidates(NamedTuple):
     """The candidates of one reading.
 
     Attributes:
@@ -42,20 +42,20 @@ class Stage(NamedTuple):
     slots: Int[Tensor, " slots"]
     terms: Terms
     exact: Float[Tensor, "slots cue"]
-    near: Float[Tensor, " slots"]
+    proximity: Float[Tensor, " slots"]
     pooled: Float[Tensor, " word"]
     named: Int[Tensor, " pieces"]
     dated: bool
 
 
-def terms(state: EpisodicState, cue: Utterance, roots: Int[Tensor, " pieces"], most: int) -> Terms:
+def terms(state: EpisodicState, cue: Utterance, lemma_ids: Int[Tensor, " pieces"], most: int) -> Terms:
     """A cue's rarest pieces, in its order, at most so many; rare is a word whose forms stand in few slots."""
-    pieces = cue.pieces.long()
-    counts = torch.zeros_like(state.piece_counts).index_add_(0, roots[:-1], state.piece_counts)
-    rarity = addressing.rarity(counts[roots[pieces]], (state.source > 0).sum())
-    kept = torch.sort(torch.topk(rarity, most).indices).values if len(pieces) > most else slice(None)
-    facets, pieces, rarity = cue.facets[kept], pieces[kept], rarity[kept]
-    return Terms(facets, pieces, rarity / rarity.sum().clamp(min=1e-6))
+    token_ids = cue.token_ids.long()
+    counts = torch.zeros_like(state.piece_counts).index_add_(0, lemma_ids[:-1], state.piece_counts)
+    rarity = addressing.rarity(counts[lemma_ids[token_ids]], (state.source > 0).sum())
+    kept = torch.sort(torch.topk(rarity, most).indices).values if len(token_ids) > most else slice(None)
+    facets, token_ids, rarity = cue.facets[kept], token_ids[kept], rarity[kept]
+    return Terms(facets, token_ids, rarity / rarity.sum().clamp(min=1e-6))
 
 
 def rows(
@@ -64,7 +64,7 @@ def rows(
     allowed: Bool[Tensor, " rows"],
     prior: Float[Tensor, " rows"],
     lexical: Float[Tensor, ""],
-    roots: Int[Tensor, " pieces"],
+    lemma_ids: Int[Tensor, " pieces"],
     config: EpisodicConfig,
 ) -> Int[Tensor, " slots"]:
     """The rows that are most like the cue by their keys and rarest pieces, with their neighbours along the links.
@@ -78,33 +78,34 @@ def rows(
     """
     if state.rows <= config.candidates:
         return allowed.nonzero().squeeze(1)
-    of_root = of.shares.new_zeros(len(roots))  # of root -1, none, last
-    of_root[roots[of.pieces]] = of.shares
-    table = of_root[roots.roll(1)].unsqueeze(1)  # of each piece, from piece -1 on
-    rarest = 1 + state.pieces[:, : config.scanned]
+    of_root = of.shares.new_zeros(len(lemma_ids))  # of root -1, none, last
+    of_root[lemma_ids[of.token_ids]] = of.shares
+    table = of_root[lemma_ids.roll(1)].unsqueeze(1)  # of each piece, from piece -1 on
+    rarest = 1 + state.token_ids[:, : config.scanned]
     matched = functional.embedding_bag(rarest, table, mode="sum").squeeze(1).clamp(max=1.0)
     score = state.keys @ (of.shares @ of.facets).half() + lexical * matched + prior
     best = score.masked_fill(~allowed, -torch.inf).topk(config.candidates).indices
-    found = torch.unique(torch.cat([best, chain.neighbours(state, best[: config.around])]))
+    found = torch.unique(torch.cat([best, temporal_neighbours.neighbours(state, best[: config.around])]))
     kept: Tensor = found[allowed[found]]
     return kept
 
 
-def cosines(states: Sequence[EpisodicState], stages: Sequence[Stage]) -> list[Float[Tensor, "slots cue"]]:
+def cosines(states: Sequence[EpisodicState], candidate_sets: Sequence[Candidates]) -> list[Float[Tensor, "slots cue"]]:
     """Late interaction of each reading's candidates with its cue, over the facets of all readings at once."""
-    if not stages:
+    if not candidate_sets:
         return []
-    held = [state.pieces.index_select(0, one.slots) >= 0 for state, one in zip(states, stages, strict=True)]
+    held = [state.token_ids.index_select(0, one.slots) >= 0 for state, one in zip(states, candidate_sets, strict=True)]
     words = [
-        state.words.index_select(0, one.slots)[there] for state, one, there in zip(states, stages, held, strict=True)
+        state.words.index_select(0, one.slots)[there]
+        for state, one, there in zip(states, candidate_sets, held, strict=True)
     ]
-    cues = _padded([one.terms.facets for one in stages])
+    cues = _padded([one.terms.facets for one in candidate_sets])
     per_slot = torch.cat([there.sum(1) for there in held])
     slot = torch.repeat_interleave(per_slot)
     of = torch.repeat_interleave(torch.tensor([len(each) for each in words], device=slot.device))
     found = addressing.late_interaction(facet_cosines(cues, torch.cat(words), of), slot, len(per_slot))
-    each = torch.split(found, [len(one.slots) for one in stages])
-    return [best[:, : len(one.terms.facets)] for best, one in zip(each, stages, strict=True)]
+    each = torch.split(found, [len(one.slots) for one in candidate_sets])
+    return [best[:, : len(one.terms.facets)] for best, one in zip(each, candidate_sets, strict=True)]
 
 
 def _padded(each: list[Tensor]) -> Tensor:

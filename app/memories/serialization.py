@@ -8,12 +8,12 @@ import torch
 from torch import Tensor
 
 from app.store.database import Row
-from app.store.memories import Head
+from app.store.memories import MemoryRecord
+from memory_core.binary_codes import count_pieces, slot_keys
 from memory_core.episodic import EpisodicMemory
 from memory_core.state import EpisodicState
-from memory_core.words import count_pieces, slot_keys
 
-_COUNTERS = ("source", "part", "touched", "said_at", "traits", "usage", "strength", "reads")
+_COUNTERS = ("source", "part", "touched", "said_at", "feature_bits", "usage", "strength", "reads")
 _LINKS = ("forward_slots", "forward_weights", "backward_slots", "backward_weights")
 
 
@@ -38,14 +38,21 @@ def word_rows(state: EpisodicState, written: Iterable[int]) -> list[Row]:
     """The words of slots, without their padding."""
     rows = []
     for slot in sorted(written):
-        pieces = state.pieces[slot]
-        held = int((pieces >= 0).sum())
-        word, voice = state.words[slot, :held], state.voice[slot]
-        rows.append({"slot": slot, "word": _bytes(word), "pieces": _bytes(pieces[:held]), "voice": _bytes(voice)})
+        token_ids = state.token_ids[slot]
+        held = int((token_ids >= 0).sum())
+        word, speaker_tokens = state.words[slot, :held], state.speaker_tokens[slot]
+        rows.append(
+            {
+                "slot": slot,
+                "word": _bytes(word),
+                "token_ids": _bytes(token_ids[:held]),
+                "speaker_tokens": _bytes(speaker_tokens),
+            }
+        )
     return rows
 
 
-def new_head(old: Head, state: EpisodicState, last_seq: int) -> Head:
+def new_head(old: MemoryRecord, state: EpisodicState, last_seq: int) -> MemoryRecord:
     """The memory's row after a change."""
     return dataclasses.replace(
         old,
@@ -57,7 +64,7 @@ def new_head(old: Head, state: EpisodicState, last_seq: int) -> Head:
     )
 
 
-def load_state(memory: EpisodicMemory, head: Head, rows: Sequence[Row]) -> EpisodicState:
+def load_state(memory: EpisodicMemory, head: MemoryRecord, rows: Sequence[Row]) -> EpisodicState:
     """The state that was stored.
 
     Raises:
@@ -69,7 +76,7 @@ def load_state(memory: EpisodicMemory, head: Head, rows: Sequence[Row]) -> Episo
         raise DamagedMemory(f"the stored memory cannot be read, run `mneme replay`: {error}") from error
 
 
-def _loaded(memory: EpisodicMemory, head: Head, rows: Sequence[Row]) -> EpisodicState:
+def _loaded(memory: EpisodicMemory, head: MemoryRecord, rows: Sequence[Row]) -> EpisodicState:
     state = memory.empty(head.capacity, head.rows)
     device = memory.device
     state.clock.fill_(head.last_seq)
@@ -89,23 +96,23 @@ def _loaded(memory: EpisodicMemory, head: Head, rows: Sequence[Row]) -> Episodic
         column = getattr(state, name)
         values = np.ascontiguousarray(packed[:, place]).view("<f4" if name.endswith("weights") else "<i4")
         column[index] = torch.from_numpy(values.copy()).to(device, column.dtype)
-    words, pieces = _words(memory, rows)
-    state.words[index], state.pieces[index] = words.to(device), pieces.to(device)
-    voices = np.frombuffer(b"".join(row["voice"] for row in rows), dtype="<i4").reshape(len(rows), -1)
-    state.voice[index] = torch.from_numpy(voices.copy()).to(device, state.voice.dtype)
-    state.keys[index] = slot_keys(state.words[index], state.pieces[index])
-    state.piece_counts.copy_(count_pieces(state.pieces, len(state.piece_counts)))
+    words, token_ids = _words(memory, rows)
+    state.words[index], state.token_ids[index] = words.to(device), token_ids.to(device)
+    voices = np.frombuffer(b"".join(row["speaker_tokens"] for row in rows), dtype="<i4").reshape(len(rows), -1)
+    state.speaker_tokens[index] = torch.from_numpy(voices.copy()).to(device, state.speaker_tokens.dtype)
+    state.keys[index] = slot_keys(state.words[index], state.token_ids[index])
+    state.piece_counts.copy_(count_pieces(state.token_ids, len(state.piece_counts)))
     return state
 
 
 def _words(memory: EpisodicMemory, rows: Sequence[Row]) -> tuple[Tensor, Tensor]:
     facets, word = memory.config.facets, memory.config.word // 8
-    words, pieces = np.zeros((len(rows), facets, word), np.uint8), np.full((len(rows), facets), -1, np.int32)
+    words, token_ids = np.zeros((len(rows), facets, word), np.uint8), np.full((len(rows), facets), -1, np.int32)
     for place, row in enumerate(rows):
-        held = np.frombuffer(row["pieces"], "<i4")
-        pieces[place, : len(held)] = held
+        held = np.frombuffer(row["token_ids"], "<i4")
+        token_ids[place, : len(held)] = held
         words[place, : len(held)] = np.frombuffer(row["word"], np.uint8).reshape(-1, word)
-    return torch.from_numpy(words), torch.from_numpy(pieces)
+    return torch.from_numpy(words), torch.from_numpy(token_ids)
 
 
 def _bytes(*tensors: Tensor) -> bytes:

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.nn import functional
 
-from memory_core.words import decode_word, differing_bits, encode_word, facet_cosines, slot_keys
+from memory_core.binary_codes import decode_word, differing_bits, encode_word, facet_cosines, slot_keys
 
 
 def unit(seed: int, *shape: int) -> torch.Tensor:
@@ -43,7 +43,7 @@ def test_bits_that_differ_are_counted() -> None:
 
 def test_a_key_is_the_direction_of_the_facets_together() -> None:
     facets = unit(2, 2, 3, 16)
-    pieces = torch.tensor([[5, 6, -1], [-1, -1, -1]], dtype=torch.int32)
-    keys = slot_keys(encode_word(facets), pieces)
+    token_ids = torch.tensor([[5, 6, -1], [-1, -1, -1]], dtype=torch.int32)
+    keys = slot_keys(encode_word(facets), token_ids)
     torch.testing.assert_close(keys[0], functional.normalize(facets[0, :2].sign().sum(0), dim=0).half())
     assert not keys[1].any()

@@ -1,8 +1,8 @@
 """Mneme beside what people keep memories in today, in one run, on one machine, with one encoder.
 
 Every turn of a conversation is added and every question is asked, one at a time, through each one's public interface;
-`peer_adapters` has the peers and says how each is used. Evidence recall is counted as `benchmarks.recall` does. Tables
-and plot go into `docs/science.md`. It runs in `.venv-peers`, which `scripts/install peers` makes.
+`baseline_adapters` has the peers and says how each is used. Evidence recall is counted as `benchmarks.recall` does.
+Tables and plot go into `docs/science.md`. It runs in `.venv-peers`, which `scripts/install peers` makes.
 """
 
 import argparse
@@ -19,10 +19,10 @@ from typing import Any
 
 import httpx
 
-from benchmarks import peer_figures, peer_speed
+from benchmarks import baseline_figures, baseline_speed
+from benchmarks.baseline_adapters import MNEME, PACKAGES, PEERS, Memory, Mneme, Opened, Pooled
+from benchmarks.baseline_figures import SHOWN, Measured, bootstrap, by_category, timed
 from benchmarks.offline import stay_here
-from benchmarks.peer_adapters import MNEME, PACKAGES, PEERS, Memory, Mneme, Opened, Pooled
-from benchmarks.peer_figures import SHOWN, Measured, bootstrap, by_category, timed
 from benchmarks.recall import CUTS
 from benchmarks.serving import PROJECT, Server, told_in_one_line
 from benchmarks.speed import Disk, spread
@@ -123,13 +123,13 @@ def page(results: Results, fingerprint: str, figure: str) -> str:
         f"![Evidence recall against the time of an add and a recall]({figure})",
     ]
     for name, methods in results.items():
-        ours, best = methods[MNEME], peer_figures.best_other(methods, MNEME)
+        ours, best = methods[MNEME], baseline_figures.best_other(methods, MNEME)
         gap = bootstrap(ours.at(SHOWN) - methods[best].at(SHOWN))
         parts += [
             f"### {name}: {len(ours.categories)} questions about {ours.turns:,} turns",
             f"Mneme's recall@{SHOWN} less that of the best other, {best}: {gap} points.",
-            peer_figures.methods_table(methods, MNEME),
-            peer_figures.categories_table(methods),
+            baseline_figures.methods_table(methods, MNEME),
+            baseline_figures.categories_table(methods),
         ]
     if "beam-dev" in results:
         kept = ", ".join(str(place) for place in sorted(BEAM_KEPT_BACK))
@@ -153,21 +153,21 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
         results, figures["fingerprint"] = recall_on(sets, Pooled(Encoder()))
         figures["sets"] = as_data(results)
         drawing = options.page.parent / "figures" / "peers.svg"
-        peer_figures.plot(results, drawing)
+        baseline_figures.plot(results, drawing)
         text = page(results, figures["fingerprint"], f"figures/{drawing.name}")
         _written(options.page, "peers", text, TITLE)
     if options.speed:
-        figures["speed"] = peer_speed.beside_mem0(options)
-        _written(options.page, "peer-speed", peer_speed.speed_table(figures["speed"]), "Speed beside mem0")
+        figures["speed"] = baseline_speed.beside_mem0(options)
+        _written(options.page, "peer-speed", baseline_speed.speed_table(figures["speed"]), "Speed beside mem0")
     if options.sizes:
-        figures["sizes"] = peer_speed.as_it_grows(options)
-        _written(options.page, "sizes", peer_speed.sizes_table(figures["sizes"]), "Speed as a memory grows")
+        figures["sizes"] = baseline_speed.as_it_grows(options)
+        _written(options.page, "sizes", baseline_speed.sizes_table(figures["sizes"]), "Speed as a memory grows")
     return figures
 
 
 def _written(to: Path, name: str, text: str, title: str) -> None:
     print(f"{text}\n")
-    peer_figures.write_between(to, name, text, title)
+    baseline_figures.write_between(to, name, text, title)
 
 
 def _progress(line: str) -> None:
@@ -175,7 +175,7 @@ def _progress(line: str) -> None:
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.peers", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.baselines", description=__doc__)
     add = parser.add_argument
     add("--data", type=Path, default=DATA, help="folder of the data sets (default: %(default)s)")
     add(

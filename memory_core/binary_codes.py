@@ -50,14 +50,14 @@ def facet_cosines(
 
 
 def slot_keys(
-    words: UInt8[Tensor, "slots facets bytes"], pieces: Int[Tensor, "slots facets"]
+    words: UInt8[Tensor, "slots facets bytes"], token_ids: Int[Tensor, "slots facets"]
 ) -> Float[Tensor, "slots word"]:
     """The first stage's key of each slot: the sum of its facets, as a unit vector; zeros where it holds none.
 
     In half precision, since all keys are read for every cue. Summed in whole numbers, which never vary, and some slots
     at a time, so that a large memory is not copied out.
     """
-    held = pieces >= 0
+    held = token_ids >= 0
     longest = int(held.sum(1).max()) if len(words) else 0
     total = [
         (_signs(words.device)[some[:, :longest].int()].flatten(2) * there[:, :longest].unsqueeze(2)).sum(1)
@@ -74,10 +74,10 @@ def differing_bits(
     return ones[(first ^ second).int()].sum(-1)
 
 
-def count_pieces(pieces: Int[Tensor, "slots facets"], vocabulary: int) -> Int[Tensor, " vocabulary"]:
+def count_pieces(token_ids: Int[Tensor, "slots facets"], vocabulary: int) -> Int[Tensor, " vocabulary"]:
     """In how many slots each word piece stands; what a loaded memory's `piece_counts` is made of."""
-    slots, _ = torch.where(pieces >= 0)
-    held = torch.unique(slots * vocabulary + pieces[pieces >= 0].long()) % vocabulary
+    slots, _ = torch.where(token_ids >= 0)
+    held = torch.unique(slots * vocabulary + token_ids[token_ids >= 0].long()) % vocabulary
     return torch.bincount(held, minlength=vocabulary).to(torch.int32)
 
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks import peer_speed
-from benchmarks.peer_adapters import MEM0, MNEME, PEERS, Opened, size_of
-from benchmarks.peer_figures import (
+from benchmarks import baseline_speed
+from benchmarks.baseline_adapters import MEM0, MNEME, PEERS, Opened, size_of
+from benchmarks.baseline_figures import (
     Measured,
     best_other,
     bootstrap,
@@ -19,7 +19,7 @@ from benchmarks.peer_figures import (
     reciprocal_rank,
     write_between,
 )
-from benchmarks.peers import WARM_UP, as_data, converse
+from benchmarks.baselines import WARM_UP, as_data, converse
 from memory_core.training.conversations import Conversation, Question, Turn
 
 TURNS = [Turn(str(number), "s", "user", "Ann", None, f"text {number}") for number in range(2 * WARM_UP)]
@@ -148,7 +148,7 @@ def test_calls_are_made_in_turns_and_the_first_ones_are_not_counted() -> None:
         return next(took)
 
     slow, fast = iter([1000.0, 1000.0, 4.0, 6.0, 4.0, 6.0]), iter([1.0] * 6)
-    spreads = peer_speed.in_turns(
+    spreads = baseline_speed.in_turns(
         {
             "slow": (lambda: call("slow", slow), lambda: call("slow", slow)),
             "fast": (lambda: call("fast", fast), lambda: call("fast", fast)),
@@ -164,10 +164,10 @@ def test_the_speed_table_says_whether_the_target_is_met() -> None:
     one = {"add": {"p50": 5.0, "p95": 6.0}, "recall": {"p50": 2.0, "p95": 3.0}}
     figures = {"memories": 1_000, "calls": 9, "material": "made-up", "ms": {MNEME: one, MEM0: one}}
     figures |= {"ratio": 0.7, "ratio_as_we": 0.9}
-    assert "0.90 times" in peer_speed.speed_table(figures)
-    assert "0.70 times" in peer_speed.speed_table(figures) and "; met)" in peer_speed.speed_table(figures)
-    assert "; missed)" in peer_speed.speed_table(figures | {"ratio": 0.71})
-    table = peer_speed.sizes_table({100: {**one, "bytes_a_slot": 9_000.0}})
+    assert "0.90 times" in baseline_speed.speed_table(figures)
+    assert "0.70 times" in baseline_speed.speed_table(figures) and "; met)" in baseline_speed.speed_table(figures)
+    assert "; missed)" in baseline_speed.speed_table(figures | {"ratio": 0.71})
+    table = baseline_speed.sizes_table({100: {**one, "bytes_a_slot": 9_000.0}})
     assert table.splitlines()[-1] == "| 100 | 5.0 / 6.0 | 2.0 / 3.0 |  | 9,000 |"
 
 
