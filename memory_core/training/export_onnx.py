@@ -1,4 +1,4 @@
-"""Writes the graph that `memory_core.onnx_encoder` runs: `python -m memory_core.training.export_onnx`, no data, no seed.
+"""Writes the graph that `memory_core.onnx_encoder` runs: `python -m memory_core.training.export_onnx`, no data or seed.
 
 The transformer is traced by torch's exporter for ONNX. Its weights are taken out again, all but their names and shapes,
 so that what ships is the order of operations alone.
