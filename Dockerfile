@@ -1,6 +1,6 @@
 # The service with its model weights, run by a user without rights. Build it with `docker-compose build`, or alone:
 #   docker build -t mneme .
-#   docker run --init -p 127.0.0.1:8000:8000 -v mneme-data:/srv/mneme/data mneme
+#   docker run --init -p 127.0.0.1:8000:8000 -v mneme-data:/srv/mneme/data -e MNEME_ADMIN_KEY=mneme_… mneme
 #
 # TORCH_INDEX is a package index that PyTorch may come from besides pip's own: the address of the CPU builds makes the
 # smallest image, that of a CUDA version's builds the one for your driver (PyTorch's "Get Started" page gives both).

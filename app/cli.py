@@ -10,11 +10,12 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 
-from app import __version__, settings, training
+from app import __version__, keys_command, settings, training
 from app.cli_output import exit_on_error, fail, tell
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="A self-hosted assistant with neural memory.")
 app.add_typer(training.train, name="train")
+app.add_typer(keys_command.keys, name="keys")
 app.command()(training.table)
 Done = TypeVar("Done")
 
@@ -32,11 +33,12 @@ def serve() -> None:
     for chatty in ("httpx", "alembic"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
     tell("starting …")
+    from app.access.openness import Unprotected
     from app.server import run
     from app.store.database import StoreUnavailable
     from app.store.migration import SchemaError
 
-    with exit_on_error(StoreUnavailable, SchemaError, OSError, *_model_errors()):
+    with exit_on_error(StoreUnavailable, SchemaError, Unprotected, OSError, *_model_errors()):
         run(chosen, tell)
 
 

@@ -9,7 +9,10 @@ import torch
 from fastapi import FastAPI
 
 from app import __version__
-from app.api import chat, errors, health, memory, messages, sessions, users
+from app.access.keys import Keys
+from app.access.openness import starting_line
+from app.api import chat, errors, health, keys, memory, messages, sessions, users
+from app.api.auth import Authenticate
 from app.api.middleware import Application, BodyLimit
 from app.assistant.embedded import EmbeddedModel
 from app.assistant.generator import Generator
@@ -40,9 +43,10 @@ def create_app(settings: Settings, tell: Callable[[str], None] = logger.info) ->
         lifespan=lambda app: _lifespan(app, settings, tell),
         telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
     )
-    for part in (chat, messages, memory, sessions, users, health):
+    for part in (chat, messages, memory, sessions, users, keys, health):
         app.include_router(part.router)
     errors.install(app)
+    app.add_middleware(Authenticate)
     app.add_middleware(BodyLimit, most=settings.max_body_bytes)
     return app
 
@@ -66,6 +70,7 @@ def open_device(settings: Settings) -> Device:
 async def _lifespan(app: FastAPI, settings: Settings, tell: Callable[[str], None]) -> AsyncIterator[None]:
     database = Database(settings.database_url)
     await migration.check(database)
+    await _guard(app, settings, database, tell)
     tell("loading the encoder …")
     device = open_device(settings)
     async with database.reading() as connection:
@@ -91,6 +96,15 @@ async def _lifespan(app: FastAPI, settings: Settings, tell: Callable[[str], None
             embedded.close()
         device.close()
         await database.close()
+
+
+async def _guard(app: FastAPI, settings: Settings, database: Database, tell: Callable[[str], None]) -> None:
+    app.state.keys = known = Keys(database)
+    if settings.mneme_admin_key is not None:
+        await known.install(settings.mneme_admin_key.get_secret_value())
+    line = starting_line(settings.host, settings.auth == "off", await known.is_any_made())
+    if line is not None:
+        tell(line)
 
 
 def _generator(settings: Settings, embedded: EmbeddedModel | None) -> Generator:

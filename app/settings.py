@@ -10,6 +10,8 @@ from typing import Literal
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from app.access.credentials import KEY_RULE, is_key
+
 
 class SettingsError(Exception):
     """A setting that cannot be used; the message is one line that names it and says what to do."""
@@ -23,6 +25,10 @@ class Settings(BaseSettings):
     host: str = Field("127.0.0.1", description="address to listen on")
     port: int = Field(8000, ge=0, le=65535, description="port to listen on; 0 picks a free one")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="how much is logged")
+
+    auth: Literal["keys", "off"] = Field("keys", description="'off' serves everybody without asking for a key")
+    mneme_admin_key: SecretStr | None = Field(None, description="an admin key that is made at the start")
+    metrics: Literal["admin", "open", "off"] = Field("admin", description="who may read /metrics")
 
     database_url: str = Field(
         "sqlite:///data/mneme.db", description="sqlite:///PATH or postgresql://USER:PASSWORD@HOST:PORT/NAME"
@@ -56,6 +62,13 @@ class Settings(BaseSettings):
     def small_model(self) -> bool:
         """Whether the packaged model replies, which needs worked examples in its prompt."""
         return self.generator_url is None and self.generator == "packaged"
+
+    @field_validator("mneme_admin_key")
+    @classmethod
+    def _a_key(cls, key: SecretStr | None) -> SecretStr | None:
+        if key is not None and not is_key(key.get_secret_value()):
+            raise ValueError(f"must be {KEY_RULE}")
+        return key
 
     @field_validator("database_url")
     @classmethod

@@ -217,3 +217,39 @@ def test_replay_of_nobody_is_an_error(remembered: str) -> None:
     result = ran("replay", "--user", "nobody")
     assert result.exit_code == 1
     assert "no user nobody" in result.output
+
+
+def test_a_key_is_made_listed_and_revoked_at_the_command_line(tmp_path: Path) -> None:
+    mneme(tmp_path, "migrate")
+    made = mneme(tmp_path, "keys", "create", "the shop", "--scope", "user:ada", "--expires", "90d")
+    assert re.fullmatch(r"mneme_[A-Za-z0-9_-]{43}\n", made.stdout), made.stderr
+    listed = mneme(tmp_path, "keys", "list").stdout
+    assert made.stdout.strip() not in listed
+    line = r"^[0-9a-f]{16}  mneme_.{6}…  user:ada  the shop  \(valid, expires .*, never used\)$"
+    assert re.search(line, listed, re.MULTILINE)
+    assert mneme(tmp_path, "keys", "revoke", listed.split()[0]).returncode == 0
+    assert "(revoked" in mneme(tmp_path, "keys", "list").stdout
+    assert complaint(mneme(tmp_path, "keys", "revoke", "nothing")) == "mneme: no key nothing"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (("a", "--scope", "root"), "--scope root: the scope must be admin, service or user:ID"),
+        (("a", "--scope", "admin", "--expires", "soon"), "--expires soon: write a number of days or hours"),
+        (("", "--scope", "admin"), "NAME must be 1 to 128 printable characters"),
+    ],
+)
+def test_a_key_that_cannot_be_meant_is_one_line(
+    arguments: tuple[str, ...], line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    ended = CliRunner().invoke(command, ["keys", "create", *arguments])
+    assert ended.exit_code == 1
+    assert line in ended.stderr
+
+
+def test_on_an_address_that_others_reach_it_starts_only_with_a_key(tmp_path: Path) -> None:
+    mneme(tmp_path, "migrate")
+    said = complaint(mneme(tmp_path, "serve", HOST="0.0.0.0", PORT="0"))
+    assert "HOST=0.0.0.0 can be reached from elsewhere and no key was made: run `mneme keys create" in said

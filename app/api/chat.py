@@ -11,6 +11,7 @@ from fastapi.responses import JSONResponse
 from fastapi.sse import EventSourceResponse, format_sse_event
 from pydantic import BaseModel
 
+from app.api.auth import ActingCaller, require_user
 from app.api.dependencies import AssistantDep, SettingsDep
 from app.api.errors import RESPONSES, TurnFailed, describe
 from app.api.schemas import ChatReply, ChatRequest, Recollection, WrittenMemory
@@ -26,12 +27,15 @@ _FAILED = {"description": "the reply could not be generated; the message is kept
 
 
 @router.post("/v1/chat", response_model=ChatReply, responses={502: _FAILED})
-async def chat(body: ChatRequest, request: Request, assistant: AssistantDep, settings: SettingsDep) -> Any:
+async def chat(
+    body: ChatRequest, request: Request, acting: ActingCaller, assistant: AssistantDep, settings: SettingsDep
+) -> Any:
     """Recalls, replies, remembers.
 
     With `stream: true` the reply comes as server-sent events: `recalled` (what the memory found), `token` (`{"text"}`,
     many), then `done` (the same object as without streaming) or `error` (a problem).
     """
+    require_user(acting.caller, body.user_id)
     ask = Ask(
         user_id=body.user_id,
         message=body.message,

@@ -4,6 +4,7 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
+from app.access.keys import Keys
 from app.assistant.turn import Assistant
 from app.memories.memories import Memories
 from app.settings import Settings
@@ -24,6 +25,12 @@ def _settings(request: Request) -> Settings:
     return settings
 
 
+def _keys(request: Request) -> Keys:
+    keys: Keys = request.app.state.keys
+    return keys
+
+
 MemoriesDep = Annotated[Memories, Depends(_memories)]
 AssistantDep = Annotated[Assistant, Depends(_assistant)]
 SettingsDep = Annotated[Settings, Depends(_settings)]
+KeysDep = Annotated[Keys, Depends(_keys)]

@@ -10,6 +10,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
+from app.access.keys import CannotMint, NoSuchKey
 from app.api.schemas import BadCursor
 from app.assistant.generator import GeneratorError
 from app.memories.memories import ForeignMemory, NotFound
@@ -38,6 +39,8 @@ RESPONSES: dict[int | str, dict[str, Any]] = {
         },
     }
     for status, detail in {
+        401: "send a key: `Authorization: Bearer mneme_…`",
+        403: "this key or token is for another user",
         404: "no user ada",
         422: "message: must not be blank",
         503: "the database does not answer",
@@ -46,6 +49,8 @@ RESPONSES: dict[int | str, dict[str, Any]] = {
 
 _STATUS: dict[type[Exception], HTTPStatus] = {
     NotFound: HTTPStatus.NOT_FOUND,
+    NoSuchKey: HTTPStatus.NOT_FOUND,
+    CannotMint: HTTPStatus.FORBIDDEN,
     UserExists: HTTPStatus.CONFLICT,
     Conflict: HTTPStatus.CONFLICT,
     GeneratorError: HTTPStatus.BAD_GATEWAY,

@@ -7,7 +7,9 @@ from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from app import __version__
+from app.api.auth import MetricsCaller, OpenToAll
 from app.api.dependencies import MemoriesDep
+from app.api.errors import RESPONSES
 from app.store import health
 from app.store.database import StoreUnavailable
 
@@ -15,13 +17,13 @@ router = APIRouter(tags=["operation"])
 
 
 @router.get("/health/live")
-async def live() -> dict[str, str]:
+async def live(caller: OpenToAll) -> dict[str, str]:
     """The process answers. Touches nothing else."""
     return {"status": "live"}
 
 
 @router.get("/health/ready", responses={503: {"description": "a part is missing; `parts` says which"}})
-async def ready(request: Request, memories: MemoriesDep) -> JSONResponse:
+async def ready(request: Request, caller: OpenToAll, memories: MemoriesDep) -> JSONResponse:
     """The database and the generator answer."""
     try:
         await health.ping(memories.database)
@@ -34,12 +36,12 @@ async def ready(request: Request, memories: MemoriesDep) -> JSONResponse:
 
 
 @router.get("/version")
-async def version(memories: MemoriesDep) -> dict[str, str]:
+async def version(caller: OpenToAll, memories: MemoriesDep) -> dict[str, str]:
     """The version, and the fingerprint of the weights that write memories."""
     return {"version": __version__, "fingerprint": memories.device.fingerprint}
 
 
-@router.get("/metrics", response_class=Response)
-async def metrics() -> Response:
+@router.get("/metrics", response_class=Response, responses={status: RESPONSES[status] for status in (401, 403, 404)})
+async def metrics(caller: MetricsCaller) -> Response:
     """Prometheus metrics."""
     return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)

@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query, Response
 
+from app.api.auth import UserCaller
 from app.api.dependencies import MemoriesDep, SettingsDep
 from app.api.errors import RESPONSES
 from app.api.schemas import Cursor, Limit, RecallReply, RecallRequest, SlotNumber, UserId, cursor_of, place_of
@@ -16,7 +17,9 @@ _MEDIA = {"npz": "application/x-npz", "safetensors": "application/octet-stream"}
 
 
 @router.post("/recall")
-async def recall(user_id: UserId, body: RecallRequest, memories: MemoriesDep, settings: SettingsDep) -> RecallReply:
+async def recall(
+    user_id: UserId, body: RecallRequest, caller: UserCaller, memories: MemoriesDep, settings: SettingsDep
+) -> RecallReply:
     """Reads with a cue, changing nothing."""
     return RecallReply.of(
         await memories.recall(user_id, body.query, body.k or settings.recalled, body.session_id, body.asked_at)
@@ -24,7 +27,7 @@ async def recall(user_id: UserId, body: RecallRequest, memories: MemoriesDep, se
 
 
 @router.get("")
-async def summary(user_id: UserId, memories: MemoriesDep) -> MemorySummary:
+async def summary(user_id: UserId, caller: UserCaller, memories: MemoriesDep) -> MemorySummary:
     """The memory at a glance."""
     return MemorySummary.of(await inspection.summary(memories, user_id))
 
@@ -32,6 +35,7 @@ async def summary(user_id: UserId, memories: MemoriesDep) -> MemorySummary:
 @router.get("/slots")
 async def slots(
     user_id: UserId,
+    caller: UserCaller,
     memories: MemoriesDep,
     order: Annotated[inspection.Order, Query(description="by number, or the greatest first")] = "slot",
     limit: Limit = 50,
@@ -47,14 +51,17 @@ async def slots(
 
 
 @router.get("/slots/{slot}")
-async def slot(user_id: UserId, slot: SlotNumber, memories: MemoriesDep) -> WholeSlot:
+async def slot(user_id: UserId, slot: SlotNumber, caller: UserCaller, memories: MemoriesDep) -> WholeSlot:
     """One slot whole, with its word."""
     return WholeSlot.of(await inspection.whole_slot(memories, user_id, slot))
 
 
 @router.get("/matrix", response_class=Response)
 async def matrix(
-    user_id: UserId, memories: MemoriesDep, format: Annotated[Literal["npz", "safetensors"], Query()] = "npz"
+    user_id: UserId,
+    caller: UserCaller,
+    memories: MemoriesDep,
+    format: Annotated[Literal["npz", "safetensors"], Query()] = "npz",
 ) -> Response:
     """The memory matrix with usage, links and precedence: every tensor of the state by its name."""
     content = await inspection.matrix(memories, user_id, format)

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 from fastapi import APIRouter
 
+from app.api.auth import UserCaller
 from app.api.dependencies import MemoriesDep
 from app.api.errors import RESPONSES
 from app.api.schemas import MessageId, RememberReply, RememberRequest, UserId, draft
@@ -15,7 +16,7 @@ router = APIRouter(prefix="/v1/users/{user_id}/messages", tags=["messages"], res
 
 
 @router.post("", status_code=201)
-async def remember(user_id: UserId, body: RememberRequest, memories: MemoriesDep) -> RememberReply:
+async def remember(user_id: UserId, body: RememberRequest, caller: UserCaller, memories: MemoriesDep) -> RememberReply:
     """Remembers messages, in the order given, without replying: all of them or none."""
     session_id, now = body.session_id or uuid.uuid4().hex, datetime.now(UTC)
     drafts = [draft(message, session_id, now) for message in body.messages]
@@ -23,12 +24,12 @@ async def remember(user_id: UserId, body: RememberRequest, memories: MemoriesDep
 
 
 @router.get("/{message_id}/trace")
-async def trace(user_id: UserId, message_id: MessageId, memories: MemoriesDep) -> Trace:
+async def trace(user_id: UserId, message_id: MessageId, caller: UserCaller, memories: MemoriesDep) -> Trace:
     """What the turn of this message read, by mode, and what it wrote."""
     return Trace.of(await inspection.trace(memories, user_id, message_id))
 
 
 @router.delete("/{message_id}", status_code=204)
-async def forget(user_id: UserId, message_id: MessageId, memories: MemoriesDep) -> None:
+async def forget(user_id: UserId, message_id: MessageId, caller: UserCaller, memories: MemoriesDep) -> None:
     """Forgets a message: its text, its slots, its links, and its place in every trace."""
     await memories.forget(user_id, message_id)

@@ -2,6 +2,7 @@
 
 from fastapi import APIRouter
 
+from app.api.auth import UserCaller
 from app.api.dependencies import MemoriesDep
 from app.api.errors import RESPONSES
 from app.api.schemas import (
@@ -22,7 +23,9 @@ router = APIRouter(prefix="/v1/users/{user_id}/sessions", tags=["sessions"], res
 
 
 @router.get("")
-async def sessions(user_id: UserId, memories: MemoriesDep, limit: Limit = 50, cursor: Cursor = None) -> SessionPage:
+async def sessions(
+    user_id: UserId, caller: UserCaller, memories: MemoriesDep, limit: Limit = 50, cursor: Cursor = None
+) -> SessionPage:
     """The user's sessions, the last used first."""
     before = place_of(cursor, int)
     page = await inspection.sessions(memories, user_id, before[0] if before else None, limit + 1)
@@ -36,7 +39,12 @@ async def sessions(user_id: UserId, memories: MemoriesDep, limit: Limit = 50, cu
 
 @router.get("/{session_id}/messages")
 async def messages(
-    user_id: UserId, session_id: SessionId, memories: MemoriesDep, limit: Limit = 50, cursor: Cursor = None
+    user_id: UserId,
+    session_id: SessionId,
+    caller: UserCaller,
+    memories: MemoriesDep,
+    limit: Limit = 50,
+    cursor: Cursor = None,
 ) -> LogPage:
     """What was said in a session, in order."""
     after = place_of(cursor, int)

@@ -6,6 +6,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel
 
+from app.api.auth import UserCaller
 from app.api.dependencies import MemoriesDep
 from app.api.errors import RESPONSES
 from app.api.schemas import MemoryVersion, UserId
@@ -30,7 +31,7 @@ class Imported(BaseModel):
 
 
 @router.get("/export", response_class=StreamingResponse)
-async def export(user_id: UserId, memories: MemoriesDep) -> StreamingResponse:
+async def export(user_id: UserId, caller: UserCaller, memories: MemoriesDep) -> StreamingResponse:
     """Everything of the user as JSON lines: a heading, then the messages in order, each with what its turn read."""
     lines = await transfer.export(memories, user_id)
     headers = {"Content-Disposition": 'attachment; filename="mneme.jsonl"'}
@@ -38,13 +39,13 @@ async def export(user_id: UserId, memories: MemoriesDep) -> StreamingResponse:
 
 
 @router.post("/import", status_code=201, openapi_extra=_LINES)
-async def import_user(user_id: UserId, request: Request, memories: MemoriesDep) -> Imported:
+async def import_user(user_id: UserId, request: Request, caller: UserCaller, memories: MemoriesDep) -> Imported:
     """Brings an export back, as a user that does not exist yet; the memory is made anew from the messages."""
     done = await transfer.import_user(memories, user_id, await request.body())
     return Imported(messages=done.messages, memory=MemoryVersion(version=done.head.version, slots_used=done.slots_used))
 
 
 @router.delete("", status_code=204)
-async def erase(user_id: UserId, memories: MemoriesDep) -> None:
+async def erase(user_id: UserId, caller: UserCaller, memories: MemoriesDep) -> None:
     """Erases the user: log, memory, traces. No row stays."""
     await memories.erase(user_id)

@@ -138,3 +138,45 @@ reads = sa.Table(
     sa.Column("backward", sa.Float, nullable=False),
     sa.Index("ix_reads_user_id_source", "user_id", "source"),
 )
+
+# Keys of callers (see app.access). Only a key's hash is stored. A revoked key stays, so that the audit log can name it.
+access_keys = sa.Table(
+    "access_keys",
+    metadata,
+    sa.Column("id", sa.String(16), primary_key=True),
+    sa.Column("name", sa.String(128), nullable=False),
+    sa.Column("prefix", sa.String(16), nullable=False),
+    sa.Column("hash", sa.String(64), nullable=False, unique=True),
+    sa.Column("scope", sa.String(16), nullable=False),
+    sa.Column("user_id", sa.String(128)),
+    sa.Column("created_at", Instant, nullable=False),
+    sa.Column("expires_at", Instant),
+    sa.Column("last_used_at", Instant),
+    sa.Column("revoked_at", Instant),
+)
+
+# Secrets that every process of the service shares, such as the one that signs tokens.
+access_secrets = sa.Table(
+    "access_secrets",
+    metadata,
+    sa.Column("name", sa.String(32), primary_key=True),
+    sa.Column("value", sa.LargeBinary, nullable=False),
+)
+
+# Who did what to whose memory; never what was said.
+audit = sa.Table(
+    "audit",
+    metadata,
+    sa.Column("id", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True, autoincrement=True),
+    sa.Column("at", Instant, nullable=False),
+    sa.Column("key_id", sa.String(16)),
+    sa.Column("by_token", sa.Boolean, nullable=False),
+    sa.Column("method", sa.String(8), nullable=False),
+    sa.Column("route", sa.String(128), nullable=False),
+    sa.Column("user_id", sa.String(128)),
+    sa.Column("object_id", sa.String(128)),
+    sa.Column("status", sa.Integer, nullable=False),
+    sa.Column("request_id", sa.String(64), nullable=False),
+    sa.Index("ix_audit_at", "at"),
+    sa.Index("ix_audit_user_id_id", "user_id", "id"),
+)

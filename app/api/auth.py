@@ -1,0 +1,202 @@
+"""Who may call a route, as types in its signature.
+
+Each route names exactly one of them; `tests/api/test_access.py` fails for one that names none:
+
+- `UserCaller`: whoever may act for the user in the path.
+- `ActingCaller`: any valid key; the route gets the user whom a request names from `acting.user(named)`.
+- `ServiceCaller`: keys of scope service and admin.
+- `AdminCaller`: keys of scope admin.
+- `MetricsCaller`: as the setting METRICS says.
+- `OpenToAll`: anybody, without a key.
+
+A missing or wrong credential is 401, one that does not reach far enough is 403. A key for one user gets the same 403
+for every other user, whether there is such a user or not.
+"""
+
+import dataclasses
+from http import HTTPStatus
+from typing import Annotated, Any
+
+from fastapi import Depends, Request, Security
+from fastapi.security import HTTPBearer
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from app.access.caller import ANYBODY, Caller
+from app.access.keys import BadCredential, Keys
+from app.settings import Settings
+from app.store.database import StoreUnavailable
+
+_SCHEME = HTTPBearer(
+    auto_error=False,
+    scheme_name="key",
+    description="A key (`mneme keys create`) or a token (`POST /v1/tokens`). Without a key made, on loopback: none.",
+)
+_CHALLENGE = 'Bearer realm="mneme"'
+
+
+class NotAuthenticated(HTTPException):
+    """No credential, or one that is not valid."""
+
+    def __init__(self, detail: str, error: str = "") -> None:
+        challenge = f'{_CHALLENGE}, error="{error}"' if error else _CHALLENGE
+        super().__init__(HTTPStatus.UNAUTHORIZED, detail, {"WWW-Authenticate": challenge})
+
+
+class NotAllowed(HTTPException):
+    """A valid credential that does not reach this far."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(HTTPStatus.FORBIDDEN, detail)
+
+
+class Authentication:
+    """Finds out once per request who calls; before the body is read, so that strangers cannot make us hold one."""
+
+    def __init__(self, keys: Keys, is_off: bool, authorization: str | None) -> None:
+        self._keys, self._is_off, self._authorization = keys, is_off, authorization
+        self._caller: Caller | None = None
+
+    async def caller(self) -> Caller:
+        """The caller.
+
+        Raises:
+            NotAuthenticated: nobody that we know.
+            StoreUnavailable: the database does not answer.
+        """
+        if self._caller is None:
+            self._caller = await self._find()
+        return self._caller
+
+    async def _find(self) -> Caller:
+        if self._is_off or not await self._keys.is_any_made():
+            return ANYBODY
+        scheme, _, credential = (self._authorization or "").partition(" ")
+        if not self._authorization:
+            raise NotAuthenticated("send a key: `Authorization: Bearer mneme_…`")
+        if scheme.lower() != "bearer" or not credential.strip():
+            raise NotAuthenticated("the Authorization header must be `Bearer` and a key or token", "invalid_request")
+        try:
+            return await self._keys.caller(credential.strip())
+        except BadCredential as error:
+            raise NotAuthenticated(str(error), "invalid_token") from None
+
+
+class Authenticate:
+    """ASGI middleware: a body is handed on only where the caller is known. Who may do what, routes say."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        state = scope["app"].state
+        header = dict(scope["headers"]).get(b"authorization")
+        authentication = Authentication(
+            state.keys, state.settings.auth == "off", header.decode("latin-1") if header else None
+        )
+        scope.setdefault("state", {})["authentication"] = authentication
+        known = False
+
+        async def from_known() -> Message:
+            nonlocal known
+            if not known:
+                try:
+                    await authentication.caller()
+                except StoreUnavailable as error:  # FastAPI would make a 400 of it
+                    raise HTTPException(HTTPStatus.SERVICE_UNAVAILABLE, str(error)) from error
+                known = True
+            return await receive()
+
+        await self._app(scope, from_known, send)
+
+
+async def caller_of(scope: Scope) -> Caller:
+    """The caller of an ASGI request, for what is mounted beside the routes.
+
+    Raises:
+        NotAuthenticated: nobody that we know.
+    """
+    authentication: Authentication = scope["state"]["authentication"]
+    return await authentication.caller()
+
+
+async def _known(request: Request, _: Annotated[Any, Depends(_SCHEME)]) -> Caller:
+    return await caller_of(request.scope)
+
+
+Known = Annotated[Caller, Depends(_known)]
+
+
+def require_user(caller: Caller, user_id: str) -> None:
+    """Makes sure that the caller may act for that user.
+
+    Raises:
+        NotAllowed: the caller may not. The same for users that exist and users that do not.
+    """
+    if not caller.grant.covers(user_id):
+        raise NotAllowed("this key or token is for another user")
+
+
+async def _for_path_user(request: Request, caller: Known) -> Caller:
+    require_user(caller, request.path_params["user_id"])
+    return caller
+
+
+async def _service(caller: Known) -> Caller:
+    if not caller.grant.is_service():
+        raise NotAllowed("only keys of scope service or admin may do this")
+    return caller
+
+
+async def _admin(caller: Known) -> Caller:
+    if not caller.grant.is_admin():
+        raise NotAllowed("only keys of scope admin may do this")
+    return caller
+
+
+@dataclasses.dataclass(frozen=True)
+class Acting:
+    """A caller whose request names its user somewhere else than in the path."""
+
+    caller: Caller
+
+    def user(self, named: str | None) -> str | None:
+        """The user whom the request is for: the one it names, else the one whom the key or token is for.
+
+        Returns:
+            None where neither names one.
+
+        Raises:
+            NotAllowed: the request names a user whom the caller may not act for.
+        """
+        if named is None:
+            return self.caller.grant.user_id
+        require_user(self.caller, named)
+        return named
+
+
+async def _acting(caller: Known) -> Acting:
+    return Acting(caller)
+
+
+async def _metrics(request: Request, _: Annotated[Any, Depends(_SCHEME)]) -> None:
+    settings: Settings = request.app.state.settings
+    if settings.metrics == "off":
+        raise HTTPException(HTTPStatus.NOT_FOUND)
+    if settings.metrics == "admin":
+        await _admin(await caller_of(request.scope))
+
+
+async def _open_to_all() -> None:
+    return None
+
+
+UserCaller = Annotated[Caller, Security(_for_path_user, scopes=["user", "service", "admin"])]
+ActingCaller = Annotated[Acting, Security(_acting, scopes=["user", "service", "admin"])]
+ServiceCaller = Annotated[Caller, Security(_service, scopes=["service", "admin"])]
+AdminCaller = Annotated[Caller, Security(_admin, scopes=["admin"])]
+MetricsCaller = Annotated[None, Security(_metrics, scopes=["admin"])]
+OpenToAll = Annotated[None, Depends(_open_to_all)]
