@@ -22,7 +22,7 @@ from app.memories.memories import Memories
 from app.settings import Settings
 from app.store import migration
 from app.store.database import Database
-from app.store.memories import heads
+from app.store.memories import count
 from memory_core.encoder import Encoder
 from memory_core.episodic import EpisodicMemory
 
@@ -74,7 +74,7 @@ async def _lifespan(app: FastAPI, settings: Settings, tell: Callable[[str], None
     tell("loading the encoder …")
     device = open_device(settings)
     async with database.reading() as connection:
-        every, foreign = await heads(connection, device.fingerprint)
+        every, foreign = await count(connection, device.fingerprint)
     tell(f"{every} memories stored, weights {device.fingerprint}, on {device.memory.device}")
     if foreign:
         tell(f"{foreign} of them were written by other weights and will not be used: run `mneme replay --all`")

@@ -6,7 +6,7 @@ from app.main import open_device
 from app.memories.device import Device
 from app.memories.replay import Replayed, replay
 from app.settings import Settings
-from app.store import log, migration
+from app.store import migration, users
 from app.store.database import Conflict, Database
 
 _TRIES = 5
@@ -31,15 +31,15 @@ async def replay_users(settings: Settings, user: str | None, check: bool, tell: 
         device = open_device(settings)
         try:
             async with database.reading() as connection:
-                users = await log.all_users(connection) if user is None else [user]
+                names = await users.every(connection) if user is None else [user]
             good = True
-            for place, one in enumerate(users, 1):
+            for place, one in enumerate(names, 1):
                 done = await _patiently(database, device, one, not check)
                 if done is None:
                     if user is not None:
                         raise LookupError(f"no user {user}")
                     continue
-                tell(f"[{place}/{len(users)}] {_report(done)}")
+                tell(f"[{place}/{len(names)}] {_report(done)}")
                 good &= done.written or not (done.foreign or done.differences)
             return good
         finally:

@@ -31,7 +31,7 @@ class Cache:
     def get(self, user_id: str, head: MemoryRecord) -> CachedMemory | None:
         """The user's memory, if it is here as of `head`."""
         live, _ = self._live.get(user_id, (None, 0))
-        if live is None or (live.head.incarnation, live.head.version) != (head.incarnation, head.version):
+        if live is None or (live.head.id, live.head.version) != (head.id, head.version):
             self.drop(user_id)
             return None
         self._live.move_to_end(user_id)

@@ -30,17 +30,17 @@ class Effects:
     last: list[ReadTrace]
 
 
-async def effects(connection: AsyncConnection, user_id: str, seq: int) -> Effects:
+async def effects(connection: AsyncConnection, memory_id: str, seq: int) -> Effects:
     """Gathers what forgetting message `seq` must undo."""
-    read = (await memories.reads_of(connection, user_id, [seq]))[seq]
+    read = (await memories.reads_of(connection, memory_id, [seq]))[seq]
     others = [
         other
         for source in sorted({entry.source for entry in read})
-        for other in await memories.reads_from(connection, user_id, source)
+        for other in await memories.reads_from(connection, memory_id, source)
         if other.seq != seq
     ]
-    before = await log.last_cue(connection, user_id, other_than=seq)
-    last = [] if before is None else (await memories.reads_of(connection, user_id, [before.seq]))[before.seq]
+    before = await log.last_cue(connection, memory_id, other_than=seq)
+    last = [] if before is None else (await memories.reads_of(connection, memory_id, [before.seq]))[before.seq]
     return Effects(read, others, last)
 
 

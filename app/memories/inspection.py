@@ -76,8 +76,8 @@ async def summary(of: Memories, user_id: str) -> MemorySummary:
         slots, place = torch.unique(rows % head.capacity, return_inverse=True)
         usage = state.usage.new_zeros(len(slots)).scatter_reduce(0, place, of.core.usage_now(state)[rows], "amax")
         async with of.database.reading() as connection:
-            last_cue = await log.last_cue(connection, user_id)
-            oldest, newest = await memories.span(connection, user_id)
+            last_cue = await log.last_cue(connection, live.head.id)
+            oldest, newest = await memories.span(connection, live.head.id)
         return MemorySummary(
             version=head.version,
             slots=head.capacity,
@@ -161,11 +161,11 @@ async def trace(of: Memories, user_id: str, message_id: str) -> TraceView:
 
     async def view(live: CachedMemory) -> TraceView:
         async with of.database.reading() as connection:
-            message = await log.by_id(connection, user_id, message_id)
+            message = await log.by_id(connection, live.head.id, message_id)
             if message is None:
                 raise NotFound(f"user {user_id} has no message {message_id}")
-            read = (await memories.reads_of(connection, user_id, [message.seq]))[message.seq]
-            found = await log.by_seqs(connection, user_id, {one.source for one in read})
+            read = (await memories.reads_of(connection, live.head.id, [message.seq]))[message.seq]
+            found = await log.by_seqs(connection, live.head.id, {one.source for one in read})
         held = (live.state.source == message.seq).nonzero().squeeze(1).tolist()
         written = await _views(of, user_id, live, [[row] for row in held])
         return TraceView(
@@ -188,9 +188,10 @@ async def sessions(of: Memories, user_id: str, before_seq: int | None, limit: in
         NotFound: no such user.
     """
     async with of.database.reading() as connection:
-        if await memories.head(connection, user_id) is None:
+        record = await memories.granted(connection, user_id)
+        if record is None:
             raise NotFound(f"no user {user_id}")
-        return await log.list_sessions(connection, user_id, before_seq, limit)
+        return await log.list_sessions(connection, record.id, before_seq, limit)
 
 
 async def session_log(of: Memories, user_id: str, session_id: str, after_seq: int, limit: int) -> list[Message]:
@@ -200,9 +201,10 @@ async def session_log(of: Memories, user_id: str, session_id: str, after_seq: in
         NotFound: no such user or session.
     """
     async with of.database.reading() as connection:
-        if not await log.session_exists(connection, user_id, session_id):
+        record = await memories.granted(connection, user_id)
+        if record is None or not await log.session_exists(connection, record.id, session_id):
             raise NotFound(f"user {user_id} has no session {session_id}")
-        return await log.of_session(connection, user_id, session_id, after_seq, limit)
+        return await log.of_session(connection, record.id, session_id, after_seq, limit)
 
 
 def _keys(of: Memories, live: CachedMemory, order: Order) -> Tensor:
@@ -238,7 +240,7 @@ async def _views(of: Memories, user_id: str, live: CachedMemory, chosen: list[li
     state, capacity = live.state, live.head.capacity
     sources = {row: int(state.source[row]) for rows in chosen for row in rows}
     async with of.database.reading() as connection:
-        known = await log.by_seqs(connection, user_id, set(sources.values()))
+        known = await log.by_seqs(connection, live.head.id, set(sources.values()))
     if len(known) < len(set(sources.values())):
         raise Conflict(f"a message of {user_id} was forgotten while its slot was looked at")
     usage = of.core.usage_now(state)

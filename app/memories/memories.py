@@ -18,14 +18,15 @@ import torch
 
 from app.memories import forgetting
 from app.memories.cache import Cache, CachedMemory, Locks
+from app.memories.commit import Change, commit
 from app.memories.device import Device
 from app.memories.events import event_span
 from app.memories.messages import Draft, precedence_gate, spoken, write_message_
 from app.memories.query import ParsedQuery, asked
-from app.memories.serialization import changed_rows, load_state, new_head, word_rows
+from app.memories.serialization import load_state
 from app.memories.times import span_named
 from app.memories.trace import Recollection, grouped, note_read_, recollected
-from app.store import log, memories
+from app.store import log, memories, users
 from app.store.database import Conflict, Database
 from app.store.log import Message, Tombstone
 from app.store.memories import MemoryRecord, ReadTrace
@@ -101,8 +102,8 @@ class Memories:
         utterances = await self.device.encode([spoken(draft) for draft in drafts])
 
         async def once(live: CachedMemory) -> Remembered:
-            known = await self._known(user_id, drafts)
-            if answers and not await self._still_there(user_id, live, answers):
+            known = await self._known(live, drafts)
+            if answers and not await self._still_there(live, answers):
                 raise NotFound("the message was deleted before it was answered")
             messages: list[Message] = []
             fresh: list[tuple[Message, Utterance]] = []
@@ -136,13 +137,13 @@ class Memories:
 
         async def once(live: CachedMemory) -> TurnContext:
             started = time.perf_counter()
-            cue, span = await self._addressed(user_id, live, asks, cues, draft.occurred_at)
+            cue, span = await self._addressed(live, asks, cues, draft.occurred_at)
             reading = await self.device.read(live.state, cue, span=span)
             found = grouped(reading, live.state, k)
             seq = live.head.last_seq + 1
             async with self.database.reading() as connection:
-                known = await log.by_seqs(connection, user_id, {entry.source for entry in found})
-                said = await log.latest_of_session(connection, user_id, draft.session_id, seq, history)
+                known = await log.by_seqs(connection, live.head.id, {entry.source for entry in found})
+                said = await log.latest_of_session(connection, live.head.id, draft.session_id, seq, history)
             read = time.perf_counter()
             message = Message(seq, uuid.uuid4().hex, **dataclasses.asdict(draft), confidence=reading.confidence)
             trace = [dataclasses.replace(entry, seq=seq) for entry in found]
@@ -174,17 +175,17 @@ class Memories:
 
         async def once(live: CachedMemory) -> Recalled:
             self._must_exist(user_id, live)
-            cue, span = await self._addressed(user_id, live, asks, cues, asked_at)
+            cue, span = await self._addressed(live, asks, cues, asked_at)
             async with self.database.reading() as connection:
                 among = None
                 if session_id is not None:
-                    seqs = await log.session_seqs(connection, user_id, session_id)
+                    seqs = await log.session_seqs(connection, live.head.id, session_id)
                     if not seqs:
                         raise NotFound(f"user {user_id} has no session {session_id}")
                     among = torch.isin(live.state.source, live.state.source.new_tensor(seqs))
                 reading = await self.device.read(live.state, cue, among, span)
                 found = grouped(reading, live.state, k)
-                known = await log.by_seqs(connection, user_id, {entry.source for entry in found})
+                known = await log.by_seqs(connection, live.head.id, {entry.source for entry in found})
             done = time.perf_counter()
             timings = {"encode": _ms(began, encoded), "read": _ms(encoded, done), "total": _ms(began, done)}
             return Recalled(recollected(found, known, live.head.capacity), reading.confidence, timings)
@@ -200,23 +201,18 @@ class Memories:
 
         async def once(live: CachedMemory) -> None:
             async with self.database.reading() as connection:
-                message = await log.by_id(connection, user_id, message_id)
+                message = await log.by_id(connection, live.head.id, message_id)
                 if message is None:
                     raise NotFound(f"user {user_id} has no message {message_id}")
-                effects = await forgetting.effects(connection, user_id, message.seq)
+                effects = await forgetting.effects(connection, live.head.id, message.seq)
             utterance = self.core.drop_stopwords((await self.device.encode([spoken(message)]))[0])
             parts = self.core.parts(len(utterance.token_ids), live.head.capacity)
             changed = await self.device.run(forgetting.forget_, self.core, live.state, message.seq, effects)
-            head = new_head(live.head, live.state, live.head.last_seq)
+            change = Change.of(live.head, live.state, changed, [])
             gate = precedence_gate(self.core, message)
-            place = Tombstone(message.seq, parts, gate, after_seq=live.head.last_seq, version=head.version)
-            rows, freed = changed_rows(live.state, changed)
-            async with self.database.writing() as connection:
-                await memories.advance(connection, user_id, live.head.version, head)
-                await memories.put_slots(connection, user_id, rows, [], freed)
-                await memories.remove_reads(connection, user_id, message.seq)
-                await log.remove(connection, user_id, message, place)
-            live.head = head
+            place = Tombstone(message.seq, parts, gate, live.head.last_seq, change.record.version)
+            await commit(self.database, user_id, dataclasses.replace(change, forgotten=[(message, place)]))
+            live.head = change.record
 
         await self._in_order(user_id, once)
         await self.database.scrub()
@@ -230,7 +226,7 @@ class Memories:
 
         async def once() -> None:
             async with self.database.writing() as connection:
-                if not await log.erase_user(connection, user_id):
+                if not await users.erase(connection, user_id):
                     raise NotFound(f"no user {user_id}")
 
         async with self._locks.holding(user_id):
@@ -271,7 +267,7 @@ class Memories:
 
     async def _current(self, user_id: str) -> CachedMemory:
         async with self.database.reading() as connection:
-            head = await memories.head(connection, user_id)
+            head = await memories.granted(connection, user_id)
             if head is None:
                 self.cache.drop(user_id)
                 return await self._begin()
@@ -282,7 +278,7 @@ class Memories:
                 )
             live = self.cache.get(user_id, head)
             if live is None:
-                rows = await memories.slot_rows(connection, user_id)
+                rows = await memories.slot_rows(connection, head.id)
                 live = CachedMemory(head, await self.device.run(load_state, self.core, head, rows))
                 self.cache.put(user_id, live)
             return live
@@ -301,7 +297,6 @@ class Memories:
     ) -> tuple[float, float]:
         """Writes messages to the memory and commits; with a trace, its reading too. Returns the two times, in ms."""
         began = time.perf_counter()
-        now = datetime.now(UTC)
 
         def compute() -> tuple[set[int], set[int]]:
             changed, written = set(), set()
@@ -315,22 +310,15 @@ class Memories:
             return changed, written
 
         changed, written = await self.device.run(compute)
-        head = new_head(live.head, live.state, said[-1][0].seq)
-        rows, freed = changed_rows(live.state, changed)
-        new_words = word_rows(live.state, written)
+        change = Change.of(live.head, live.state, changed, written, last_seq=said[-1][0].seq)
+        change = dataclasses.replace(change, said=[message for message, _ in said], reads=trace or ())
         computed = time.perf_counter()
-        async with self.database.writing() as connection:
-            if live.head.version == 0:
-                await log.add_user(connection, user_id, now)
-            await memories.advance(connection, user_id, live.head.version, head)
-            await log.append(connection, user_id, [message for message, _ in said])
-            await memories.put_slots(connection, user_id, rows, new_words, freed)
-            await memories.add_reads(connection, user_id, trace or [])
-        live.head = head
+        await commit(self.database, user_id, change)
+        live.head = change.record
         return _ms(began, computed), _ms(computed, time.perf_counter())
 
     async def _addressed(
-        self, user_id: str, live: CachedMemory, asks: ParsedQuery, cues: Sequence[Utterance], asked_at: datetime
+        self, live: CachedMemory, asks: ParsedQuery, cues: Sequence[Utterance], asked_at: datetime
     ) -> tuple[Utterance, tuple[int, int] | None]:
         """The cue to read with, and the time meant: by an event, what the memory holds of it tells when that was.
 
@@ -344,7 +332,7 @@ class Memories:
             return whole, None
         found = grouped(reading, live.state, _OF_EVENT)
         async with self.database.reading() as connection:
-            known = await log.by_seqs(connection, user_id, {entry.source for entry in found})
+            known = await log.by_seqs(connection, live.head.id, {entry.source for entry in found})
         span = event_span(asks.event, recollected(found, known, live.head.capacity), asked_at)
         return (whole, None) if span is None else (cue, span)
 
@@ -352,21 +340,21 @@ class Memories:
         if live.head.version == 0:
             raise NotFound(f"no user {user_id}")
 
-    async def _known(self, user_id: str, drafts: Sequence[Draft]) -> dict[str, Message]:
+    async def _known(self, live: CachedMemory, drafts: Sequence[Draft]) -> dict[str, Message]:
         ids = {draft.external_id for draft in drafts if draft.external_id is not None}
         if not ids:
             return {}
         async with self.database.reading() as connection:
-            return await log.by_external_ids(connection, user_id, ids)
+            return await log.by_external_ids(connection, live.head.id, ids)
 
-    async def _still_there(self, user_id: str, live: CachedMemory, message: tuple[MemoryRecord, int]) -> bool:
+    async def _still_there(self, live: CachedMemory, message: tuple[MemoryRecord, int]) -> bool:
         then, seq = message
-        if live.head.incarnation != then.incarnation:
+        if live.head.id != then.id:
             return False
         if live.head.version == then.version:  # nothing was deleted since
             return True
         async with self.database.reading() as connection:
-            return bool(await log.by_seqs(connection, user_id, [seq]))
+            return bool(await log.by_seqs(connection, live.head.id, [seq]))
 
     async def _remembered(self, user_id: str, live: CachedMemory, messages: Sequence[Message]) -> Remembered:
         held: dict[int, list[int]] = {message.seq: [] for message in messages}

@@ -3,13 +3,13 @@
 import dataclasses
 from collections.abc import AsyncIterator, Callable, Mapping
 
-import torch
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from app.memories.commit import Change, commit
 from app.memories.device import Device
 from app.memories.messages import spoken, write_message_
 from app.memories.query import asked
-from app.memories.serialization import DamagedMemory, changed_rows, load_state, new_head, word_rows
+from app.memories.serialization import DamagedMemory, load_state
 from app.memories.trace import grouped, note_read_
 from app.store import log, memories
 from app.store.database import Database
@@ -58,14 +58,14 @@ async def replay(
         Conflict: the user's memory changed meanwhile; nothing was written.
     """
     async with database.reading() as connection:
-        head = await memories.head(connection, user_id)
+        head = await memories.granted(connection, user_id)
         if head is None:
             return None
         foreign = head.fingerprint != device.fingerprint
-        places = await log.tombstones(connection, user_id)
+        places = await log.tombstones(connection, head.id)
         fold = Fold(device, await device.run(device.memory.empty, head.capacity), places)
-        async for said in _said(connection, user_id):
-            traces = await memories.reads_of(connection, user_id, [message.seq for message in said])
+        async for said in _said(connection, head.id):
+            traces = await memories.reads_of(connection, head.id, [message.seq for message in said])
             if foreign:
                 counts = {seq: len({one.source for one in trace}) for seq, trace in traces.items()}
                 await fold.take(said, counts)
@@ -75,7 +75,7 @@ async def replay(
         await fold.finish(head.last_seq)
         differences: list[str] = []
         if not foreign:
-            rows = await memories.slot_rows(connection, user_id)
+            rows = await memories.slot_rows(connection, head.id)
             try:
                 differences = compare(await device.run(load_state, device.memory, head, rows), fold.state)
             except DamagedMemory as error:
@@ -168,25 +168,16 @@ def compare(stored: EpisodicState, folded: EpisodicState) -> list[str]:
     return lines
 
 
-async def _said(connection: AsyncConnection, user_id: str) -> AsyncIterator[list[Message]]:
+async def _said(connection: AsyncConnection, memory_id: str) -> AsyncIterator[list[Message]]:
     seq = 0
-    while said := await log.after(connection, user_id, seq, _MESSAGES_AT_ONCE):
+    while said := await log.after(connection, memory_id, seq, _MESSAGES_AT_ONCE):
         yield said
         seq = said[-1].seq
 
 
 async def _store(database: Database, device: Device, user_id: str, old: MemoryRecord, fold: Fold) -> None:
-    used = torch.nonzero(fold.state.source > 0).squeeze(1).tolist()
-    rows, _ = changed_rows(fold.state, used)
-    head = dataclasses.replace(
-        new_head(old, fold.state, old.last_seq), fingerprint=device.fingerprint, incarnation=old.incarnation
-    )
-    async with database.writing() as connection:
-        await memories.advance(connection, user_id, old.version, head)
-        await memories.clear_slots(connection, user_id)
-        await memories.put_slots(connection, user_id, rows, word_rows(fold.state, used), [])
-        if old.fingerprint != device.fingerprint:
-            await memories.clear_reads(connection, user_id)
-            await memories.add_reads(connection, user_id, fold.reads)
-            for seq, confidence in fold.confidences.items():
-                await log.set_confidence(connection, user_id, seq, confidence)
+    change = Change.whole(old, fold.state)
+    if old.fingerprint != device.fingerprint:
+        record = dataclasses.replace(change.record, fingerprint=device.fingerprint)
+        change = dataclasses.replace(change, record=record, reads=fold.reads, confidences=fold.confidences)
+    await commit(database, user_id, change)

@@ -9,9 +9,9 @@ from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from app.memories.commit import Change, commit
 from app.memories.memories import Memories, NotFound
 from app.memories.replay import Fold
-from app.memories.serialization import changed_rows, new_head, word_rows
 from app.memories.validation import MESSAGE_ID, External, Identifier, Moment, Name, Role, Text
 from app.store import log, memories
 from app.store.database import Conflict
@@ -69,6 +69,9 @@ class _Line(_Exported):
     occurred_at: Moment
     status: Literal["complete", "interrupted"]
     confidence: float | None
+    name: Name | None = None
+    metadata: dict[str, Any] = Field(default_factory=dict)
+    parsed: dict[str, Any] | None = None
     read: list[_Read]
 
 
@@ -79,7 +82,7 @@ async def export(of: Memories, user_id: str) -> AsyncIterator[str]:
         NotFound: no such user (before the first line).
     """
     async with of.database.reading() as connection:
-        head = await memories.head(connection, user_id)
+        head = await memories.granted(connection, user_id)
     if head is None:
         raise NotFound(f"no user {user_id}")
 
@@ -89,9 +92,9 @@ async def export(of: Memories, user_id: str) -> AsyncIterator[str]:
         seq, more = 0, True
         while more:
             async with of.database.reading() as connection:
-                said = await log.after(connection, user_id, seq, _MESSAGES_AT_ONCE)
-                read = await memories.reads_of(connection, user_id, [message.seq for message in said])
-                found = await log.by_seqs(connection, user_id, {one.source for reads in read.values() for one in reads})
+                said = await log.after(connection, head.id, seq, _MESSAGES_AT_ONCE)
+                read = await memories.reads_of(connection, head.id, [message.seq for message in said])
+                found = await log.by_seqs(connection, head.id, {one.source for reads in read.values() for one in reads})
             for message in said:
                 trace = [
                     {"message_id": found[one.source].id, "weight": one.weight}
@@ -114,27 +117,20 @@ async def import_user(of: Memories, user_id: str, body: bytes) -> Imported:
     """
     said, found = _parse(body)
     async with of.database.reading() as connection:
-        if await memories.head(connection, user_id) is not None:
+        if await memories.granted(connection, user_id) is not None:
             raise _exists(user_id)
     fold = Fold(of.device, await of.device.run(of.core.empty, of.slots), [])
     for start in range(0, len(said), _MESSAGES_AT_ONCE):
         await fold.take(said[start : start + _MESSAGES_AT_ONCE], found)
-    now, state = datetime.now(UTC), fold.state
     begun = MemoryRecord(uuid.uuid4().hex, 0, of.device.fingerprint, of.slots, 0, 0, b"", b"")
-    head = new_head(begun, state, len(said))
-    used = (state.source > 0).nonzero().squeeze(1).tolist()
-    rows, _ = changed_rows(state, used)
+    change = dataclasses.replace(
+        Change.whole(begun, fold.state, len(said)), said=[fold.as_read(message) for message in said], reads=fold.reads
+    )
     try:
-        async with of.database.writing() as connection:
-            await log.add_user(connection, user_id, now)
-            await memories.advance(connection, user_id, 0, head)
-            if said:
-                await log.append(connection, user_id, [fold.as_read(message) for message in said])
-            await memories.put_slots(connection, user_id, rows, word_rows(state, used), [])
-            await memories.add_reads(connection, user_id, fold.reads)
+        await commit(of.database, user_id, change)
     except Conflict:  # begun while we computed
         raise _exists(user_id) from None
-    return Imported(len(said), head, state.slots_used)
+    return Imported(len(said), change.record, fold.state.slots_used)
 
 
 def _exists(user_id: str) -> UserExists:

@@ -4,7 +4,7 @@ Whatever the log holds must obey these rules, so that every export can be brough
 """
 
 import unicodedata
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta, timezone
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
@@ -51,9 +51,12 @@ def _iso(value: Any) -> Any:
     return value
 
 
-def _utc(value: datetime) -> datetime:
+def _placed(value: datetime) -> datetime:
+    """The moment with its offset from UTC in whole minutes, as it is stored."""
+    offset = (value.utcoffset() or timedelta()) // timedelta(minutes=1)
     try:
-        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+        value.astimezone(UTC)
+        return value.replace(tzinfo=timezone(timedelta(minutes=offset)) if offset else UTC)
     except OverflowError:
         raise ValueError("lies outside the years 1 to 9999 in UTC") from None
 
@@ -63,4 +66,4 @@ Identifier = Annotated[str, Field(strict=True, pattern=IDENTIFIER), AfterValidat
 Text = Annotated[str, Field(strict=True, max_length=MOST_CHARACTERS), AfterValidator(_said)]
 Name = Annotated[str, Field(strict=True, min_length=1, max_length=128), AfterValidator(_said)]
 External = Annotated[str, Field(strict=True, min_length=1, max_length=256), AfterValidator(_said)]
-Moment = Annotated[datetime, BeforeValidator(_iso), AfterValidator(_utc)]
+Moment = Annotated[datetime, BeforeValidator(_iso), AfterValidator(_placed)]

@@ -1,22 +1,22 @@
 """The log: what was said, verbatim and in order. It is only ever added to, until its owner asks to forget."""
 
 import dataclasses
-from collections.abc import Iterable, Sequence
-from datetime import datetime
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.store.database import insert_missing, upsert
-from app.store.tables import forgotten, messages, sessions, users
+from app.store.database import Row, upsert
+from app.store.tables import forgotten, messages, sessions
 
 _AT_ONCE = 500  # values in one IN (...), well under what both databases take
 
 
 @dataclasses.dataclass(frozen=True)
 class Message:
-    """One message of the log; `seq` numbers a user's messages from 1, in the order in which they were remembered."""
+    """One message of the log; `seq` numbers a memory's messages from 1, in the order in which they were remembered."""
 
     seq: int
     id: str
@@ -28,6 +28,9 @@ class Message:
     external_id: str | None = None
     status: str = "complete"
     confidence: float | None = None
+    name: str | None = None
+    metadata: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    parsed: Mapping[str, Any] | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,7 +46,7 @@ class Tombstone:
 
 @dataclasses.dataclass(frozen=True)
 class Session:
-    """A conversation of a user."""
+    """A conversation."""
 
     id: str
     started_at: datetime
@@ -52,34 +55,18 @@ class Session:
     messages: int
 
 
-_COLUMNS = [messages.c[field.name] for field in dataclasses.fields(Message)]
+_COLUMNS = [*(messages.c[field.name] for field in dataclasses.fields(Message)), messages.c.utc_offset]
 
 
-async def add_user(connection: AsyncConnection, user_id: str, now: datetime) -> None:
-    """Makes the user known, if not yet."""
-    await insert_missing(connection, users, {"id": user_id, "created_at": now})
-
-
-async def erase_user(connection: AsyncConnection, user_id: str) -> bool:
-    """Deletes the user with every row that belongs to it. Returns whether there was one."""
-    return (await connection.execute(users.delete().where(users.c.id == user_id))).rowcount > 0
-
-
-async def all_users(connection: AsyncConnection) -> list[str]:
-    """Every user's id; for the operator's commands, never for a request."""
-    return list((await connection.scalars(sa.select(users.c.id).order_by(users.c.id))).all())
-
-
-async def append(connection: AsyncConnection, user_id: str, said: Sequence[Message]) -> None:
+async def append(connection: AsyncConnection, memory_id: str, said: Sequence[Message]) -> None:
     """Adds messages to the log and counts them in their sessions."""
-    rows = [{"user_id": user_id, **dataclasses.asdict(message)} for message in said]
-    await connection.execute(messages.insert(), rows)
+    await connection.execute(messages.insert(), [{"memory_id": memory_id, **_row(message)} for message in said])
     by_session: dict[str, list[Message]] = {}
     for message in said:
         by_session.setdefault(message.session_id, []).append(message)
     await upsert(connection, sessions, [
         {
-            "user_id": user_id,
+            "memory_id": memory_id,
             "id": session_id,
             "started_at": min(new.occurred_at for new in news),
             "last_at": max(new.occurred_at for new in news),
@@ -100,15 +87,15 @@ def _with_the_known(came: sa.sql.ColumnCollection[str, Any]) -> dict[str, Any]:
     }
 
 
-async def remove(connection: AsyncConnection, user_id: str, message: Message, place: Tombstone) -> None:
+async def remove(connection: AsyncConnection, memory_id: str, message: Message, place: Tombstone) -> None:
     """Deletes a message; its session goes with its last one. What stays is the place it took."""
-    await connection.execute(messages.delete().where(messages.c.user_id == user_id, messages.c.seq == message.seq))
-    await connection.execute(forgotten.insert().values(user_id=user_id, **dataclasses.asdict(place)))
-    here = (sessions.c.user_id == user_id, sessions.c.id == message.session_id)
+    await connection.execute(messages.delete().where(messages.c.memory_id == memory_id, messages.c.seq == message.seq))
+    await connection.execute(forgotten.insert().values(memory_id=memory_id, **dataclasses.asdict(place)))
+    here = (sessions.c.memory_id == memory_id, sessions.c.id == message.session_id)
     left = sa.select(
         sa.func.count(), sa.func.min(messages.c.occurred_at), sa.func.max(messages.c.occurred_at),
         sa.func.max(messages.c.seq),
-    ).where(messages.c.user_id == user_id, messages.c.session_id == message.session_id)  # fmt: skip
+    ).where(messages.c.memory_id == memory_id, messages.c.session_id == message.session_id)  # fmt: skip
     count, started_at, last_at, last_seq = (await connection.execute(left)).one()
     if count:
         values = {"messages": count, "started_at": started_at, "last_at": last_at, "last_seq": last_seq}
@@ -117,121 +104,132 @@ async def remove(connection: AsyncConnection, user_id: str, message: Message, pl
         await connection.execute(sessions.delete().where(*here))
 
 
-async def by_id(connection: AsyncConnection, user_id: str, message_id: str) -> Message | None:
-    """The user's message of that id."""
-    return await _first(connection, user_id, messages.c.id == message_id)
+async def by_id(connection: AsyncConnection, memory_id: str, message_id: str) -> Message | None:
+    """The memory's message of that id."""
+    return await _first(connection, memory_id, messages.c.id == message_id)
 
 
-async def by_seqs(connection: AsyncConnection, user_id: str, seqs: Iterable[int]) -> dict[int, Message]:
-    """The user's messages of those numbers, as far as they are there."""
-    return {message.seq: message for message in await _among(connection, user_id, messages.c.seq, list(seqs))}
+async def by_seqs(connection: AsyncConnection, memory_id: str, seqs: Iterable[int]) -> dict[int, Message]:
+    """The memory's messages of those numbers, as far as they are there."""
+    return {message.seq: message for message in await _among(connection, memory_id, messages.c.seq, list(seqs))}
 
 
-async def by_external_ids(connection: AsyncConnection, user_id: str, ids: Iterable[str]) -> dict[str, Message]:
-    """The user's messages that came with those ids of the caller's."""
-    found = await _among(connection, user_id, messages.c.external_id, list(ids))
+async def by_external_ids(connection: AsyncConnection, memory_id: str, ids: Iterable[str]) -> dict[str, Message]:
+    """The memory's messages that came with those ids of the caller's."""
+    found = await _among(connection, memory_id, messages.c.external_id, list(ids))
     return {message.external_id: message for message in found if message.external_id is not None}
 
 
-async def after(connection: AsyncConnection, user_id: str, seq: int, limit: int) -> list[Message]:
-    """The user's messages after number `seq`, in order."""
-    return await _all(connection, user_id, messages.c.seq > seq, limit=limit)
+async def after(connection: AsyncConnection, memory_id: str, seq: int, limit: int) -> list[Message]:
+    """The memory's messages after number `seq`, in order."""
+    return await _all(connection, memory_id, messages.c.seq > seq, limit=limit)
 
 
 async def of_session(
-    connection: AsyncConnection, user_id: str, session_id: str, after_seq: int, limit: int
+    connection: AsyncConnection, memory_id: str, session_id: str, after_seq: int, limit: int
 ) -> list[Message]:
     """A session's messages after number `after_seq`, in order."""
     here = (messages.c.session_id == session_id, messages.c.seq > after_seq)
-    return await _all(connection, user_id, *here, limit=limit)
+    return await _all(connection, memory_id, *here, limit=limit)
 
 
 async def latest_of_session(
-    connection: AsyncConnection, user_id: str, session_id: str, before_seq: int, limit: int
+    connection: AsyncConnection, memory_id: str, session_id: str, before_seq: int, limit: int
 ) -> list[Message]:
     """The last messages of a session before number `before_seq`, in order."""
     chosen = sa.select(*_COLUMNS).where(
-        messages.c.user_id == user_id, messages.c.session_id == session_id, messages.c.seq < before_seq
+        messages.c.memory_id == memory_id, messages.c.session_id == session_id, messages.c.seq < before_seq
     )
     rows = await connection.execute(chosen.order_by(messages.c.seq.desc()).limit(limit))
     return [_message(row) for row in reversed(rows.all())]
 
 
-async def session_seqs(connection: AsyncConnection, user_id: str, session_id: str) -> list[int]:
+async def session_seqs(connection: AsyncConnection, memory_id: str, session_id: str) -> list[int]:
     """The numbers of a session's messages."""
-    chosen = sa.select(messages.c.seq).where(messages.c.user_id == user_id, messages.c.session_id == session_id)
+    chosen = sa.select(messages.c.seq).where(messages.c.memory_id == memory_id, messages.c.session_id == session_id)
     return list((await connection.scalars(chosen)).all())
 
 
-async def list_sessions(connection: AsyncConnection, user_id: str, before_seq: int | None, limit: int) -> list[Session]:
-    """The user's sessions, the last used first, from those last used before message `before_seq`."""
-    chosen = sa.select(sessions).where(sessions.c.user_id == user_id)
+async def list_sessions(
+    connection: AsyncConnection, memory_id: str, before_seq: int | None, limit: int
+) -> list[Session]:
+    """The memory's sessions, the last used first, from those last used before message `before_seq`."""
+    chosen = sa.select(sessions).where(sessions.c.memory_id == memory_id)
     if before_seq is not None:
         chosen = chosen.where(sessions.c.last_seq < before_seq)
     rows = await connection.execute(chosen.order_by(sessions.c.last_seq.desc()).limit(limit))
     return [_session(row) for row in rows]
 
 
-async def session_exists(connection: AsyncConnection, user_id: str, session_id: str) -> bool:
-    """Whether the user has that session."""
-    return bool(await _sessions(connection, user_id, [session_id]))
+async def session_exists(connection: AsyncConnection, memory_id: str, session_id: str) -> bool:
+    """Whether the memory has that session."""
+    return bool(await _sessions(connection, memory_id, [session_id]))
 
 
-async def last_cue(connection: AsyncConnection, user_id: str, other_than: int = 0) -> Message | None:
-    """The user's last message that read the memory, leaving one message out of account."""
+async def last_cue(connection: AsyncConnection, memory_id: str, other_than: int = 0) -> Message | None:
+    """The memory's last message that read the memory, leaving one message out of account."""
     chosen = sa.select(*_COLUMNS).where(
-        messages.c.user_id == user_id, messages.c.confidence.is_not(None), messages.c.seq != other_than
+        messages.c.memory_id == memory_id, messages.c.confidence.is_not(None), messages.c.seq != other_than
     )
     row = (await connection.execute(chosen.order_by(messages.c.seq.desc()).limit(1))).one_or_none()
     return None if row is None else _message(row)
 
 
-async def tombstones(connection: AsyncConnection, user_id: str) -> list[Tombstone]:
-    """The places of the user's deleted messages, in the order of deletion."""
+async def tombstones(connection: AsyncConnection, memory_id: str) -> list[Tombstone]:
+    """The places of the deleted messages, in the order of deletion."""
     columns = [forgotten.c[field.name] for field in dataclasses.fields(Tombstone)]
-    chosen = sa.select(*columns).where(forgotten.c.user_id == user_id).order_by(forgotten.c.version)
+    chosen = sa.select(*columns).where(forgotten.c.memory_id == memory_id).order_by(forgotten.c.version)
     return [Tombstone(**row._mapping) for row in await connection.execute(chosen)]
 
 
-async def set_confidence(connection: AsyncConnection, user_id: str, seq: int, confidence: float) -> None:
-    """Notes anew how sure the memory was when this message was the cue."""
-    here = (messages.c.user_id == user_id, messages.c.seq == seq)
-    await connection.execute(messages.update().where(*here).values(confidence=confidence))
+async def set_confidences(connection: AsyncConnection, memory_id: str, found: Mapping[int, float]) -> None:
+    """Notes anew how sure the memory was when each of these messages was the cue."""
+    here = (messages.c.memory_id == memory_id, messages.c.seq == sa.bindparam("cue"))
+    if found:
+        rows = [{"cue": seq, "sure": confidence} for seq, confidence in found.items()]
+        await connection.execute(messages.update().where(*here).values(confidence=sa.bindparam("sure")), rows)
 
 
-async def _sessions(connection: AsyncConnection, user_id: str, ids: Iterable[str]) -> list[Session]:
+async def _sessions(connection: AsyncConnection, memory_id: str, ids: Iterable[str]) -> list[Session]:
     found = []
     ids = list(ids)
     for start in range(0, len(ids), _AT_ONCE):
         here = sessions.c.id.in_(ids[start : start + _AT_ONCE])
-        rows = await connection.execute(sa.select(sessions).where(sessions.c.user_id == user_id, here))
+        rows = await connection.execute(sa.select(sessions).where(sessions.c.memory_id == memory_id, here))
         found += [_session(row) for row in rows]
     return found
 
 
 async def _among(
-    connection: AsyncConnection, user_id: str, column: "sa.Column[Any]", values: list[Any]
+    connection: AsyncConnection, memory_id: str, column: "sa.Column[Any]", values: list[Any]
 ) -> list[Message]:
     found = []
     for start in range(0, len(values), _AT_ONCE):
-        found += await _all(connection, user_id, column.in_(values[start : start + _AT_ONCE]))
+        found += await _all(connection, memory_id, column.in_(values[start : start + _AT_ONCE]))
     return found
 
 
 async def _all(
-    connection: AsyncConnection, user_id: str, *where: sa.ColumnElement[bool], limit: int | None = None
+    connection: AsyncConnection, memory_id: str, *where: sa.ColumnElement[bool], limit: int | None = None
 ) -> list[Message]:
-    chosen = sa.select(*_COLUMNS).where(messages.c.user_id == user_id, *where).order_by(messages.c.seq).limit(limit)
+    chosen = sa.select(*_COLUMNS).where(messages.c.memory_id == memory_id, *where).order_by(messages.c.seq).limit(limit)
     return [_message(row) for row in await connection.execute(chosen)]
 
 
-async def _first(connection: AsyncConnection, user_id: str, *where: sa.ColumnElement[bool]) -> Message | None:
-    found = await _all(connection, user_id, *where, limit=1)
+async def _first(connection: AsyncConnection, memory_id: str, *where: sa.ColumnElement[bool]) -> Message | None:
+    found = await _all(connection, memory_id, *where, limit=1)
     return found[0] if found else None
 
 
+def _row(message: Message) -> Row:
+    offset = message.occurred_at.utcoffset() or timedelta()
+    return {**dataclasses.asdict(message), "utc_offset": offset // timedelta(minutes=1)}
+
+
 def _message(row: sa.Row[Any]) -> Message:
-    return Message(**row._mapping)
+    found = dict(row._mapping)
+    zone = timezone(timedelta(minutes=found.pop("utc_offset")))
+    return Message(**{**found, "occurred_at": found["occurred_at"].astimezone(zone)})
 
 
 def _session(row: sa.Row[Any]) -> Session:

@@ -1,4 +1,7 @@
-"""Stored memories: a row for the memory, two a slot, and the traces of what turns read."""
+"""Stored memories: a row for the memory, two a slot, and the traces of what turns read.
+
+`granted` is where a user becomes a memory: all other queries on what a memory holds take the id that its record has.
+"""
 
 import dataclasses
 from collections.abc import Sequence
@@ -8,17 +11,17 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.store.database import Conflict, Row, insert_missing, upsert
-from app.store.tables import memories, messages, reads, slots, words
+from app.store.database import Conflict, Row, upsert
+from app.store.tables import OWN, memories, memory_members, messages, reads, slots, words
 
 _AT_ONCE = 500
 
 
 @dataclasses.dataclass(frozen=True)
 class MemoryRecord:
-    """The row of a memory. A memory erased and begun anew has another incarnation; each commit raises the version."""
+    """The row of a memory. One that is erased and begun anew has another id; each commit raises the version."""
 
-    incarnation: str
+    id: str
     version: int
     fingerprint: str
     capacity: int
@@ -29,13 +32,17 @@ class MemoryRecord:
 
 
 # Put together once: every call on a memory begins with the one, and every commit with the other.
-_HEAD = sa.select(*(memories.c[field.name] for field in dataclasses.fields(MemoryRecord))).where(
-    memories.c.user_id == sa.bindparam("owner")
+_GRANTED = (
+    sa.select(*(memories.c[field.name] for field in dataclasses.fields(MemoryRecord)))
+    .join(memory_members, memory_members.c.memory_id == memories.c.id)
+    .where(
+        memory_members.c.user_id == sa.bindparam("member"),
+        memories.c.owner_id == sa.bindparam("member"),
+        memories.c.name == OWN,
+    )
 )
-_ADVANCE = memories.update().where(  # sets what it is given of the head
-    memories.c.user_id == sa.bindparam("owner"),
-    memories.c.incarnation == sa.bindparam("same"),
-    memories.c.version == sa.bindparam("expected"),
+_ADVANCE = memories.update().where(  # sets what it is given of the record
+    memories.c.id == sa.bindparam("same"), memories.c.version == sa.bindparam("expected")
 )
 
 
@@ -52,108 +59,116 @@ class ReadTrace:
     backward: float
 
 
-async def head(connection: AsyncConnection, user_id: str) -> MemoryRecord | None:
-    """The user's memory, without its slots."""
-    row = (await connection.execute(_HEAD, {"owner": user_id})).one_or_none()
+async def granted(connection: AsyncConnection, user_id: str) -> MemoryRecord | None:
+    """The user's own memory, without its slots, if they have one and are a member of it."""
+    row = (await connection.execute(_GRANTED, {"member": user_id})).one_or_none()
     return None if row is None else MemoryRecord(**row._mapping)
 
 
-async def heads(connection: AsyncConnection, fingerprint: str) -> tuple[int, int]:
+async def count(connection: AsyncConnection, fingerprint: str) -> tuple[int, int]:
     """How many memories there are, and how many were written under another fingerprint; tells of no user."""
     other = sa.func.count(sa.case((memories.c.fingerprint != fingerprint, 1)))
     every, differing = (await connection.execute(sa.select(sa.func.count(), other).select_from(memories))).one()
     return every, differing
 
 
-async def advance(connection: AsyncConnection, user_id: str, expected: int, new: MemoryRecord) -> None:
-    """Moves the memory from version `expected` to `new`; version 0 is a memory that is not stored yet.
+async def begin(connection: AsyncConnection, user_id: str, new: MemoryRecord) -> None:
+    """Makes a user's own memory, at version 0, of which they are the owner.
+
+    Raises:
+        Conflict: they have one.
+    """
+    row = {**dataclasses.asdict(new), "owner_id": user_id, "name": OWN, "version": 0}
+    await connection.execute(memories.insert(), row)
+    await connection.execute(memory_members.insert(), {"memory_id": new.id, "user_id": user_id, "role": "owner"})
+
+
+async def advance(connection: AsyncConnection, expected: int, new: MemoryRecord) -> None:
+    """Moves the memory from version `expected` to `new`.
 
     Raises:
         Conflict: it is not, or no longer, at that version.
     """
-    if expected == 0:
-        await insert_missing(connection, memories, {"user_id": user_id, **dataclasses.asdict(new), "version": 0})
-    moved = await connection.execute(
-        _ADVANCE, {"owner": user_id, "expected": expected, "same": new.incarnation, **dataclasses.asdict(new)}
-    )
+    values = dataclasses.asdict(new)
+    moved = await connection.execute(_ADVANCE, {"expected": expected, "same": values.pop("id"), **values})
     if moved.rowcount != 1:
-        raise Conflict(f"the memory of {user_id} moved on from version {expected}")
+        raise Conflict(f"the memory {new.id} moved on from version {expected}")
 
 
-async def slot_rows(connection: AsyncConnection, user_id: str) -> list[Row]:
+async def slot_rows(connection: AsyncConnection, memory_id: str) -> list[Row]:
     """All used slots with their words, in order."""
     chosen = (
         sa.select(slots, words.c.word, words.c.token_ids, words.c.speaker_tokens)
-        .join(words, sa.and_(words.c.user_id == slots.c.user_id, words.c.slot == slots.c.slot))
-        .where(slots.c.user_id == user_id, words.c.user_id == user_id)
+        .join(words, sa.and_(words.c.memory_id == slots.c.memory_id, words.c.slot == slots.c.slot))
+        .where(slots.c.memory_id == memory_id, words.c.memory_id == memory_id)
         .order_by(slots.c.slot)
     )
     return [dict(row._mapping) for row in await connection.execute(chosen)]
 
 
-async def span(connection: AsyncConnection, user_id: str) -> tuple[datetime | None, datetime | None]:
+async def span(connection: AsyncConnection, memory_id: str) -> tuple[datetime | None, datetime | None]:
     """When the first and the last of the messages that the memory holds were said."""
-    held = sa.and_(slots.c.user_id == messages.c.user_id, slots.c.source == messages.c.seq)
+    held = sa.and_(slots.c.memory_id == messages.c.memory_id, slots.c.source == messages.c.seq)
     chosen = (
         sa.select(sa.func.min(messages.c.occurred_at), sa.func.max(messages.c.occurred_at))
         .join(slots, held)
-        .where(messages.c.user_id == user_id, slots.c.user_id == user_id)
+        .where(messages.c.memory_id == memory_id, slots.c.memory_id == memory_id)
     )
     first, last = (await connection.execute(chosen)).one()
     return first, last
 
 
 async def put_slots(
-    connection: AsyncConnection, user_id: str, changed: Sequence[Row], written: Sequence[Row], freed: Sequence[int]
+    connection: AsyncConnection, memory_id: str, changed: Sequence[Row], written: Sequence[Row], freed: Sequence[int]
 ) -> None:
     """Writes the counters and links of changed slots, the words of written ones, and nothing for those now free."""
-    await upsert(connection, slots, [{"user_id": user_id, **row} for row in changed])
-    await upsert(connection, words, [{"user_id": user_id, **row} for row in written])
+    await upsert(connection, slots, [{"memory_id": memory_id, **row} for row in changed])
+    await upsert(connection, words, [{"memory_id": memory_id, **row} for row in written])
     for table in (slots, words) if freed else ():
         for start in range(0, len(freed), _AT_ONCE):
             here = table.c.slot.in_(freed[start : start + _AT_ONCE])
-            await connection.execute(table.delete().where(table.c.user_id == user_id, here))
+            await connection.execute(table.delete().where(table.c.memory_id == memory_id, here))
 
 
-async def clear_slots(connection: AsyncConnection, user_id: str) -> None:
+async def clear_slots(connection: AsyncConnection, memory_id: str) -> None:
     """Deletes the memory's slots, for a replay that makes them anew in the same transaction."""
     for table in (slots, words):
-        await connection.execute(table.delete().where(table.c.user_id == user_id))
+        await connection.execute(table.delete().where(table.c.memory_id == memory_id))
 
 
-async def clear_reads(connection: AsyncConnection, user_id: str) -> None:
-    """Deletes the user's traces, for a replay that makes them anew in the same transaction."""
-    await connection.execute(reads.delete().where(reads.c.user_id == user_id))
+async def clear_reads(connection: AsyncConnection, memory_id: str) -> None:
+    """Deletes the memory's traces, for a replay that makes them anew in the same transaction."""
+    await connection.execute(reads.delete().where(reads.c.memory_id == memory_id))
 
 
-async def add_reads(connection: AsyncConnection, user_id: str, read: Sequence[ReadTrace]) -> None:
+async def add_reads(connection: AsyncConnection, memory_id: str, read: Sequence[ReadTrace]) -> None:
     """Keeps the trace of a turn."""
     if read:
-        await connection.execute(reads.insert(), [{"user_id": user_id, **dataclasses.asdict(one)} for one in read])
+        await connection.execute(reads.insert(), [{"memory_id": memory_id, **dataclasses.asdict(one)} for one in read])
 
 
-async def reads_of(connection: AsyncConnection, user_id: str, seqs: Sequence[int]) -> dict[int, list[ReadTrace]]:
+async def reads_of(connection: AsyncConnection, memory_id: str, seqs: Sequence[int]) -> dict[int, list[ReadTrace]]:
     """What the turns of those messages read, the strongest first."""
     found: dict[int, list[ReadTrace]] = {seq: [] for seq in seqs}
     for start in range(0, len(seqs), _AT_ONCE):
-        for read in await _reads(connection, user_id, reads.c.seq.in_(seqs[start : start + _AT_ONCE])):
+        for read in await _reads(connection, memory_id, reads.c.seq.in_(seqs[start : start + _AT_ONCE])):
             found[read.seq].append(read)
     return found
 
 
-async def reads_from(connection: AsyncConnection, user_id: str, source: int) -> list[ReadTrace]:
+async def reads_from(connection: AsyncConnection, memory_id: str, source: int) -> list[ReadTrace]:
     """Every reading that found a message, in the order of the turns."""
-    return await _reads(connection, user_id, reads.c.source == source)
+    return await _reads(connection, memory_id, reads.c.source == source)
 
 
-async def remove_reads(connection: AsyncConnection, user_id: str, seq: int) -> None:
+async def remove_reads(connection: AsyncConnection, memory_id: str, seq: int) -> None:
     """Deletes the trace of a message's turn, and the message from the traces of others."""
     gone = sa.or_(reads.c.seq == seq, reads.c.source == seq)
-    await connection.execute(reads.delete().where(reads.c.user_id == user_id, gone))
+    await connection.execute(reads.delete().where(reads.c.memory_id == memory_id, gone))
 
 
-async def _reads(connection: AsyncConnection, user_id: str, where: sa.ColumnElement[bool]) -> list[ReadTrace]:
+async def _reads(connection: AsyncConnection, memory_id: str, where: sa.ColumnElement[bool]) -> list[ReadTrace]:
     columns = [reads.c[field.name] for field in dataclasses.fields(ReadTrace)]
-    chosen = sa.select(*columns).where(reads.c.user_id == user_id, where)
+    chosen = sa.select(*columns).where(reads.c.memory_id == memory_id, where)
     rows: Any = await connection.execute(chosen.order_by(reads.c.seq, reads.c.weight.desc(), reads.c.slot))
     return [ReadTrace(**row._mapping) for row in rows]

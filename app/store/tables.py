@@ -1,12 +1,15 @@
-"""The tables. What a user said is in `messages`, verbatim; all else of a user can be made again from it.
+"""The tables. What was said is in `messages`, verbatim; all else of a memory can be made again from it.
 
-Every table but `users` leads its primary key with the owner, so that no query can find a row without naming one.
+A memory has an owner and members, and every row belongs to one memory: its id leads the primary key of each table of
+what memories hold, so that no query finds a row without naming the memory.
 """
 
 from datetime import UTC, datetime
 from typing import Any
 
 import sqlalchemy as sa
+
+OWN = "own"  # the name of the memory that a user has from the first message on
 
 metadata = sa.MetaData(
     naming_convention={"ix": "ix_%(column_0_N_label)s", "uq": "uq_%(table_name)s_%(column_0_N_name)s"}
@@ -26,8 +29,12 @@ class Instant(sa.types.TypeDecorator[datetime]):
         return None if value is None else value.replace(tzinfo=UTC)
 
 
-def _owner() -> "sa.Column[str]":
-    return sa.Column("user_id", sa.String(128), sa.ForeignKey("users.id", ondelete="CASCADE"), primary_key=True)
+def _user(name: str, **options: Any) -> "sa.Column[str]":
+    return sa.Column(name, sa.String(128), sa.ForeignKey("users.id", ondelete="CASCADE"), **options)
+
+
+def _memory() -> "sa.Column[str]":
+    return sa.Column("memory_id", sa.String(32), sa.ForeignKey("memories.id", ondelete="CASCADE"), primary_key=True)
 
 
 users = sa.Table(
@@ -37,22 +44,49 @@ users = sa.Table(
     sa.Column("created_at", Instant, nullable=False),
 )
 
+# A user owns one memory of each name; `OWN` is the one that their first message makes.
+memories = sa.Table(
+    "memories",
+    metadata,
+    sa.Column("id", sa.String(32), primary_key=True),
+    _user("owner_id", nullable=False),
+    sa.Column("name", sa.String(128), nullable=False),
+    sa.Column("version", sa.BigInteger, nullable=False),
+    sa.Column("fingerprint", sa.String(32), nullable=False),
+    sa.Column("capacity", sa.Integer, nullable=False),
+    sa.Column("rows", sa.Integer, nullable=False),
+    sa.Column("last_seq", sa.BigInteger, nullable=False),
+    sa.Column("precedence", sa.LargeBinary, nullable=False),
+    sa.Column("last_read", sa.LargeBinary, nullable=False),
+    sa.UniqueConstraint("owner_id", "name"),
+)
+
+# Who may use a memory, and as what; its owner is a member too.
+memory_members = sa.Table(
+    "memory_members",
+    metadata,
+    _memory(),
+    _user("user_id", primary_key=True),
+    sa.Column("role", sa.String(16), nullable=False),
+    sa.Index("ix_memory_members_user_id", "user_id"),
+)
+
 sessions = sa.Table(
     "sessions",
     metadata,
-    _owner(),
+    _memory(),
     sa.Column("id", sa.String(128), primary_key=True),
     sa.Column("started_at", Instant, nullable=False),
     sa.Column("last_at", Instant, nullable=False),
     sa.Column("last_seq", sa.BigInteger, nullable=False),
     sa.Column("messages", sa.Integer, nullable=False),
-    sa.Index("ix_sessions_user_id_last_seq", "user_id", "last_seq"),
+    sa.Index("ix_sessions_memory_id_last_seq", "memory_id", "last_seq"),
 )
 
 messages = sa.Table(
     "messages",
     metadata,
-    _owner(),
+    _memory(),
     sa.Column("seq", sa.BigInteger, primary_key=True, autoincrement=False),
     sa.Column("id", sa.String(32), nullable=False),
     sa.Column("external_id", sa.String(256)),
@@ -64,9 +98,15 @@ messages = sa.Table(
     sa.Column("status", sa.String(16), nullable=False),
     # How sure the memory was when this message was the cue of a turn; null where it read nothing.
     sa.Column("confidence", sa.Float),
-    sa.UniqueConstraint("user_id", "id"),
-    sa.UniqueConstraint("user_id", "external_id"),
-    sa.Index("ix_messages_user_id_session_id_seq", "user_id", "session_id", "seq"),
+    # Minutes east of UTC where it was said: whose days and hours the text means.
+    sa.Column("utc_offset", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("name", sa.String(128)),
+    sa.Column("metadata", sa.JSON, nullable=False, server_default="{}"),
+    # What was decided of the text when it was taken in, such as the time that it names; null where nothing was.
+    sa.Column("parsed", sa.JSON(none_as_null=True)),
+    sa.UniqueConstraint("memory_id", "id"),
+    sa.UniqueConstraint("memory_id", "external_id"),
+    sa.Index("ix_messages_memory_id_session_id_seq", "memory_id", "session_id", "seq"),
 )
 
 # What is left of a deleted message: that slots were taken at its place in the log, and when they were freed. Without
@@ -74,7 +114,7 @@ messages = sa.Table(
 forgotten = sa.Table(
     "forgotten",
     metadata,
-    _owner(),
+    _memory(),
     sa.Column("seq", sa.BigInteger, primary_key=True, autoincrement=False),
     sa.Column("parts", sa.Integer, nullable=False),
     sa.Column("gate", sa.Float, nullable=False),
@@ -82,25 +122,11 @@ forgotten = sa.Table(
     sa.Column("version", sa.BigInteger, nullable=False),
 )
 
-memories = sa.Table(
-    "memories",
-    metadata,
-    _owner(),
-    sa.Column("incarnation", sa.String(32), nullable=False),
-    sa.Column("version", sa.BigInteger, nullable=False),
-    sa.Column("fingerprint", sa.String(32), nullable=False),
-    sa.Column("capacity", sa.Integer, nullable=False),
-    sa.Column("rows", sa.Integer, nullable=False),
-    sa.Column("last_seq", sa.BigInteger, nullable=False),
-    sa.Column("precedence", sa.LargeBinary, nullable=False),
-    sa.Column("last_read", sa.LargeBinary, nullable=False),
-)
-
 # A slot's counters and links change often and are small; its word is large and written once: hence two tables.
 slots = sa.Table(
     "slots",
     metadata,
-    _owner(),
+    _memory(),
     sa.Column("slot", sa.Integer, primary_key=True, autoincrement=False),
     sa.Column("source", sa.BigInteger, nullable=False),
     sa.Column("part", sa.Integer, nullable=False),
@@ -111,13 +137,17 @@ slots = sa.Table(
     sa.Column("links", sa.LargeBinary, nullable=False),
     sa.Column("said_at", sa.BigInteger, nullable=False, server_default="0"),
     sa.Column("feature_bits", sa.BigInteger, nullable=False, server_default="0"),
-    sa.Index("ix_slots_user_id_source", "user_id", "source"),
+    # How surely it holds until revoked; and the time of the event that it tells, from when to when, 0 where none.
+    sa.Column("standing", sa.Float, nullable=False, server_default="0"),
+    sa.Column("event_from", sa.BigInteger, nullable=False, server_default="0"),
+    sa.Column("event_to", sa.BigInteger, nullable=False, server_default="0"),
+    sa.Index("ix_slots_memory_id_source", "memory_id", "source"),
 )
 
 words = sa.Table(
     "words",
     metadata,
-    _owner(),
+    _memory(),
     sa.Column("slot", sa.Integer, primary_key=True, autoincrement=False),
     sa.Column("word", sa.LargeBinary, nullable=False),
     sa.Column("token_ids", sa.LargeBinary, nullable=False),
@@ -128,7 +158,7 @@ words = sa.Table(
 reads = sa.Table(
     "reads",
     metadata,
-    _owner(),
+    _memory(),
     sa.Column("seq", sa.BigInteger, primary_key=True, autoincrement=False),
     sa.Column("slot", sa.Integer, primary_key=True, autoincrement=False),
     sa.Column("source", sa.BigInteger, nullable=False),
@@ -136,7 +166,7 @@ reads = sa.Table(
     sa.Column("content", sa.Float, nullable=False),
     sa.Column("forward", sa.Float, nullable=False),
     sa.Column("backward", sa.Float, nullable=False),
-    sa.Index("ix_reads_user_id_source", "user_id", "source"),
+    sa.Index("ix_reads_memory_id_source", "memory_id", "source"),
 )
 
 # Keys of callers (see app.access). Only a key's hash is stored. A revoked key stays, so that the audit log can name it.

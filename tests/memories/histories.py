@@ -128,18 +128,25 @@ async def live_state(of: Memories, user_id: str) -> EpisodicState:
     return await of.inspect(user_id, view)
 
 
+async def memory_id(of: Memories, user_id: str = "ada") -> str:
+    """The id of a user's own memory; no memory's, where they have none."""
+    async with of.database.reading() as connection:
+        record = await memories.granted(connection, user_id)
+    return record.id if record else "none"
+
+
 async def stored_state(of: Memories, user_id: str) -> EpisodicState:
     """The memory as the database has it."""
     async with of.database.reading() as connection:
-        head = await memories.head(connection, user_id)
+        head = await memories.granted(connection, user_id)
         assert head is not None
-        return load_state(of.core, head, await memories.slot_rows(connection, user_id))
+        return load_state(of.core, head, await memories.slot_rows(connection, head.id))
 
 
 async def logged(of: Memories, user_id: str) -> list[Message]:
     """The whole log of a user."""
     async with of.database.reading() as connection:
-        return await log.after(connection, user_id, 0, 100_000)
+        return await log.after(connection, await memory_id(of, user_id), 0, 100_000)
 
 
 async def differences(of: Memories, user_id: str) -> list[str]:
@@ -156,7 +163,7 @@ async def assert_whole(of: Memories, user_id: str) -> None:
     assert await differences(of, user_id) == []
     messages = await logged(of, user_id)
     async with of.database.reading() as connection:
-        sessions = await log.list_sessions(connection, user_id, None, 1000)
+        sessions = await log.list_sessions(connection, await memory_id(of, user_id), None, 1000)
     assert {one.id: (one.messages, one.last_seq, one.started_at, one.last_at) for one in sessions} == {
         name: (len(mine), mine[-1].seq, min(m.occurred_at for m in mine), max(m.occurred_at for m in mine))
         for name in {message.session_id for message in messages}

@@ -53,8 +53,8 @@ def test_what_a_memory_grew_by_is_counted(live: CachedMemory, small_device: Devi
     assert (len(cache), cache.bytes) == (0, 0)
 
 
-@pytest.mark.parametrize("other", [{"version": 2}, {"version": 0}, {"incarnation": "b" * 32}])
-def test_a_memory_of_another_version_or_incarnation_is_dropped(live: CachedMemory, other: dict[str, int]) -> None:
+@pytest.mark.parametrize("other", [{"version": 2}, {"version": 0}, {"id": "b" * 32}])
+def test_a_memory_of_another_version_or_begun_anew_is_dropped(live: CachedMemory, other: dict[str, int]) -> None:
     cache = Cache(10**9)
     cache.put("ada", live)
     assert cache.get("ada", HEAD) is live

@@ -26,6 +26,7 @@ from tests.memories.histories import (
     draft,
     live_state,
     logged,
+    memory_id,
     said,
     text,
 )
@@ -79,9 +80,9 @@ async def test_a_message_its_slots_and_what_it_read_are_in_the_database_when_the
     )
     (message, slots) = heard.remembered.messages[0]
     async with memories.database.reading() as connection:
-        assert await log.by_id(connection, "ada", message.id) == message
-        rows = await stored.slot_rows(connection, "ada")
-        read = (await stored.reads_of(connection, "ada", [message.seq]))[message.seq]
+        assert await log.by_id(connection, await memory_id(memories), message.id) == message
+        rows = await stored.slot_rows(connection, await memory_id(memories))
+        read = (await stored.reads_of(connection, await memory_id(memories), [message.seq]))[message.seq]
     assert [row["slot"] for row in sorted(rows, key=lambda row: row["part"]) if row["source"] == message.seq] == slots
     assert len(slots) >= 2
     assert {one.source for one in read} == {one.message.seq for one in heard.recalled.recollections} == {1, 2}
@@ -215,7 +216,7 @@ async def test_a_turn_writes_the_rows_it_changes_however_long_the_history(memori
 
 async def inspection_reads(of: Memories, seq: int) -> list[stored.ReadTrace]:
     async with of.database.reading() as connection:
-        return (await stored.reads_of(connection, "ada", [seq]))[seq]
+        return (await stored.reads_of(connection, await memory_id(of), [seq]))[seq]
 
 
 async def test_looking_and_recalling_write_nothing(memories: Memories) -> None:
@@ -466,7 +467,7 @@ async def test_the_head_told_is_the_head_stored(memories: Memories) -> None:
     for version in range(1, 5):
         done = await memories.remember("ada", [draft(choose)])
         async with memories.database.reading() as connection:
-            assert await stored.head(connection, "ada") == done.head
+            assert await stored.granted(connection, "ada") == done.head
         assert (done.head.version, done.head.last_seq) == (version, version)
     heard = await memories.recall_and_store("ada", draft(choose, "user"), 3, 3)
-    assert done.head.incarnation == heard.remembered.head.incarnation
+    assert done.head.id == heard.remembered.head.id

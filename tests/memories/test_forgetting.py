@@ -15,7 +15,7 @@ from app.store import memories as stored
 from memory_core.binary_codes import count_pieces
 from tests.conftest import ON_SQLITE
 from tests.memories.conftest import Another
-from tests.memories.histories import START, History, assert_whole, live_state, logged, said, text
+from tests.memories.histories import START, History, assert_whole, live_state, logged, memory_id, said, text
 from tests.store.contents import holding, of_user, tables
 
 SECRET = "Ludmilla keeps the quicksilver xylophone in Zanzibar, under the blue staircase of her grandmother's house"
@@ -29,19 +29,19 @@ def files(folder: Path) -> dict[str, bytes]:
 async def words_of(of: Memories, seq: int, user_id: str = "ada") -> list[bytes]:
     """The stored words of a message: the bytes of its facets, and of its word pieces."""
     async with of.database.reading() as connection:
-        rows = await stored.slot_rows(connection, user_id)
+        rows = await stored.slot_rows(connection, await memory_id(of, user_id))
     return [row[name] for row in rows if row["source"] == seq for name in ("word", "token_ids")]
 
 
 async def test_nothing_of_a_forgotten_message_is_left_in_any_table(memories: Memories) -> None:
     history = History(memories, "ada", seed=61, forgets=False)
     await history.go_on(5)
-    heard = await memories.recall_and_store("ada", said(SECRET, "secrets", external_id="x-secret"), 5, 5)
+    heard = await memories.recall_and_store("ada", said(SECRET, "confidential", external_id="x-secret"), 5, 5)
     message, slots = heard.remembered.messages[0]
     await memories.recall_and_store("ada", said("what is under the blue staircase?"), 8, 5)
     before = await tables(memories.database)
     words = await words_of(memories, message.seq)
-    needles: list[str | bytes] = [SECRET, "quicksilver", message.id, "x-secret", "secrets", *words]
+    needles: list[str | bytes] = [SECRET, "quicksilver", message.id, "x-secret", "confidential", *words]
     assert len(slots) > 2 and len(words) == 2 * len(slots)
     assert all(holding(before, needle) for needle in needles)
     assert any(row["source"] == message.seq for row in before["reads"])
@@ -57,7 +57,7 @@ async def test_nothing_of_a_forgotten_message_is_left_in_any_table(memories: Mem
     # All that stays is that something was there.
     (place,) = now["forgotten"]
     assert place == {
-        "user_id": "ada", "seq": message.seq, "parts": len(slots), "gate": 1.0,
+        "memory_id": await memory_id(memories), "seq": message.seq, "parts": len(slots), "gate": 1.0,
         "after_seq": message.seq + 1, "version": place["version"],
     }  # fmt: skip
     await assert_whole(memories, "ada")
@@ -96,11 +96,11 @@ async def test_nothing_of_an_erased_user_is_left_in_the_files(memories: Memories
     choose = random.Random(2)
     for _ in range(5):
         await memories.remember("ada", [said(text(choose)) for _ in range(4)])
-        await memories.remember("bob", [said(f"{SECRET} {number}" * 9, "secrets") for number in range(4)])
+        await memories.remember("bob", [said(f"{SECRET} {number}" * 9, "confidential") for number in range(4)])
     words = [word for word in await words_of(memories, 1, "bob") if len(word) >= 64]
     assert any(b"quicksilver" in content for content in files(tmp_path).values())
     await memories.erase("bob")
-    assert_gone([b"Ludmilla", b"quicksilver", b"secrets", b"bob", *words], tmp_path)
+    assert_gone([b"Ludmilla", b"quicksilver", b"confidential", b"bob", *words], tmp_path)
     await assert_whole(memories, "ada")
 
 
@@ -218,6 +218,6 @@ async def test_a_user_may_come_back_after_erasing(memories: Memories) -> None:
     first = await memories.remember("ada", [said("a river", external_id="x")])
     await memories.erase("ada")
     again = await memories.remember("ada", [said("a valley", external_id="x")])
-    assert again.head.incarnation != first.head.incarnation
+    assert again.head.id != first.head.id
     assert [message.content for message in await logged(memories, "ada")] == ["a valley"]
     await assert_whole(memories, "ada")

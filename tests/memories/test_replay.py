@@ -32,6 +32,7 @@ from tests.memories.histories import (
     differing,
     live_state,
     logged,
+    memory_id,
     said,
     text,
 )
@@ -78,7 +79,8 @@ async def test_forgetting_what_no_reading_touched_is_replayed_in_a_full_memory(a
             untouched = [
                 message
                 for message in history.messages
-                if message.confidence is None and not await stored.reads_from(connection, "ada", message.seq)
+                if message.confidence is None
+                and not await stored.reads_from(connection, await memory_id(of), message.seq)
             ]
         if untouched:
             await history.forget(history.choose.choice(untouched))
@@ -102,7 +104,7 @@ async def test_forgetting_a_reading_that_protected_a_slot_is_replayed_in_a_full_
 
 async def log_places(of: Memories, user_id: str) -> list[log.Tombstone]:
     async with of.database.reading() as connection:
-        return await log.tombstones(connection, user_id)
+        return await log.tombstones(connection, await memory_id(of, user_id))
 
 
 # Each way of forgetting by itself
@@ -149,7 +151,10 @@ async def test_a_memory_is_the_fold_of_what_is_left(memories: Memories, talked: 
 
 async def test_forgetting_what_was_read_most_is_replayed(memories: Memories, talked: list[Message]) -> None:
     async with memories.database.reading() as connection:
-        read = {message.seq: await stored.reads_from(connection, "ada", message.seq) for message in talked}
+        read = {
+            message.seq: await stored.reads_from(connection, await memory_id(memories), message.seq)
+            for message in talked
+        }
     for message in sorted(talked, key=lambda one: -len(read[one.seq]))[:3]:
         assert read[message.seq]
         await memories.forget("ada", message.id)
@@ -168,9 +173,8 @@ async def alter(of: Memories, table: sa.Table, change: Callable[[dict[str, Any]]
         row = dict(found[2 if len(found) > 2 else 0])
         here = sa.and_(*(column == row[column.name] for column in table.primary_key))
         changed = change(dict(row))
-        await connection.execute(table.delete().where(here))
-        if changed is not None:
-            await connection.execute(table.insert().values(changed))
+        statement = table.delete() if changed is None else table.update().values(changed)
+        await connection.execute(statement.where(here))
 
 
 def flipped(blob: bytes) -> bytes:
@@ -376,7 +380,7 @@ async def test_a_carried_over_turn_reads_nothing_that_was_forgotten_since(
     assert len(read) == 1
     assert read[0][1].content in (day[0], day[2])
     async with carried.database.reading() as connection:
-        assert await stored.reads_from(connection, "ada", told.messages[1][0].seq) == []
+        assert await stored.reads_from(connection, await memory_id(carried), told.messages[1][0].seq) == []
     device.close()
 
 
@@ -400,5 +404,10 @@ async def test_a_failed_carrying_over_leaves_the_memory_as_it_was(
 
 def test_every_table_that_a_replay_may_damage_is_damaged_above() -> None:
     assert {table for table, _ in DAMAGES.values()} | {messages, reads, forgotten} == {
-        table for name, table in slots.metadata.tables.items() if name not in ("users", "sessions")
+        memories,
+        *(
+            table
+            for name, table in slots.metadata.tables.items()
+            if "memory_id" in table.c and name not in ("sessions", "memory_members")
+        ),
     }

@@ -66,7 +66,7 @@ async def test_a_user_begun_by_both_at_once_is_one_user(both: Both) -> None:
     for number in range(4):
         user = f"user{number}"
         done = await asyncio.gather(*(of.remember(user, [said("a river"), said("a valley")]) for of in both))
-        assert len({one.head.incarnation for one in done}) == 1
+        assert len({one.head.id for one in done}) == 1
         assert [message.seq for message in await logged(both[0], user)] == [1, 2, 3, 4]
         await assert_whole(both[number % 2], user)
 

@@ -21,9 +21,12 @@ async def tables(database: Database) -> Tables:
 
 
 def of_user(everything: Tables, user_id: str) -> Tables:
-    """The rows that name the user in any column."""
+    """The rows that name the user, or a memory of theirs, in any column."""
+    named = {user_id, *(row["id"] for row in everything["memories"] if row["owner_id"] == user_id)}
     return {
-        name: kept for name, rows in everything.items() if (kept := [row for row in rows if user_id in row.values()])
+        name: kept
+        for name, rows in everything.items()
+        if (kept := [row for row in rows if any(value in named for value in row.values() if isinstance(value, str))])
     }
 
 

@@ -12,11 +12,13 @@ import pytest
 import sqlalchemy as sa
 
 from app.store import database as store
-from app.store import log
+from app.store import memories, users
 from app.store.database import Conflict, Database, StoreUnavailable, upsert
 from app.store.health import ping
+from app.store.memories import MemoryRecord
 from app.store.migration import migrate
-from app.store.tables import sessions, users
+from app.store.tables import sessions
+from app.store.tables import users as users_table
 from tests.conftest import ON_POSTGRESQL, ON_SQLITE
 from tests.store.contents import tables
 from tests.store.line import Line
@@ -55,11 +57,11 @@ async def test_scrubbing_gives_way_to_a_reader_and_is_done_the_next_time(
 ) -> None:
     log_file = tmp_path / "mneme.db-wal"
     async with database.writing() as connection:
-        await log.add_user(connection, "ada", NOW)
+        await users.add(connection, "ada", NOW)
     async with database.reading() as reader:
-        await log.all_users(reader)
+        await users.every(reader)
         async with database.writing() as connection:
-            await log.erase_user(connection, "ada")
+            await users.erase(connection, "ada")
         began = time.monotonic()
         await database.scrub()
         assert time.monotonic() - began < 2
@@ -74,33 +76,33 @@ async def test_scrubbing_gives_way_to_a_reader_and_is_done_the_next_time(
 
 async def test_a_reader_sees_one_moment_while_others_write(database: Database) -> None:
     async with database.reading() as reader:
-        before = await log.all_users(reader)
+        before = await users.every(reader)
         async with database.writing() as writer:
-            await log.add_user(writer, "ada", NOW)
-        assert await log.all_users(reader) == before == []
+            await users.add(writer, "ada", NOW)
+        assert await users.every(reader) == before == []
     async with database.reading() as reader:
-        assert await log.all_users(reader) == ["ada"]
+        assert await users.every(reader) == ["ada"]
 
 
 async def test_writers_take_turns_and_none_is_refused(database: Database) -> None:
     async def add(number: int) -> None:
         async with database.writing() as connection:
-            await log.all_users(connection)
+            await users.every(connection)
             await asyncio.sleep(0.002)
-            await log.add_user(connection, f"user{number}", NOW)
+            await users.add(connection, f"user{number}", NOW)
 
     await asyncio.gather(*(add(number) for number in range(40)))
     async with database.reading() as connection:
-        assert len(await log.all_users(connection)) == 40
+        assert len(await users.every(connection)) == 40
 
 
 async def test_a_transaction_that_fails_leaves_nothing(database: Database) -> None:
     with pytest.raises(ZeroDivisionError):
         async with database.writing() as connection:
-            await log.add_user(connection, "ada", NOW)
+            await users.add(connection, "ada", NOW)
             raise ZeroDivisionError
     async with database.reading() as connection:
-        assert await log.all_users(connection) == []
+        assert await users.every(connection) == []
 
 
 async def test_a_writer_cancelled_within_a_query_lets_the_next_one_write(database: Database) -> None:
@@ -110,7 +112,7 @@ async def test_a_writer_cancelled_within_a_query_lets_the_next_one_write(databas
 
     async def write() -> None:
         async with database.writing() as connection:
-            await log.add_user(connection, "ada", NOW)
+            await users.add(connection, "ada", NOW)
             await connection.execute(slow)
             await asyncio.sleep(60)  # in case that the query was too quick to be cut off
 
@@ -120,20 +122,20 @@ async def test_a_writer_cancelled_within_a_query_lets_the_next_one_write(databas
     (ended,) = await asyncio.gather(task, return_exceptions=True)  # kept, with all that it refers to
     assert isinstance(ended, asyncio.CancelledError)
     async with asyncio.timeout(5), database.writing() as connection:
-        assert await log.all_users(connection) == []
-        await log.add_user(connection, "ada", NOW)
+        assert await users.every(connection) == []
+        await users.add(connection, "ada", NOW)
 
 
 async def test_a_row_that_is_there_already_is_a_conflict(database: Database) -> None:
     async with database.writing() as connection:
-        await connection.execute(users.insert().values(id="ada", created_at=NOW))
+        await connection.execute(users_table.insert().values(id="ada", created_at=NOW))
     with pytest.raises(Conflict):
         async with database.writing() as connection:
-            await connection.execute(users.insert().values(id="ada", created_at=NOW))
+            await connection.execute(users_table.insert().values(id="ada", created_at=NOW))
 
 
 async def test_rows_of_nobody_are_a_conflict(database: Database) -> None:
-    row = {"user_id": "nobody", "id": "s", "started_at": NOW, "last_at": NOW, "last_seq": 1, "messages": 1}
+    row = {"memory_id": "none", "id": "s", "started_at": NOW, "last_at": NOW, "last_seq": 1, "messages": 1}
     with pytest.raises(Conflict):
         async with database.writing() as connection:
             await upsert(connection, sessions, [row])
@@ -141,8 +143,9 @@ async def test_rows_of_nobody_are_a_conflict(database: Database) -> None:
 
 async def test_two_transactions_that_change_one_row_are_a_conflict_or_take_turns(database: Database) -> None:
     async with database.writing() as connection:
-        await log.add_user(connection, "ada", NOW)
-    row = {"user_id": "ada", "id": "s", "started_at": NOW, "last_at": NOW, "last_seq": 1, "messages": 0}
+        await users.add(connection, "ada", NOW)
+        await memories.begin(connection, "ada", MemoryRecord("m" * 32, 0, "f" * 16, 64, 16, 0, b"", b""))
+    row = {"memory_id": "m" * 32, "id": "s", "started_at": NOW, "last_at": NOW, "last_seq": 1, "messages": 0}
     async with database.writing() as connection:
         await upsert(connection, sessions, [row])
 
@@ -171,8 +174,8 @@ async def test_a_fault_in_the_code_is_not_called_an_absent_database(database: Da
 async def test_moments_come_back_as_they_went_in_wherever_they_were_said(database: Database) -> None:
     said = datetime.fromisoformat("2025-03-01T23:59:59.123456+05:30")
     async with database.writing() as connection:
-        await log.add_user(connection, "ada", said)
-        found = await connection.scalar(sa.select(users.c.created_at))
+        await users.add(connection, "ada", said)
+        found = await connection.scalar(sa.select(users_table.c.created_at))
     assert found == said
     assert found is not None and found.tzinfo is UTC
 
@@ -183,7 +186,7 @@ async def test_a_closed_port_is_an_unavailable_store(unused_tcp_port: int) -> No
         await ping(database)
     with pytest.raises(StoreUnavailable):
         async with database.writing() as connection:
-            await log.add_user(connection, "ada", NOW)
+            await users.add(connection, "ada", NOW)
     await database.close()
 
 
@@ -247,12 +250,12 @@ async def test_a_transaction_cut_off_midway_is_unavailable_and_leaves_nothing(
     database = database_behind
     with pytest.raises(StoreUnavailable):
         async with database.writing() as connection:
-            await log.add_user(connection, "ada", NOW)
+            await users.add(connection, "ada", NOW)
             await line.cut()
-            await log.add_user(connection, "bob", NOW)
+            await users.add(connection, "bob", NOW)
     await line.mend()
     async with database.reading() as connection:
-        assert await log.all_users(connection) == []
+        assert await users.every(connection) == []
 
 
 @ON_POSTGRESQL
@@ -260,14 +263,14 @@ async def test_a_server_that_ends_our_sessions_is_used_again(database: Database,
     await ping(database)
     with pytest.raises(StoreUnavailable):
         async with database.reading() as connection:
-            await log.all_users(connection)
+            await users.every(connection)
             operator = await asyncpg.connect(database_url)
             await operator.execute(
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
                 " WHERE datname = current_database() AND pid <> pg_backend_pid()"
             )
             await operator.close()
-            await log.all_users(connection)
+            await users.every(connection)
     await ping(database)
 
 
@@ -282,7 +285,7 @@ async def test_a_row_that_another_holds_on_to_is_an_unavailable_store_before_lon
     impatient: None, database: Database, database_url: str
 ) -> None:
     async with database.writing() as connection:
-        await log.add_user(connection, "ada", NOW)
+        await users.add(connection, "ada", NOW)
     other = await asyncpg.connect(database_url)
     held = other.transaction()
     await held.start()
@@ -291,12 +294,12 @@ async def test_a_row_that_another_holds_on_to_is_an_unavailable_store_before_lon
     for _ in range(2):
         with pytest.raises(StoreUnavailable, match="statement timeout"):
             async with database.writing() as connection:
-                await log.erase_user(connection, "ada")
+                await users.erase(connection, "ada")
     assert time.monotonic() - began < 4
     await held.rollback()
     await other.close()
     async with database.writing() as connection:
-        assert await log.erase_user(connection, "ada")
+        assert await users.erase(connection, "ada")
 
 
 @ON_POSTGRESQL
@@ -307,13 +310,13 @@ async def test_a_server_that_hangs_is_an_unavailable_store_and_is_used_again(
     began = time.monotonic()
     with pytest.raises(StoreUnavailable):
         async with database.writing() as connection:
-            await log.add_user(connection, "ada", NOW)
+            await users.add(connection, "ada", NOW)
             line.flowing.clear()
-            await log.add_user(connection, "bob", NOW)
+            await users.add(connection, "bob", NOW)
     assert time.monotonic() - began < 15
     line.flowing.set()
     async with database.reading() as connection:
-        assert await log.all_users(connection) == []
+        assert await users.every(connection) == []
 
 
 @ON_POSTGRESQL

@@ -13,7 +13,7 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
-from app.store import log
+from app.store import users
 from app.store.database import Database
 from app.store.migration import SchemaError, check, migrate
 from app.store.tables import metadata
@@ -82,31 +82,9 @@ async def test_migrating_down_leaves_nothing_and_up_again_gives_the_schema(
     await test_a_fresh_database_has_the_schema_of_the_code(database)
 
 
-async def test_slots_written_before_they_knew_when_are_kept_and_know_nothing(
-    database: Database, database_url: str, config: Config
-) -> None:
-    slot = {
-        "user_id": "ada", "slot": 0, "source": 1, "part": 0, "touched": 1, "usage": 1.0, "strength": 1.0, "reads": 0,
-        "links": b"",
-    }  # fmt: skip
-
-    def at_the_first(connection: sa.Connection) -> None:
-        config.attributes["connection"] = connection
-        command.downgrade(config, "0001")
-        assert "said_at" not in {column["name"] for column in sa.inspect(connection).get_columns("slots")}
-        old = sa.table("slots", *(sa.column(name) for name in slot))
-        connection.execute(old.insert().values(slot))
-
-    async with database.writing() as connection:
-        await log.add_user(connection, "ada", datetime.now(UTC))
-        await connection.run_sync(at_the_first)
-    await migrate(database_url)
-    assert [row["said_at"] for row in (await tables(database))["slots"]] == [0]
-
-
 async def test_migrating_again_changes_nothing(database: Database, database_url: str, config: Config) -> None:
     async with database.writing() as connection:
-        await log.add_user(connection, "ada", datetime.now(UTC))
+        await users.add(connection, "ada", datetime.now(UTC))
     before = await tables(database)
     assert await migrate(database_url) == ScriptDirectory.from_config(config).get_current_head()
     assert await tables(database) == before
