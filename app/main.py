@@ -11,7 +11,22 @@ from fastapi import FastAPI
 from app import __version__
 from app.access.keys import Keys
 from app.access.openness import starting_line
-from app.api import chat, errors, health, keys, memory, messages, sessions, users
+from app.api import (
+    chat,
+    errors,
+    explanation,
+    health,
+    keys,
+    memory,
+    memory_map,
+    messages,
+    page,
+    replay_check,
+    sessions,
+    timeline,
+    usage_history,
+    users,
+)
 from app.api.auth import Authenticate
 from app.api.middleware import Application, BodyLimit
 from app.assistant.embedded import EmbeddedModel
@@ -43,7 +58,8 @@ def create_app(settings: Settings, tell: Callable[[str], None] = logger.info) ->
         lifespan=lambda app: _lifespan(app, settings, tell),
         telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
     )
-    for part in (chat, messages, memory, sessions, users, keys, health):
+    memory_routes = (memory, memory_map, usage_history, explanation, replay_check)
+    for part in (chat, messages, timeline, *memory_routes, sessions, users, keys, health, page):
         app.include_router(part.router)
     errors.install(app)
     app.add_middleware(Authenticate)

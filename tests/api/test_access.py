@@ -29,6 +29,8 @@ U = "/v1/users/{user_id}"
 TABLE: dict[Route, tuple[str, int]] = {
     # route -> who may call it, and the status that one who may gets from the requests below
     ("GET", "/openapi.json"): (OPEN, 200),
+    ("GET", "/"): (OPEN, 200),
+    ("GET", "/web/{path:path}"): (OPEN, 200),
     ("GET", "/docs"): (OPEN, 200),
     ("GET", "/docs/oauth2-redirect"): (OPEN, 200),
     ("GET", "/redoc"): (OPEN, 200),
@@ -42,13 +44,18 @@ TABLE: dict[Route, tuple[str, int]] = {
     ("POST", "/v1/tokens"): (SERVICE, 200),
     ("POST", "/v1/chat"): (ACTING, 200),
     ("POST", f"{U}/messages"): (USER, 201),
+    ("GET", f"{U}/messages"): (USER, 200),
     ("GET", f"{U}/messages/{{message_id}}/trace"): (USER, 200),
     ("DELETE", f"{U}/messages/{{message_id}}"): (USER, 204),
     ("POST", f"{U}/memory/recall"): (USER, 200),
     ("GET", f"{U}/memory"): (USER, 200),
     ("GET", f"{U}/memory/slots"): (USER, 200),
     ("GET", f"{U}/memory/slots/{{slot}}"): (USER, 200),
+    ("GET", f"{U}/memory/slots/{{slot}}/usage"): (USER, 200),
     ("GET", f"{U}/memory/matrix"): (USER, 200),
+    ("GET", f"{U}/memory/map"): (USER, 200),
+    ("POST", f"{U}/memory/explain"): (USER, 200),
+    ("POST", f"{U}/memory/check"): (USER, 200),
     ("GET", f"{U}/sessions"): (USER, 200),
     ("GET", f"{U}/sessions/{{session_id}}/messages"): (USER, 200),
     ("GET", f"{U}/export"): (USER, 200),
@@ -170,6 +177,7 @@ def request_for(route: Route, user: str) -> dict[str, Any]:
         ("POST", "/v1/chat"): {"user_id": user, "message": "Hello there."},
         ("POST", f"{U}/messages"): {"messages": [{"role": "user", "content": "It rains."}]},
         ("POST", f"{U}/memory/recall"): {"query": "What is my dog called?"},
+        ("POST", f"{U}/memory/explain"): {"query": "What is my dog called?"},
     }
     if route == ("POST", f"{U}/import"):
         return {"content": HEADING, "headers": {"Content-Type": "application/x-ndjson"}}
@@ -188,7 +196,12 @@ async def test_each_route_answers_whom_it_should_and_nobody_else(closed: Closed,
             user, names, callers = await a_user(closed)
         if route == ("POST", f"{U}/import"):
             await closed.call("DELETE", f"/v1/users/{user}", closed.credentials["admin"])
-        response = await closed.call(method, pattern.format(**names), callers[caller], **request_for(route, user))
+        response = await closed.call(
+            method,
+            pattern.replace("{path:path}", "page.css").format(**names),
+            callers[caller],
+            **request_for(route, user),
+        )
         if allowed:
             assert response.status_code == status, (caller, response.text)
         elif caller in STRANGERS:

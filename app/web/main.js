@@ -1,0 +1,116 @@
+// The frame around the views: who is looked at, where to go, signing in, and what waits to be forgotten.
+import { isSignedIn, onKeyWanted, signIn } from "./api.js";
+import { SECONDS, takeBack, useWaiting } from "./forgetting.js";
+import { html, render, useEffect, useRef, useState } from "./html.js";
+import { icon } from "./parts/icons.js";
+import { address, go, usePlace } from "./place.js";
+import { SignIn } from "./parts/sign_in.js";
+import { texts } from "./texts.js";
+
+const VIEWS = ["chat", "map", "why", "timeline", "keeping", "operator"];
+const THEMES = ["system", "light", "dark"];
+
+function Page() {
+  const place = usePlace();
+  const [View, setView] = useState(null);
+  const [wanted, setWanted] = useState(null);
+  const [entered, setEntered] = useState(0);
+  const main = useRef(null);
+  const name = VIEWS.includes(place.view) ? place.view : "chat";
+
+  useEffect(() => onKeyWanted((problem) => setWanted(problem.detail || "")), []);
+  useEffect(() => {
+    let late = false;
+    import(`./views/${name}.js`).then((module) => late || setView(() => module.default));
+    document.title = `${texts.views[name]} · Mneme`;
+    return () => (late = true);
+  }, [name]);
+
+  function enter(key) {
+    signIn(key);
+    setWanted(null);
+    setEntered(entered + 1);
+  }
+
+  return html`
+    <button class="skip" onClick=${() => main.current.focus()}>${texts.skip}</button>
+    <header class="top">
+      <a class="brand" href=${address(place.user, "chat")}>${icon("brand")}<span>Mneme</span></a>
+      <${Whose} user=${place.user} view=${name} />
+      <${Theme} />
+      ${isSignedIn() && html`<button onClick=${() => enter(null)}>${texts.signOut}</button>`}
+    </header>
+    <nav class="views" aria-label=${texts.viewsLabel}>
+      ${VIEWS.map((view) => html`
+        <a href=${address(place.user, view)} aria-current=${view === name ? "page" : undefined}>
+          ${icon(view)}<span>${texts.views[view]}</span>
+        </a>`)}
+    </nav>
+    <main ref=${main} tabindex="-1" id=${`view-${name}`}>
+      ${wanted !== null
+        ? html`<${SignIn} detail=${wanted} enter=${enter} />`
+        : View
+          ? html`<${View} key=${`${place.user} ${entered}`} user=${place.user} more=${place.more} />`
+          : html`<p class="muted">${texts.loading}</p>`}
+    </main>
+    <${Waiting} />`;
+}
+
+function Whose({ user, view }) {
+  const [name, setName] = useState(user);
+  useEffect(() => setName(user), [user]);
+  function submit(event) {
+    event.preventDefault();
+    if (name.trim() && name !== user) go(name.trim(), view);
+  }
+  return html`
+    <form class="whose" onSubmit=${submit}>
+      <label for="whose">${texts.whose}</label>
+      <input id="whose" value=${name} maxlength="128" pattern="[A-Za-z0-9._:@\\-]+" title=${texts.userRule}
+        autocomplete="off" spellcheck=${false} onInput=${(event) => setName(event.target.value)} onBlur=${submit} />
+    </form>`;
+}
+
+function Theme() {
+  const [theme, setTheme] = useState(() => localStorage.getItem("theme") || "system");
+  useEffect(() => {
+    localStorage.setItem("theme", theme);
+    document.documentElement.dataset.theme = theme;
+  }, [theme]);
+  return html`
+    <button class="theme" onClick=${() => setTheme(THEMES[(THEMES.indexOf(theme) + 1) % THEMES.length])}
+      aria-label=${texts.themeLabel(texts.themes[theme])} title=${texts.themeLabel(texts.themes[theme])}>
+      ${icon(`theme-${theme}`)}
+    </button>`;
+}
+
+function Waiting() {
+  const waiting = [...useWaiting().values()];
+  const [, tick] = useState(0);
+  useEffect(() => {
+    if (!waiting.length) return undefined;
+    const timer = setInterval(() => tick((count) => count + 1), 500);
+    return () => clearInterval(timer);
+  }, [waiting.length]);
+  return html`
+    <div class="toasts" role="status" aria-live="polite">
+      ${waiting.map((one) => {
+        const left = Math.max(0, Math.ceil((one.until - Date.now()) / 1000));
+        return html`
+          <div class="toast" key=${one.messageId}>
+            <span class="grow">${one.failed ? texts.forgetFailed(one.failed) : texts.forgetting(one.label)}</span>
+            ${one.going && !one.failed
+              ? null
+              : html`<button class="primary" onClick=${() => takeBack(one.messageId)}>
+                  ${one.failed ? texts.close : texts.undo}
+                  ${one.failed ? null : html`<span aria-hidden="true"> ${left}</span>`}
+                </button>`}
+            ${one.failed ? null : html`<progress aria-hidden="true" max=${SECONDS} value=${left}></progress>`}
+          </div>`;
+      })}
+    </div>`;
+}
+
+const box = document.getElementById("page");
+box.replaceChildren();
+render(html`<${Page} />`, box);

@@ -1,0 +1,219 @@
+// Talking to the assistant: its sessions, what was said, and under each reply what was recalled for it.
+import { at, events, get, remove } from "../api.js";
+import { forget, useWaiting } from "../forgetting.js";
+import { html, useEffect, useLayoutEffect, useRef, useState } from "../html.js";
+import { Markdown } from "../markdown.js";
+import { tell, useNews } from "../news.js";
+import { Empty, isNobody, moment, said, Trouble, useAsked } from "../parts/asking.js";
+import { LiveMap } from "../parts/live_map.js";
+import { ModeLegend, Recollections, who } from "../parts/recollections.js";
+import { Sessions } from "../parts/sessions.js";
+import { address, go } from "../place.js";
+import { texts } from "../texts.js";
+
+const MESSAGES_AT_ONCE = 1000;
+const OTHER_WORDS = 0.8; // temperature of a reply that is asked for again
+
+export function newSessionId(now = new Date()) {
+  return new Date(now - now.getTimezoneOffset() * 60_000).toISOString().slice(0, 19).replace("T", ".");
+}
+
+async function logOf(user, session, signal) {
+  const messages = [];
+  let cursor;
+  do {
+    const page = await get(at`/v1/users/${user}/sessions/${session}/messages`, { limit: MESSAGES_AT_ONCE, cursor }, signal);
+    messages.push(...page.messages);
+    cursor = page.next_cursor;
+  } while (cursor);
+  return messages;
+}
+
+export default function Chat({ user, more: [session, marked] }) {
+  const [fresh] = useState(newSessionId);
+  const current = session || fresh;
+  const sessions = useAsked((signal) => get(at`/v1/users/${user}/sessions`, { limit: 200 }, signal), [user]);
+  const log = useAsked((signal) => logOf(user, current, signal), [user, current]);
+  const [turn, setTurn] = useState(null);
+  const known = useRef(new Map());
+  const stop = useRef(null);
+  const end = useRef(null);
+  const waiting = useWaiting();
+
+  useNews(user, (news) => {
+    if (news.kind === "read" || turn?.busy) return;
+    sessions.again();
+    if (!news.session || news.session === current) log.again();
+  }, [current, turn?.busy]);
+
+  useEffect(() => () => stop.current?.abort(), [current]);
+  useEffect(() => setTurn(null), [current]);
+  useLayoutEffect(() => {
+    if (marked) document.getElementById(`message-${marked}`)?.scrollIntoView({ block: "center" });
+    else if (end.current) end.current.scrollTop = end.current.scrollHeight;
+  }, [log.value, turn?.reply, marked]);
+
+  async function ask(message, options = {}) {
+    const control = (stop.current = new AbortController());
+    let state = { message, reply: "", recalled: null, busy: true, problem: null };
+    const show = (change) => setTurn((state = { ...state, ...change }));
+    show({});
+    try {
+      const body = { user_id: user, session_id: current, message, stream: true, ...options };
+      for await (const [name, data] of events("/v1/chat", body, control.signal)) {
+        if (name === "recalled") {
+          show({ recalled: data.recalled, messageId: data.user_message_id });
+          known.current.set(data.user_message_id, data.recalled);
+          tell({ user, kind: "read", session: current, slots: data.recalled.map(({ slot, weight }) => [slot, weight]) });
+        } else if (name === "token") show({ reply: state.reply + data.text });
+        else if (name === "done") {
+          known.current.set(data.user_message_id, data.recalled);
+          tell({ user, kind: "written", session: current, slots: data.memory.written.map((slot) => [slot, 1]) });
+        } else if (name === "error") throw Object.assign(new Error(data.detail), { status: data.status });
+      }
+      show({ busy: false });
+    } catch (problem) {
+      if (problem.name !== "AbortError") show({ busy: false, problem });
+      else {
+        show({ busy: false });
+        await new Promise((later) => setTimeout(later, 150)); // what there was of the reply is kept as interrupted
+      }
+    }
+    if (!session) go(user, "chat", current);
+    tell({ user, kind: "written", session: current, slots: [] });
+    await log.again();
+    setTurn((was) => (was?.problem ? { ...was, reply: "", message: null } : null));
+  }
+
+  async function regenerate(question, reply) {
+    await remove(at`/v1/users/${user}/messages/${reply.id}`);
+    await remove(at`/v1/users/${user}/messages/${question.id}`);
+    await log.again();
+    await ask(question.content, { temperature: OTHER_WORDS });
+  }
+
+  const shown = (isNobody(log.problem) ? [] : log.value || []).filter(({ id }) => id !== turn?.messageId);
+  return html`
+    <div class="chat">
+      <${Sessions} user=${user} current=${current} sessions=${sessions} fresh=${() => go(user, "chat", newSessionId())} />
+      <section class="talk" aria-label=${texts.conversation}>
+        <div class="log" ref=${end} tabindex="0" role="log" aria-label=${texts.conversation}>
+          ${!shown.length && !turn && !log.busy && html`<${Empty}>${texts.chatEmpty}<//>`}
+          ${!isNobody(log.problem) && html`<${Trouble} problem=${log.problem} again=${log.again} />`}
+          ${shown.map((message, place) => {
+            const question = message.role === "assistant" ? shown[place - 1] : null;
+            const last = place === shown.length - 1 && question?.role === "user" && !turn;
+            return html`<${Message} key=${message.id} user=${user} message=${message} question=${question} known=${known.current}
+              marked=${message.id === marked} waits=${waiting.has(message.id)}
+              again=${last ? () => regenerate(question, message) : null} />`;
+          })}
+          ${turn?.message && html`
+            <article class="message user"><div class="bubble plain">${turn.message}</div></article>
+            <article class="message assistant" aria-busy=${turn.busy}>
+              <div class="bubble">${turn.reply ? html`<${Markdown} text=${turn.reply} />` : html`<span class="muted">${turn.recalled ? texts.replying : texts.recalling}</span>`}</div>
+              <div class="under"></div>
+            </article>`}
+          ${turn?.problem && html`<p class="problem" role="alert">${said(turn.problem)} ${texts.kept}</p>`}
+        </div>
+        <${Composer} busy=${turn?.busy} send=${ask} stop=${() => stop.current?.abort()} />
+      </section>
+      <aside class="beside" aria-label=${texts.memoryLive}>
+        <h2>${texts.memoryLive}</h2>
+        <${LiveMap} user=${user} />
+        <${ModeLegend} />
+        ${turn?.recalled && html`<h3>${texts.recalledNow}</h3><${Recollections} user=${user} recalled=${turn.recalled} />`}
+      </aside>
+    </div>`;
+}
+
+function Message({ user, message, question, known, marked, waits, again }) {
+  const [copied, setCopied] = useState(false);
+  const reply = message.role === "assistant";
+  async function copy() {
+    await navigator.clipboard.writeText(message.content).catch(() => {});
+    setCopied(true);
+    setTimeout(() => setCopied(false), 1500);
+  }
+  if (waits) return html`<article class="message going"><p class="muted">${texts.goingQuote}</p></article>`;
+  return html`
+    <article class=${`message ${reply ? "assistant" : "user"}${marked ? " marked" : ""}`} id=${`message-${message.id}`}>
+      <p class="muted small">${who(message)}, ${moment(message.occurred_at)}${message.status === "interrupted" ? ` · ${texts.interrupted}` : ""}</p>
+      <div class=${`bubble${reply ? "" : " plain"}`}>${reply ? html`<${Markdown} text=${message.content} />` : message.content}</div>
+      <div class="under row small">
+        ${reply && question && question.role === "user" && html`<${Because} user=${user} question=${question} known=${known} />`}
+        <button class="link" onClick=${copy} aria-label=${texts.copyThis(message.content)}>${copied ? texts.copied : texts.copy}</button>
+        ${again && html`<button class="link" onClick=${again}>${texts.regenerate}</button>`}
+        <button class="link danger" onClick=${() => forget(user, message.id, message.content)}
+          aria-label=${texts.forgetThis(message.content)}>${texts.forget}</button>
+      </div>
+    </article>`;
+}
+
+/** What was recalled for a question: told by the turn, or looked up in its trace when it is opened. */
+function Because({ user, question, known }) {
+  const [open, setOpen] = useState(false);
+  const [found, setFound] = useState(known.get(question.id) || null);
+  const [problem, setProblem] = useState(null);
+  async function toggle(event) {
+    setOpen(event.target.open);
+    if (!event.target.open || found) return;
+    try {
+      setFound(await recalledThen(user, question.id));
+    } catch (error) {
+      setProblem(error);
+    }
+  }
+  return html`
+    <details class="because" onToggle=${toggle}>
+      <summary>${found ? texts.recalledCount(found.length) : texts.recalledWhat}</summary>
+      ${open && html`<${Trouble} problem=${problem} />`}
+      ${open && found && html`<${Recollections} user=${user} recalled=${found} />
+        <a class="small" href=${address(user, "why", question.content)}>${texts.askWhy}</a>`}
+    </details>`;
+}
+
+async function recalledThen(user, messageId) {
+  const trace = await get(at`/v1/users/${user}/messages/${messageId}/trace`);
+  const byMessage = new Map();
+  for (const one of trace.read) {
+    const known = byMessage.get(one.message_id);
+    if (!known) byMessage.set(one.message_id, { ...one, modes: { ...one.modes } });
+    else {
+      known.weight += one.weight;
+      for (const mode in one.modes) known.modes[mode] += one.modes[mode];
+    }
+  }
+  const whole = await Promise.all([...byMessage.values()].map(async (one) => {
+    const slot = await get(at`/v1/users/${user}/memory/slots/${one.slot}`).catch(() => null);
+    const held = slot && [slot, ...slot.shared_with].find(({ message_id }) => message_id === one.message_id);
+    return held && { ...held, content: held.text, slot: one.slot, weight: one.weight, modes: one.modes };
+  }));
+  return whole.filter(Boolean);
+}
+
+function Composer({ busy, send, stop }) {
+  const [text, setText] = useState("");
+  const box = useRef(null);
+  useEffect(() => box.current.focus({ preventScroll: true }), []);
+  function submit(event) {
+    event?.preventDefault();
+    if (busy || !text.trim()) return;
+    send(text);
+    setText("");
+  }
+  function key(event) {
+    if (event.key === "Enter" && !event.shiftKey && !event.isComposing) {
+      event.preventDefault();
+      submit();
+    }
+  }
+  return html`
+    <form class="composer" onSubmit=${submit}>
+      <label class="unseen" for="message">${texts.message}</label>
+      <textarea id="message" ref=${box} rows="2" maxlength="32000" placeholder=${texts.messagePlaceholder} value=${text}
+        onInput=${(event) => setText(event.target.value)} onKeyDown=${key}></textarea>
+      ${busy
+        ? html`<button type="button" class="primary" onClick=${stop}>${texts.stop}</button>`
+        : html`<button class="primary" disabled=${!text.trim()}>${texts.send}</button>`}
+    </form>`;
+}

@@ -1,0 +1,113 @@
+// What was said, by day, with search and filters; what holds until revoked; and where something was forgotten.
+import { at, get, has } from "../api.js";
+import { forget, useWaiting } from "../forgetting.js";
+import { html, useEffect, useRef, useState } from "../html.js";
+import { useNews } from "../news.js";
+import { clock, day, Empty, isNobody, moment, percent, Trouble, useAsked } from "../parts/asking.js";
+import { who } from "../parts/recollections.js";
+import { address } from "../place.js";
+import { texts } from "../texts.js";
+
+const PAGE = 60;
+const NO_FILTER = { contains: "", session_id: "", role: "", speaker: "", since: "", until: "" };
+
+function queryOf(filter, cursor) {
+  const start = (date, days) => {
+    if (!date) return "";
+    const [year, month, number] = date.split("-").map(Number);
+    return new Date(year, month - 1, number + days).toISOString();
+  };
+  return { ...filter, since: start(filter.since, 0), until: start(filter.until, 1), limit: PAGE, cursor };
+}
+
+async function standingOf(user, signal) {
+  if (!(await has("GET", "/v1/users/{user_id}/memory/standing"))) return null;
+  return (await get(at`/v1/users/${user}/memory/standing`, {}, signal)).standing;
+}
+
+export default function Timeline({ user }) {
+  const [typed, setTyped] = useState(NO_FILTER);
+  const [filter, setFilter] = useState(NO_FILTER);
+  const [older, setOlder] = useState({ messages: [], cursor: undefined });
+  const path = at`/v1/users/${user}/messages`;
+  const first = useAsked((signal) => get(path, queryOf(filter), signal), [path, filter]);
+  const standing = useAsked((signal) => standingOf(user, signal), [user]);
+  const waiting = useWaiting();
+  const delay = useRef(0);
+  useEffect(() => setOlder({ messages: [], cursor: undefined }), [first.value]);
+  useNews(user, (news) => news.kind !== "read" && (first.again(), standing.again()), [first.again, standing.again]);
+  function set(name) {
+    return (event) => {
+      const next = { ...typed, [name]: event.target.value };
+      setTyped(next);
+      clearTimeout(delay.current);
+      delay.current = setTimeout(() => setFilter(next), 250);
+    };
+  }
+  const cursor = older.cursor === undefined ? first.value?.next_cursor : older.cursor;
+  async function more() {
+    const page = await get(path, queryOf(filter, cursor));
+    setOlder((was) => ({ messages: [...was.messages, ...page.messages], cursor: page.next_cursor }));
+  }
+  if (isNobody(first.problem)) return html`<h1>${texts.views.timeline}</h1><${Empty}>${texts.nobody(user)}<//>`;
+  const messages = [...(first.value?.messages || []), ...older.messages];
+  const field = (name, kind, extra = {}) => html`
+    <div class="field"><label for=${`filter-${name}`}>${texts.filters[name]}</label>
+      <input id=${`filter-${name}`} type=${kind} value=${typed[name]} onInput=${set(name)} ...${extra} /></div>`;
+  return html`
+    <div class="timeline">
+      <h1>${texts.views.timeline}</h1>
+      <form class="panel fields" role="search" onSubmit=${(event) => event.preventDefault()}>
+        ${field("contains", "search", { maxlength: 200 })}
+        ${field("session_id", "text", { maxlength: 128 })}
+        ${field("speaker", "text", { maxlength: 128 })}
+        <div class="field"><label for="filter-role">${texts.filters.role}</label>
+          <select id="filter-role" value=${typed.role} onChange=${set("role")}>
+            <option value="">${texts.anyRole}</option>
+            ${["user", "assistant", "system"].map((role) => html`<option value=${role}>${texts.roles[role]}</option>`)}
+          </select></div>
+        ${field("since", "date")}
+        ${field("until", "date")}
+      </form>
+      ${standing.value?.length > 0 && html`
+        <section class="panel standing" aria-label=${texts.standing}>
+          <h2>${texts.standing}</h2>
+          <ul>${standing.value.map((one) => html`<li key=${one.message_id}><i class="mode-standing"></i> ${one.content}
+            <span class="muted small"> ${moment(one.occurred_at)} · ${percent(one.score)}</span></li>`)}</ul>
+        </section>`}
+      <${Trouble} problem=${first.problem} again=${first.again} />
+      ${first.value && !messages.length && html`<${Empty}>${texts.noneFound}<//>`}
+      ${byDay(messages).map(([date, those]) => html`
+        <section class="day" key=${date} aria-label=${date}>
+          <h2>${date}</h2>
+          <ol>${those.map((one) => html`<${Said} key=${one.id} user=${user} one=${one} waits=${waiting.has(one.id)} />`)}</ol>
+        </section>`)}
+      ${cursor && html`<button onClick=${more}>${texts.older}</button>`}
+    </div>`;
+}
+
+function byDay(messages) {
+  const days = [];
+  for (const one of messages) {
+    const date = day(one.occurred_at);
+    if (days.at(-1)?.[0] !== date) days.push([date, []]);
+    days.at(-1)[1].push(one);
+  }
+  return days;
+}
+
+function Said({ user, one, waits }) {
+  return html`
+    ${one.forgotten_after > 0 && html`<li class="gap" key=${`${one.id} gap`}>${texts.gap(one.forgotten_after)}</li>`}
+    <li class=${`said ${one.role}`}>
+      <time class="muted small" datetime=${one.occurred_at}>${clock(one.occurred_at)}</time>
+      <div class="grow">
+        <p class="small muted">${who(one)} · <a href=${address(user, "chat", one.session_id, one.id)}>${one.session_id}</a></p>
+        <p class="quote">${waits ? texts.goingQuote : one.content}</p>
+      </div>
+      <span class="row small actions">
+        <a href=${address(user, "why", one.content.slice(0, 500))} aria-label=${texts.whatBrings(one.content)}>${texts.views.why}</a>
+        ${!waits && html`<button class="link danger" onClick=${() => forget(user, one.id, one.content)} aria-label=${texts.forgetThis(one.content)}>${texts.forget}</button>`}
+      </span>
+    </li>`;
+}
