@@ -13,7 +13,7 @@ from starlette.exceptions import HTTPException
 from app.access.keys import CannotMint, NoSuchKey
 from app.api.schemas import BadCursor
 from app.assistant.generator import GeneratorError
-from app.memories.memories import ForeignMemory, NotFound
+from app.memories.live import ForeignMemory, NotFound
 from app.memories.serialization import DamagedMemory
 from app.memories.transfer import BadImport, UserExists
 from app.store.database import Conflict, StoreUnavailable

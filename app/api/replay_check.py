@@ -7,7 +7,7 @@ from app.api.auth import UserCaller
 from app.api.dependencies import MemoriesDep
 from app.api.errors import RESPONSES
 from app.api.schemas import UserId
-from app.memories.memories import NotFound
+from app.memories.live import NotFound
 from app.memories.replay import replay
 
 router = APIRouter(prefix="/v1/users/{user_id}/memory", tags=["memory"], responses=RESPONSES)

@@ -118,12 +118,9 @@ class Assistant:
                 emit(Broken(heard, failure or "the generator gave an empty reply", replied))
                 return
             done = time.perf_counter()
-            timings = {
-                **heard.timings_ms,
-                "generate": 1000 * (generated - started),
-                "commit": heard.timings_ms["commit"] + 1000 * (done - generated),
-                "total": 1000 * (done - began),
-            }
+            of_reply = replied.timings_ms
+            timings = {name: value + of_reply.get(name, 0.0) for name, value in heard.timings_ms.items()}
+            timings |= {"generate": 1000 * (generated - started), "total": 1000 * (done - began)}
             emit(Answered(heard, replied, {name: round(value, 3) for name, value in timings.items()}))
 
     async def _generate(

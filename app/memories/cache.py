@@ -37,6 +37,13 @@ class Cache:
         self._live.move_to_end(user_id)
         return live
 
+    def latest(self, user_id: str) -> CachedMemory | None:
+        """The user's memory as this process knew it last."""
+        live, _ = self._live.get(user_id, (None, 0))
+        if live is not None:
+            self._live.move_to_end(user_id)
+        return live
+
     def put(self, user_id: str, live: CachedMemory) -> None:
         """Keeps a memory; the latest one is kept even if it alone passes the bound."""
         self.drop(user_id)

@@ -7,6 +7,7 @@ that it was computed from.
 import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from typing import Any
 
 from app.memories.serialization import changed_rows, new_head, word_rows
 from app.store import log, memories, users
@@ -29,7 +30,8 @@ class Change:
         said: messages that come to the log.
         forgotten: messages that go from it, and the places that stay.
         reads: what turns read.
-        confidences: where every turn read anew, by message, how sure the memory was; `reads` then replace all others.
+        decided: where every turn read anew, by message, how sure the memory was and what was decided of the text;
+            `reads` then replace all others.
         anew: whether the slots replace all others.
     """
 
@@ -41,7 +43,7 @@ class Change:
     said: Sequence[Message] = ()
     forgotten: Sequence[tuple[Message, Tombstone]] = ()
     reads: Sequence[ReadTrace] = ()
-    confidences: Mapping[int, float] | None = None
+    decided: Mapping[int, tuple[float, Mapping[str, Any]]] | None = None
     anew: bool = False
 
     @classmethod
@@ -92,7 +94,7 @@ async def commit(database: Database, user_id: str, change: Change) -> None:
         for message, place in change.forgotten:
             await memories.remove_reads(connection, memory_id, message.seq)
             await log.remove(connection, memory_id, message, place)
-        if change.confidences is not None:
+        if change.decided is not None:
             await memories.clear_reads(connection, memory_id)
-            await log.set_confidences(connection, memory_id, change.confidences)
+            await log.set_decided(connection, memory_id, change.decided)
         await memories.add_reads(connection, memory_id, change.reads)

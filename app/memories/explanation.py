@@ -7,8 +7,9 @@ from datetime import UTC, datetime
 import torch
 
 from app.memories.cache import CachedMemory
-from app.memories.memories import Memories, NotFound
-from app.memories.query import asked
+from app.memories.live import NotFound
+from app.memories.memories import Memories
+from app.memories.query import decide, parse
 from app.memories.trace import Recollection, grouped, recollected
 from app.store import log
 from memory_core import explanation
@@ -65,24 +66,23 @@ async def explained(
         NotFound: no such user or session.
     """
     began = time.perf_counter()
-    asked_at = asked_at or datetime.now(UTC)
-    parsed = asked(query, asked_at)
-    cues = await of.device.encode(parsed.cues)
+    parsed = parse(query, asked_at or datetime.now(UTC))
+    cues = await of.device.encode(parsed.texts)
     encoded = time.perf_counter()
 
     async def view(live: CachedMemory) -> ExplainedRecall:
-        cue, span = await of._addressed(live, parsed, cues, asked_at)
-        text = parsed.cues[next(place for place, one in enumerate(cues) if one is cue)]
-        async with of.database.reading() as connection:
-            among = None
-            if session_id is not None:
+        lookup, among = of.lookup(user_id, live), None
+        cue, decided = await decide(of.device, live.state, parsed, cues, lookup)
+        span = decided.span
+        if session_id is not None:
+            async with of.database.reading() as connection:
                 seqs = await log.session_seqs(connection, live.head.id, session_id)
-                if not seqs:
-                    raise NotFound(f"user {user_id} has no session {session_id}")
-                among = torch.isin(live.state.source, live.state.source.new_tensor(seqs))
-            why = await of.device.run(explanation.explain, of.core, live.state, cue, among, span)
-            found = grouped(why.reading, live.state, k)
-            known = await log.by_seqs(connection, live.head.id, {entry.source for entry in found})
+            if not seqs:
+                raise NotFound(f"user {user_id} has no session {session_id}")
+            among = torch.isin(live.state.source, live.state.source.new_tensor(seqs))
+        why = await of.device.run(explanation.explain, of.core, live.state, cue, among, span)
+        found = grouped(why.reading, live.state, k)
+        known = await lookup({entry.source for entry in found})
         recollections = recollected(found, known, live.head.capacity)
         rows = {entry.source: entry.slot for entry in reversed(found)}  # the strongest of each message
         matches = await of.device.run(_matches, live.state, why, [rows[one.message.seq] for one in recollections])
@@ -99,7 +99,7 @@ async def explained(
                 for one, each in zip(recollections, matches, strict=True)
             ],
             confidence=why.reading.confidence,
-            cue=text,
+            cue=decided.cue,
             span=(_moment(span[0]), _moment(span[1])) if span else None,
             current_state=why.current_state,
             modes=why.modes,

@@ -8,11 +8,15 @@ import dataclasses
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from app.memories.cache import CachedMemory
+from app.memories.commit import Change
+from app.memories.messages import precedence_gate
 from app.memories.trace import set_last_read_
 from app.store import log, memories
+from app.store.log import Message, Tombstone
 from app.store.memories import ReadTrace
+from memory_core.encoder import Utterance
 from memory_core.episodic import EpisodicMemory
-from memory_core.state import EpisodicState
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,8 +48,13 @@ async def effects(connection: AsyncConnection, memory_id: str, seq: int) -> Effe
     return Effects(read, others, last)
 
 
-def forget_(core: EpisodicMemory, state: EpisodicState, seq: int, undo: Effects) -> set[int]:
-    """Takes a message out of the memory, in place. Returns the slots whose rows changed."""
+def forget_(core: EpisodicMemory, live: CachedMemory, message: Message, utterance: Utterance, undo: Effects) -> Change:
+    """Takes a message out of the memory, in place.
+
+    Args:
+        utterance: what was written of it.
+    """
+    state, seq = live.state, message.seq
     changed = set(core.forget_(state, seq).tolist())
     for entry in undo.read:
         if int(state.source[entry.slot]) == entry.source:
@@ -53,4 +62,8 @@ def forget_(core: EpisodicMemory, state: EpisodicState, seq: int, undo: Effects)
             core.restore_usage_(state, entry.slot, left)
             changed.add(entry.slot)
     set_last_read_(core, state, undo.last)
-    return changed
+    change = Change.of(live.head, state, changed, [])
+    parts = core.parts(len(core.drop_stopwords(utterance).token_ids), live.head.capacity)
+    gate = precedence_gate(core, message)
+    place = Tombstone(seq, parts, gate, after_seq=live.head.last_seq, version=change.record.version)
+    return dataclasses.replace(change, forgotten=[(message, place)])

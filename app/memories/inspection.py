@@ -11,7 +11,8 @@ from safetensors.torch import save
 from torch import Tensor
 
 from app.memories.cache import CachedMemory
-from app.memories.memories import Memories, NotFound
+from app.memories.live import NotFound
+from app.memories.memories import Memories
 from app.store import log, memories
 from app.store.database import Conflict
 from app.store.log import Message, Session

@@ -4,7 +4,9 @@ The service and a replay both write through here, so that a replayed log gives t
 """
 
 import dataclasses
+from collections.abc import Mapping
 from datetime import datetime
+from typing import Any
 
 from app.memories.times import seconds
 from app.store.log import Message
@@ -25,6 +27,8 @@ class Draft:
     speaker: str | None = None
     external_id: str | None = None
     status: str = "complete"
+    name: str | None = None
+    metadata: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
 
 def spoken(message: Draft | Message) -> str:

@@ -1,39 +1,137 @@
-"""What a text asks for: the cue that the memory is addressed with, and the time that it speaks of.
+"""What a text asks for, and the one way to read a memory with it.
+
+A turn, a recall, a replay and an import all parse a text and read by the two functions here, `parse` and `read`. What
+was decided is kept in the log (`ParsedQuery.plain`), so that reading again later asks neither the rules nor the memory
+what "the trip to Rome" meant then.
 
 A day or an event that only tells another time by ("the week before 3 August", "two days before the trip to Rome") is no
 part of what is asked for: the cue goes without it, or what was said of it would come first.
 """
 
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from app.memories.events import Event, event_named, without_event
+from torch import Tensor
+
+from app.memories.device import Device
+from app.memories.events import Event, event_named, event_span, without_event
 from app.memories.times import span_named, without_day
+from app.memories.trace import grouped, recollected
+from app.store.log import Message
+from memory_core.encoder import Utterance
+from memory_core.episodic import Reading
+from memory_core.state import EpisodicState
+
+_OF_EVENT = 3  # messages that are asked when an event was
+_KNOWN = 0.75  # confidence from which the memory holds an event
+
+Lookup = Callable[[Collection[int]], Awaitable[Mapping[int, Message]]]  # the messages of these numbers
+
+
+class EventCue(NamedTuple):
+    """An event that a text names a time by, relative to when the text was said.
+
+    Attributes:
+        event: which days about which event.
+        cue: what is asked for once the event's time is known: the text without it.
+        at: when the text was said.
+    """
+
+    event: Event
+    cue: str
+    at: datetime
 
 
 class ParsedQuery(NamedTuple):
     """What a text asks for.
 
     Attributes:
-        cues: what is to be encoded: the cue; where an event is named, the whole text, the cue, and the event's name.
+        cue: what the memory is addressed with.
         span: the time that it names, from when to when, in seconds since 1970.
-        event: or else the event that it names a time by.
+        dated_by: the event that it names a time by, of which only the memory can tell when it was.
     """
 
-    cues: list[str]
-    span: tuple[int, int] | None
-    event: Event | None
+    cue: str
+    span: tuple[int, int] | None = None
+    dated_by: EventCue | None = None
+
+    @property
+    def texts(self) -> list[str]:
+        """What is to be encoded for `read`."""
+        return [self.cue] if self.dated_by is None else [self.cue, self.dated_by.cue, self.dated_by.event.name]
+
+    def plain(self, text: str) -> dict[str, Any]:
+        """What was decided of a text, as the log keeps it; empty where the text itself is the cue."""
+        kept = {"cue": self.cue} if self.cue != text else {}
+        return {**kept, "span": list(self.span)} if self.span else kept
 
 
-def asked(text: str, at: datetime) -> ParsedQuery:
+def parse(text: str, at: datetime) -> ParsedQuery:
     """What `text`, said at a time, asks for."""
     span = span_named(text, at)
     if span is not None:
-        return ParsedQuery([_or_all(without_day(text), text)], span, None)
+        return ParsedQuery(_or_all(without_day(text), text), span)
     event = event_named(text)
     if event is None:
-        return ParsedQuery([text], None, None)
-    return ParsedQuery([text, _or_all(without_event(text), text), event.name], None, event)
+        return ParsedQuery(text)
+    return ParsedQuery(text, dated_by=EventCue(event, _or_all(without_event(text), text), at))
+
+
+def parsed_before(message: Message) -> ParsedQuery:
+    """What was decided of a message when it was taken in; parsed now where the log does not tell."""
+    if message.parsed is None:
+        return parse(message.content, message.occurred_at)
+    span = message.parsed.get("span")
+    return ParsedQuery(message.parsed.get("cue", message.content), (span[0], span[1]) if span else None)
+
+
+async def read(
+    device: Device,
+    state: EpisodicState,
+    query: ParsedQuery,
+    cues: Sequence[Utterance],
+    messages: Lookup,
+    among: Tensor | None = None,
+) -> tuple[Reading, ParsedQuery]:
+    """Reads a memory, changing nothing; the caller keeps others from changing it meanwhile.
+
+    Args:
+        cues: the utterances of `query.texts`.
+        messages: finds messages of the memory, to tell when an event was. No database connection may be open meanwhile.
+        among: the rows that content may address, where not all.
+
+    Returns:
+        The reading, and the query with all that it left open decided.
+    """
+    cue, decided = await decide(device, state, query, cues, messages)
+    return await device.read(state, cue, among, decided.span), decided
+
+
+async def decide(
+    device: Device, state: EpisodicState, query: ParsedQuery, cues: Sequence[Utterance], messages: Lookup
+) -> tuple[Utterance, ParsedQuery]:
+    """What `read` addresses the memory with, and the query with all that it left open decided.
+
+    An event of which the memory holds nothing, as far as it can tell, tells no time.
+    """
+    if query.dated_by is None:
+        return cues[0], query
+    whole, dated, name = cues
+    span = await _when(device, state, query.dated_by, name, messages)
+    return (whole, ParsedQuery(query.cue)) if span is None else (dated, ParsedQuery(query.dated_by.cue, span))
+
+
+async def _when(
+    device: Device, state: EpisodicState, of: EventCue, name: Utterance, messages: Lookup
+) -> tuple[int, int] | None:
+    """The time meant, by what the memory holds of the event; None where it holds nothing."""
+    reading = await device.read(state, name)
+    if reading.confidence < _KNOWN:
+        return None
+    found = grouped(reading, state, _OF_EVENT)
+    known = await messages({entry.source for entry in found})
+    return event_span(of.event, recollected(found, known, int(state.capacity)), of.at)
 
 
 def _or_all(rest: str, text: str) -> str:

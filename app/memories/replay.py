@@ -1,18 +1,18 @@
 """Replaying a log: the memory is a fold over it, so it can be made again, compared, and carried to new weights."""
 
 import dataclasses
-from collections.abc import AsyncIterator, Callable, Mapping
-
-from sqlalchemy.ext.asyncio import AsyncConnection
+from collections.abc import Callable, Collection, Mapping
+from itertools import islice
+from typing import Any
 
 from app.memories.commit import Change, commit
 from app.memories.device import Device
 from app.memories.messages import spoken, write_message_
-from app.memories.query import asked
+from app.memories.query import Lookup, ParsedQuery, parsed_before, read
 from app.memories.serialization import DamagedMemory, load_state
 from app.memories.trace import grouped, note_read_
 from app.store import log, memories
-from app.store.database import Database
+from app.store.database import Conflict, Database
 from app.store.log import Message, Tombstone
 from app.store.memories import MemoryRecord, ReadTrace
 from memory_core.binary_codes import differing_bits
@@ -61,29 +61,51 @@ async def replay(
         head = await memories.granted(connection, user_id)
         if head is None:
             return None
-        foreign = head.fingerprint != device.fingerprint
         places = await log.tombstones(connection, head.id)
-        fold = Fold(device, await device.run(device.memory.empty, head.capacity), places)
-        async for said in _said(connection, head.id):
-            traces = await memories.reads_of(connection, head.id, [message.seq for message in said])
-            if foreign:
-                counts = {seq: len({one.source for one in trace}) for seq, trace in traces.items()}
-                await fold.take(said, counts)
-            else:
-                await fold.take(said, traces)
-            progress(said[-1].seq)
-        await fold.finish(head.last_seq)
-        differences: list[str] = []
-        if not foreign:
-            rows = await memories.slot_rows(connection, head.id)
-            try:
-                differences = compare(await device.run(load_state, device.memory, head, rows), fold.state)
-            except DamagedMemory as error:
-                differences = [str(error)]
+    memory_id, foreign = head.id, head.fingerprint != device.fingerprint
+
+    async def messages(seqs: Collection[int]) -> Mapping[int, Message]:
+        async with database.reading() as connection:
+            return await log.by_seqs(connection, memory_id, seqs)
+
+    fold = Fold(device, await device.run(device.memory.empty, head.capacity), places, messages)
+    seq = 0
+    while True:
+        async with database.reading() as connection:
+            said = await log.after(connection, memory_id, seq, _MESSAGES_AT_ONCE)
+            traces = await memories.reads_of(connection, memory_id, [message.seq for message in said])
+        if not said:
+            break
+        await fold.take(said, {seq: _counted(trace) for seq, trace in traces.items()} if foreign else traces)
+        seq = said[-1].seq
+        progress(seq)
+    await fold.finish(head.last_seq)
+    differences = [] if foreign else await _differences(database, device, user_id, head, fold)
     written = write and (foreign or bool(differences))
     if written:
-        await _store(database, device, user_id, head, fold)
+        change = await device.run(Change.whole, head, fold.state)
+        if foreign:
+            record = dataclasses.replace(change.record, fingerprint=device.fingerprint)
+            change = dataclasses.replace(change, record=record, reads=fold.reads, decided=fold.decided)
+        await commit(database, user_id, change)
     return Replayed(user_id, fold.messages, differences, foreign, written)
+
+
+async def _differences(database: Database, device: Device, user_id: str, head: MemoryRecord, fold: "Fold") -> list[str]:
+    async with database.reading() as connection:
+        now = await memories.granted(connection, user_id)
+        if now != head:
+            raise Conflict(f"the memory of {user_id} changed while it was replayed")
+        rows = await memories.slot_rows(connection, head.id)
+    try:
+        stored = await device.run(load_state, device.memory, head, rows)
+    except DamagedMemory as error:
+        return [str(error)]
+    return await device.run(compare, stored, fold.state)
+
+
+def _counted(trace: list[ReadTrace]) -> int:
+    return len({one.source for one in trace})
 
 
 class Fold:
@@ -91,13 +113,14 @@ class Fold:
 
     Args:
         places: what was forgotten from the log.
+        lookup: finds messages of the log, to tell when an event was.
     """
 
-    def __init__(self, device: Device, state: EpisodicState, places: list[Tombstone]) -> None:
-        self.device, self.core, self.state = device, device.memory, state
+    def __init__(self, device: Device, state: EpisodicState, places: list[Tombstone], lookup: Lookup) -> None:
+        self.device, self.core, self.state, self._lookup = device, device.memory, state, lookup
         self.messages = 0
         self.reads: list[ReadTrace] = []
-        self.confidences: dict[int, float] = {}
+        self.decided: dict[int, tuple[float, Mapping[str, Any]]] = {}
         self._forgotten = {place.seq for place in places}
         self._blanks = sorted(places, key=lambda place: place.seq)
         self._freed = sorted(places, key=lambda place: place.version)
@@ -108,13 +131,23 @@ class Fold:
         Args:
             traces: what each turn read; for fresh readings, how many messages it should find.
         """
-        utterances = await self.device.encode([spoken(message) for message in said])
+        queries = {
+            message.seq: parsed_before(message)
+            for message in said
+            if message.confidence is not None and isinstance(traces[message.seq], int)
+        }
+        texts = [text for query in queries.values() for text in query.texts]
+        encoded = iter(await self.device.encode([*(spoken(message) for message in said), *texts]))
+        utterances = list(islice(encoded, len(said)))
+        cues = {seq: list(islice(encoded, len(query.texts))) for seq, query in queries.items()}
         for message, utterance in zip(said, utterances, strict=True):
             await self.finish(message.seq - 1)
             trace = None
             if message.confidence is not None:
                 found = traces[message.seq]
-                trace = await self._read(message, found) if isinstance(found, int) else found
+                if isinstance(found, int):
+                    found = await self._read(message, queries[message.seq], cues[message.seq], found)
+                trace = found
             await self.device.run(self._write, message, utterance, trace)
             self.messages += 1
 
@@ -123,18 +156,18 @@ class Fold:
             note_read_(self.core, self.state, trace)
         self.state, _ = write_message_(self.core, self.state, message, utterance)
 
-    async def _read(self, message: Message, k: int) -> list[ReadTrace]:
-        seq, asks = message.seq, asked(message.content, message.occurred_at)
-        cue = (await self.device.encode(asks.cues[:1]))[0]
-        reading = await self.device.read(self.state, cue, span=asks.span)
-        trace = [dataclasses.replace(one, seq=seq) for one in grouped(reading, self.state, k, self._forgotten)]
+    async def _read(self, message: Message, query: ParsedQuery, cues: list[Utterance], k: int) -> list[ReadTrace]:
+        reading, decided = await read(self.device, self.state, query, cues, self._lookup)
+        found = grouped(reading, self.state, k, self._forgotten)
+        trace = [dataclasses.replace(one, seq=message.seq) for one in found]
         self.reads += trace
-        self.confidences[seq] = reading.confidence
+        self.decided[message.seq] = (reading.confidence, decided.plain(message.content))
         return trace
 
     def as_read(self, message: Message) -> Message:
-        """The message with the confidence of its fresh reading."""
-        return dataclasses.replace(message, confidence=self.confidences.get(message.seq))
+        """The message with the confidence of its fresh reading, and what was decided of its text."""
+        confidence, told = self.decided.get(message.seq, (None, message.parsed))
+        return dataclasses.replace(message, confidence=confidence, parsed=told)
 
     async def finish(self, seq: int) -> None:
         """Goes on to after message `seq`, over what was forgotten until then."""
@@ -166,18 +199,3 @@ def compare(stored: EpisodicState, folded: EpisodicState) -> list[str]:
             rows = off.reshape(len(off), -1).any(1).nonzero().squeeze(1).tolist() if off.dim() else [0]
             lines.append(f"{name}: differs at {len(rows)} places, the first {rows[0]}")
     return lines
-
-
-async def _said(connection: AsyncConnection, memory_id: str) -> AsyncIterator[list[Message]]:
-    seq = 0
-    while said := await log.after(connection, memory_id, seq, _MESSAGES_AT_ONCE):
-        yield said
-        seq = said[-1].seq
-
-
-async def _store(database: Database, device: Device, user_id: str, old: MemoryRecord, fold: Fold) -> None:
-    change = Change.whole(old, fold.state)
-    if old.fingerprint != device.fingerprint:
-        record = dataclasses.replace(change.record, fingerprint=device.fingerprint)
-        change = dataclasses.replace(change, record=record, reads=fold.reads, confidences=fold.confidences)
-    await commit(database, user_id, change)

@@ -3,7 +3,8 @@
 import bisect
 import dataclasses
 
-from app.memories.memories import Memories, NotFound
+from app.memories.live import NotFound
+from app.memories.memories import Memories
 from app.store import memories, timeline
 from app.store.log import Message
 from app.store.timeline import Filter

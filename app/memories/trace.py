@@ -1,7 +1,7 @@
 """What a turn read: a reading grouped by message, kept as rows, and made part of the memory again from them."""
 
 import dataclasses
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
 import torch
@@ -67,7 +67,7 @@ def grouped(reading: Reading, state: EpisodicState, k: int, without: Collection[
     return sorted(entries, key=lambda entry: rank[entry.source])
 
 
-def recollected(found: Sequence[ReadTrace], known: dict[int, Message], capacity: int) -> list[Recollection]:
+def recollected(found: Sequence[ReadTrace], known: Mapping[int, Message], capacity: int) -> list[Recollection]:
     """Readings summed by message, the heaviest first; `capacity` is the memory's, which tells a row's slot."""
     merged: dict[int, Recollection] = {}
     for entry in found:

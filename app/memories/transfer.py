@@ -3,14 +3,15 @@
 import dataclasses
 import json
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection, Mapping
 from datetime import UTC, datetime
 from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from app.memories.commit import Change, commit
-from app.memories.memories import Memories, NotFound
+from app.memories.live import NotFound
+from app.memories.memories import Memories
 from app.memories.replay import Fold
 from app.memories.validation import MESSAGE_ID, External, Identifier, Moment, Name, Role, Text
 from app.store import log, memories
@@ -119,12 +120,19 @@ async def import_user(of: Memories, user_id: str, body: bytes) -> Imported:
     async with of.database.reading() as connection:
         if await memories.granted(connection, user_id) is not None:
             raise _exists(user_id)
-    fold = Fold(of.device, await of.device.run(of.core.empty, of.slots), [])
+    by_seq = {message.seq: message for message in said}
+
+    async def lookup(seqs: Collection[int]) -> Mapping[int, Message]:
+        return {seq: by_seq[seq] for seq in seqs if seq in by_seq}
+
+    fold = Fold(of.device, await of.device.run(of.core.empty, of.slots), [], lookup)
     for start in range(0, len(said), _MESSAGES_AT_ONCE):
         await fold.take(said[start : start + _MESSAGES_AT_ONCE], found)
     begun = MemoryRecord(uuid.uuid4().hex, 0, of.device.fingerprint, of.slots, 0, 0, b"", b"")
     change = dataclasses.replace(
-        Change.whole(begun, fold.state, len(said)), said=[fold.as_read(message) for message in said], reads=fold.reads
+        await of.device.run(Change.whole, begun, fold.state, len(said)),
+        said=[fold.as_read(message) for message in said],
+        reads=fold.reads,
     )
     try:
         await commit(of.database, user_id, change)

@@ -6,7 +6,8 @@ from datetime import datetime
 import torch
 
 from app.memories.cache import CachedMemory
-from app.memories.memories import Memories, NotFound
+from app.memories.live import NotFound
+from app.memories.memories import Memories
 from app.store import log, memories
 from memory_core.allocation import use_
 from memory_core.episodic import EpisodicMemory

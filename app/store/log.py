@@ -182,12 +182,15 @@ async def tombstones(connection: AsyncConnection, memory_id: str) -> list[Tombst
     return [Tombstone(**row._mapping) for row in await connection.execute(chosen)]
 
 
-async def set_confidences(connection: AsyncConnection, memory_id: str, found: Mapping[int, float]) -> None:
-    """Notes anew how sure the memory was when each of these messages was the cue."""
+async def set_decided(
+    connection: AsyncConnection, memory_id: str, found: Mapping[int, tuple[float, Mapping[str, Any]]]
+) -> None:
+    """Notes anew, for messages that were cues, how sure the memory was and what was decided of their texts."""
     here = (messages.c.memory_id == memory_id, messages.c.seq == sa.bindparam("cue"))
     if found:
-        rows = [{"cue": seq, "sure": confidence} for seq, confidence in found.items()]
-        await connection.execute(messages.update().where(*here).values(confidence=sa.bindparam("sure")), rows)
+        rows = [{"cue": seq, "sure": confidence, "told": told} for seq, (confidence, told) in found.items()]
+        update = messages.update().where(*here)
+        await connection.execute(update.values(confidence=sa.bindparam("sure"), parsed=sa.bindparam("told")), rows)
 
 
 async def _sessions(connection: AsyncConnection, memory_id: str, ids: Iterable[str]) -> list[Session]:

@@ -67,12 +67,12 @@ async def test_memories_that_fit_no_cache_are_the_same_memories(another: Another
     histories = [History(of, f"user{number}", number) for number in range(3)]
     for _ in range(4):
         await asyncio.gather(*(history.go_on(2) for history in histories))
-        assert len(of.cache) == 1
+        assert len(of.live.cache) == 1
     for history in histories:
         await assert_whole(of, history.user_id)
         assert differing(await live_state(of, history.user_id), await live_state(bound, history.user_id)) == []
-    assert len(bound.cache) == 3
-    assert bound.cache.bytes == sum([(await live_state(bound, one.user_id)).nbytes for one in histories])
+    assert len(bound.live.cache) == 3
+    assert bound.live.cache.bytes == sum([(await live_state(bound, one.user_id)).nbytes for one in histories])
 
 
 async def test_a_memory_evicted_while_its_user_speaks_loses_nothing(another: Another) -> None:

@@ -13,7 +13,8 @@ import sqlalchemy as sa
 
 from app.memories import inspection
 from app.memories.cache import CachedMemory
-from app.memories.memories import Memories, NotFound
+from app.memories.live import NotFound
+from app.memories.memories import Memories
 from app.store import log
 from app.store import memories as stored
 from app.store.database import Database

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from app.memories import inspection
-from app.memories.memories import Memories, NotFound
+from app.memories.live import NotFound
+from app.memories.memories import Memories
 from app.memories.replay import replay
 from app.memories.transfer import export
 from app.store import memories as stored

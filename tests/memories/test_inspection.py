@@ -12,7 +12,8 @@ from safetensors.torch import load
 
 from app.memories import inspection
 from app.memories.inspection import Order, SlotView
-from app.memories.memories import Memories, NotFound
+from app.memories.live import NotFound
+from app.memories.memories import Memories
 from app.memories.transfer import import_user
 from memory_core.binary_codes import decode_word
 from tests.memories.conftest import Another

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from app.memories.memories import Memories
 from app.memories.messages import Draft
-from app.memories.query import asked
+from app.memories.query import parse
 
 NOW = datetime(2026, 6, 18, 19, 0, tzinfo=UTC)
 
@@ -29,15 +29,15 @@ NOW = datetime(2026, 6, 18, 19, 0, tzinfo=UTC)
     ],
 )  # fmt: skip
 def test_the_cue_goes_without_what_only_tells_a_time(text: str, cues: list[str]) -> None:
-    assert asked(text, NOW).cues == cues
+    assert parse(text, NOW).texts == cues
 
 
 @given(st.text(max_size=60))
 def test_a_cue_is_part_of_the_text_and_never_empty_but_with_it(text: str) -> None:
     for said in (text, f"{text} the week before 3 August {text}", f"{text} two days before our {text}"):
-        of = asked(said, NOW)
-        assert len(of.cues) == (3 if of.event else 1)
-        assert all(any(map(str.isalnum, cue)) for cue in of.cues) or not any(map(str.isalnum, said))
+        of = parse(said, NOW)
+        assert len(of.texts) == (3 if of.dated_by else 1)
+        assert all(any(map(str.isalnum, cue)) for cue in of.texts) or not any(map(str.isalnum, said))
 
 
 async def test_what_was_said_on_the_day_that_a_time_is_told_by_does_not_come_first(memories: Memories) -> None:
@@ -55,7 +55,7 @@ async def test_an_event_that_is_not_held_tells_no_time(memories: Memories, monke
         await memories.remember("ada", [Draft("user", said, "s", NOW - timedelta(days=ago))])
     query = "What did I plant in the garden two days before our trip to Rome?"
     held = await memories.recall("ada", query, 5, asked_at=NOW)
-    monkeypatch.setattr("app.memories.memories._KNOWN", 1.1)
+    monkeypatch.setattr("app.memories.query._KNOWN", 1.1)
     unknown = await memories.recall("ada", query, 5, asked_at=NOW)
     monkeypatch.setattr("app.memories.query.event_named", lambda text: None)
     timeless = await memories.recall("ada", query, 5, asked_at=NOW)

@@ -13,7 +13,8 @@ import sqlalchemy as sa
 
 from app.memories import inspection
 from app.memories.device import Device
-from app.memories.memories import ForeignMemory, Memories
+from app.memories.live import ForeignMemory
+from app.memories.memories import Memories
 from app.memories.replay import Replayed, compare, replay
 from app.memories.transfer import export
 from app.store import log

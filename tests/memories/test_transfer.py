@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from app.memories import inspection
-from app.memories.memories import Memories, NotFound
+from app.memories.live import NotFound
+from app.memories.memories import Memories
 from app.memories.replay import compare
 from app.memories.transfer import BadImport, UserExists, export, import_user
 from tests.memories.conftest import Another

@@ -7,7 +7,8 @@ import pytest
 
 from app.memories import inspection
 from app.memories.cache import CachedMemory
-from app.memories.memories import Memories, NotFound
+from app.memories.live import NotFound
+from app.memories.memories import Memories
 from app.store import log
 from app.store.database import Conflict
 from tests.memories.conftest import Another
@@ -183,16 +184,16 @@ async def test_a_slot_list_asked_for_while_the_other_forgets_shows_what_is_left(
 ) -> None:
     one, other = both
     done = await one.remember("ada", [said("a river"), said("a valley")])
-    real, forgotten = one._current, list[str]()
+    real, forgotten = one.live._load, list[str]()
 
-    async def current(user_id: str) -> CachedMemory:
+    async def load(user_id: str) -> CachedMemory:
         live = await real(user_id)
         if not forgotten:  # between loading the memory and reading the log
             forgotten.append(done.messages[0][0].id)
             await other.forget(user_id, forgotten[0])
         return live
 
-    monkeypatch.setattr(one, "_current", current)
+    monkeypatch.setattr(one.live, "_load", load)
     shown = await inspection.slots(one, "ada", "slot", 10)
     assert [view.message.content for view in shown] == ["a valley"]
 
@@ -200,7 +201,7 @@ async def test_a_slot_list_asked_for_while_the_other_forgets_shows_what_is_left(
 async def test_a_conflict_without_end_is_told(both: Both, monkeypatch: pytest.MonkeyPatch) -> None:
     one, other = both
     await one.remember("ada", [said("a river")])
-    monkeypatch.setattr("app.memories.memories._TRIES", 3)
+    monkeypatch.setattr("app.memories.live._TRIES", 3)
     real = one._write
 
     async def slow(*args: Any) -> Any:

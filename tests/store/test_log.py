@@ -87,7 +87,7 @@ async def test_what_one_user_changes_leaves_the_other_as_it_was(peopled: Databas
     first = message(1, "odd")
     async with peopled.writing() as connection:
         await log.append(connection, ADA, [message(1001, "odd")])
-        await log.set_confidences(connection, ADA, {2: 0.5})
+        await log.set_decided(connection, ADA, {2: (0.5, {})})
         await memories.remove_reads(connection, ADA, 1)
         await log.remove(connection, ADA, first, Tombstone(1, 1, 1.0, 1001, 2))
         await memories.put_slots(connection, ADA, [], [], [1, 2, 3])
