@@ -32,6 +32,7 @@ test: .venv/.dev  ## ruff, mypy, and the tests with their coverage, on SQLite an
 	.venv/bin/ruff check
 	.venv/bin/ruff format --check
 	.venv/bin/mypy
+	scripts/test-browser
 	scripts/test-postgres run .venv/bin/python -m pytest -n auto --maxprocesses 4 --dist worksteal --cov --cov-report=term
 
 bench: .venv/.dev  ## speed: a turn, a write, a read; many users at once

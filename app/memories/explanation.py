@@ -71,18 +71,17 @@ async def explained(
     encoded = time.perf_counter()
 
     async def view(live: CachedMemory) -> ExplainedRecall:
-        lookup, among = of.lookup(user_id, live), None
-        cue, decided = await decide(of.device, live.state, parsed, cues, lookup)
-        span = decided.span
+        cue, decided = await decide(of.device, live.state, parsed, cues, of.lookup(user_id, live))
+        among = None
         if session_id is not None:
-            async with of.database.reading() as connection:
+            async with of.live.reading(user_id, live) as connection:
                 seqs = await log.session_seqs(connection, live.head.id, session_id)
             if not seqs:
                 raise NotFound(f"user {user_id} has no session {session_id}")
             among = torch.isin(live.state.source, live.state.source.new_tensor(seqs))
-        why = await of.device.run(explanation.explain, of.core, live.state, cue, among, span)
+        why = await of.device.run(explanation.explain, of.core, live.state, cue, among, decided.span)
         found = grouped(why.reading, live.state, k)
-        known = await lookup({entry.source for entry in found})
+        known = await of.lookup(user_id, live)({entry.source for entry in found})
         recollections = recollected(found, known, live.head.capacity)
         rows = {entry.source: entry.slot for entry in reversed(found)}  # the strongest of each message
         matches = await of.device.run(_matches, live.state, why, [rows[one.message.seq] for one in recollections])
@@ -100,7 +99,7 @@ async def explained(
             ],
             confidence=why.reading.confidence,
             cue=decided.cue,
-            span=(_moment(span[0]), _moment(span[1])) if span else None,
+            span=(_moment(decided.span[0]), _moment(decided.span[1])) if decided.span else None,
             current_state=why.current_state,
             modes=why.modes,
             pieces=list(zip(of.device.encoder.names(why.terms.token_ids), why.terms.shares.tolist(), strict=True)),

@@ -3,7 +3,7 @@
 import { at, post } from "./api.js";
 import { texts } from "./texts.js";
 
-const AT_ONCE = 100;
+const AT_ONCE = 250;
 const FIELDS = ["role", "content", "speaker", "occurred_at", "external_id"];
 
 /** @returns messages with their session. @throws Error whose message says which line is wrong. */

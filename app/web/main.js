@@ -12,7 +12,7 @@ const THEMES = ["system", "light", "dark"];
 
 function Page() {
   const place = usePlace();
-  const [View, setView] = useState(null);
+  const [loaded, setLoaded] = useState({});
   const [wanted, setWanted] = useState(null);
   const [entered, setEntered] = useState(0);
   const main = useRef(null);
@@ -21,7 +21,7 @@ function Page() {
   useEffect(() => onKeyWanted((problem) => setWanted(problem.detail || "")), []);
   useEffect(() => {
     let late = false;
-    import(`./views/${name}.js`).then((module) => late || setView(() => module.default));
+    import(`./views/${name}.js`).then((module) => late || setLoaded({ name, View: module.default }));
     document.title = `${texts.views[name]} · Mneme`;
     return () => (late = true);
   }, [name]);
@@ -49,8 +49,8 @@ function Page() {
     <main ref=${main} tabindex="-1" id=${`view-${name}`}>
       ${wanted !== null
         ? html`<${SignIn} detail=${wanted} enter=${enter} />`
-        : View
-          ? html`<${View} key=${`${place.user} ${entered}`} user=${place.user} more=${place.more} />`
+        : loaded.name === name
+          ? html`<${loaded.View} key=${`${place.user} ${entered}`} user=${place.user} more=${place.more} />`
           : html`<p class="muted">${texts.loading}</p>`}
     </main>
     <${Waiting} />`;

@@ -38,6 +38,7 @@ export const texts = {
   thisSession: "This new session",
   sessionFacts: (messages, when) => `${messages} ${plural(messages, "message", "messages")}, ${when}`,
   rename: "Rename",
+  noRename: "This service cannot rename sessions.",
   sessionTitle: "Title of the session",
   forgetSession: "Forget session",
   forgetSessionSays: (messages) => `Deletes its ${messages} ${plural(messages, "message", "messages")} and all that they wrote into the memory. Nothing brings them back.`,

@@ -23,7 +23,7 @@ export function Chart({ title, times, lines }) {
   const [Plot, setPlot] = useState(null);
   useEffect(() => void load().then((found) => setPlot(() => found)), []);
   useEffect(() => {
-    if (!Plot) return undefined;
+    if (!Plot || !box.current) return undefined;
     const dark = isDark();
     const style = getComputedStyle(box.current);
     const axis = { stroke: style.color, grid: { stroke: dark ? "#35313e" : "#e4e0ea", width: 1 }, ticks: { show: false }, font: "12px system-ui" };
@@ -36,7 +36,7 @@ export function Chart({ title, times, lines }) {
       axes: [{ ...axis, space: 90, values: (_, times) => times.map((time) => CLOCK.format(1000 * time)) }, { ...axis, size: 46 }],
       series: [{}, ...lines.map(([label], place) => ({ label, stroke: COLOURS[dark ? "dark" : "light"][place], width: 2, spanGaps: true, points: { show: true, size: 4 } }))],
     }, [[], ...lines.map(() => [])], box.current);
-    const watched = new ResizeObserver(() => plot.current.setSize({ width: box.current.clientWidth, height: HEIGHT }));
+    const watched = new ResizeObserver(() => box.current && plot.current.setSize({ width: box.current.clientWidth, height: HEIGHT }));
     watched.observe(box.current);
     return () => {
       watched.disconnect();

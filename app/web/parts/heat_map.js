@@ -29,8 +29,7 @@ function Table({ one, pieces, all }) {
         <thead><tr><td></td>${pieces.map(({ piece }) => html`<th scope="col"><span>${piece}</span></th>`)}</tr></thead>
         <tbody>${lines.map(({ piece, cosines }) => html`
           <tr><th scope="row">${piece}</th>${cosines.map((cosine, cue) => html`
-            <td class=${cosine === best[cue] && cosine > 0.3 ? "best" : ""} style=${{ "--heat": `${Math.round(100 * Math.max(0, cosine))}%` }}
-              data-strong=${cosine > 0.55 ? "" : undefined}>${Math.round(100 * cosine)}</td>`)}</tr>`)}</tbody>
+            <td class=${cosine === best[cue] && cosine > 0.3 ? "best" : ""} style=${{ "--heat": `${Math.round(100 * Math.max(0, cosine))}%` }}>${Math.round(100 * cosine)}</td>`)}</tr>`)}</tbody>
       </table>
     </div>`;
 }

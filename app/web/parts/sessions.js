@@ -1,6 +1,6 @@
 // The list of sessions: a new one, another one, another name, none any more.
 import { at, call, get, has, remove } from "../api.js";
-import { html, useEffect, useState } from "../html.js";
+import { html, useState } from "../html.js";
 import { tell } from "../news.js";
 import { address, go } from "../place.js";
 import { texts } from "../texts.js";
@@ -26,14 +26,16 @@ export async function forgetSession(user, session) {
 }
 
 export function Sessions({ user, current, sessions, fresh }) {
-  const [mayRename, setMayRename] = useState(false);
   const [leaving, setLeaving] = useState(null);
   const [naming, setNaming] = useState(null);
-  useEffect(() => void has("PATCH", ONE).then(setMayRename), []);
   const list = isNobody(sessions.problem) ? [] : sessions.value?.sessions || [];
   const here = list.find(({ session_id }) => session_id === current);
   const title = (one) => one.title || one.session_id;
 
+  async function startNaming() {
+    if (await has("PATCH", ONE)) setNaming({ session_id: current, text: here.title || "" });
+    else setNaming({ impossible: true });
+  }
   async function rename(event) {
     event.preventDefault();
     await call("PATCH", at`/v1/users/${user}/sessions/${naming.session_id}`, { json: { title: naming.text.trim() || null } });
@@ -58,10 +60,11 @@ export function Sessions({ user, current, sessions, fresh }) {
           </li>`)}
       </ul>
       ${here && html`<div class="row small">
-        ${mayRename && html`<button class="link" onClick=${() => setNaming({ session_id: current, text: here.title || "" })}>${texts.rename}</button>`}
+        <button class="link" onClick=${startNaming}>${texts.rename}</button>
         <button class="link danger" onClick=${() => setLeaving(here)}>${texts.forgetSession}</button>
       </div>`}
-      ${naming && html`<form class="row" onSubmit=${rename}>
+      ${naming?.impossible && html`<p class="muted small" role="status">${texts.noRename}</p>`}
+      ${naming && !naming.impossible && html`<form class="row" onSubmit=${rename}>
         <label class="unseen" for="session-title">${texts.sessionTitle}</label>
         <input id="session-title" maxlength="200" value=${naming.text} onInput=${(event) => setNaming({ ...naming, text: event.target.value })} />
         <button class="primary">${texts.save}</button>

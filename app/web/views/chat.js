@@ -95,6 +95,7 @@ export default function Chat({ user, more: [session, marked] }) {
   const shown = (isNobody(log.problem) ? [] : log.value || []).filter(({ id }) => id !== turn?.messageId);
   return html`
     <div class="chat">
+      <h1 class="unseen">${texts.views.chat}</h1>
       <${Sessions} user=${user} current=${current} sessions=${sessions} fresh=${() => go(user, "chat", newSessionId())} />
       <section class="talk" aria-label=${texts.conversation}>
         <div class="log" ref=${end} tabindex="0" role="log" aria-label=${texts.conversation}>

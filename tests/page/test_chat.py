@@ -1,0 +1,133 @@
+"""Talking: streamed, over a restart, stopped, anew, in two tabs; and nothing that is said becomes more than text."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+
+import httpx
+from playwright.async_api import BrowserContext, Page, expect
+
+from benchmarks.scripted_model import Prompt, asked
+from tests.page.conftest import Server, remember
+
+NASTY = (
+    '<img src="x" onerror="window.pwned = 1">',
+    "[press me](javascript:window.pwned=1) ![a picture](javascript:window.pwned=1)",
+    "<script>window.pwned = 1</script> <a href='javascript:window.pwned=1'>here</a>",
+    "[data](data:text/html,<script>window.pwned=1</script>) <javascript:window.pwned=1>",
+)
+
+
+async def say(page: Page, text: str) -> None:
+    await page.get_by_label("Message", exact=True).fill(text)
+    await page.keyboard.press("Enter")
+    await expect(page.locator("article[aria-busy=true]")).to_have_count(0)
+    await expect(page.locator("article.assistant").last).to_contain_text("You said:")
+
+
+async def slowly(prompt: Prompt) -> AsyncGenerator[str, None]:
+    for word in ["One", " two", " three", *[" more"] * 400]:
+        yield word
+        await asyncio.sleep(0.02)
+
+
+async def in_other_words(prompt: Prompt) -> AsyncGenerator[str, None]:
+    yield f"In other words: **{asked(prompt)}**"
+
+
+async def test_what_was_said_before_a_restart_is_recalled_after_it(own_server: Server, page: Page, user: str) -> None:
+    await page.goto(f"{own_server.url}/#/{user}/chat/monday")
+    await say(page, "My dog is called Biscuit.")
+    own_server.stop()
+    own_server.start()
+    await page.get_by_role("button", name="New", exact=True).click()
+    await expect(page.locator("article.assistant")).to_have_count(0)
+    await say(page, "My dog is called what?")
+    because = page.locator("details.because").last
+    await because.locator("summary").click()
+    first = because.locator(".recollection").first
+    await expect(first).to_contain_text("My dog is called Biscuit.")
+    await expect(first.locator(".weight")).to_contain_text("%")
+    await first.get_by_role("link", name="In its session").click()
+    await expect(page.locator("article.marked")).to_contain_text("My dog is called Biscuit.")
+    await page.reload()
+    await expect(page.locator("article.user .bubble")).to_have_text("My dog is called Biscuit.")
+
+
+async def test_a_reply_comes_as_it_is_said_stops_when_told_and_moves_nothing(
+    server: Server, page: Page, client: httpx.AsyncClient, user: str
+) -> None:
+    await remember(client, user, "My dog is called Biscuit.", session="chat")
+    await page.goto(f"{server.url}/#/{user}/chat/chat")
+    await page.evaluate(
+        "window.shifts = []; new PerformanceObserver(list => list.getEntries().forEach(one => one.hadRecentInput ||"
+        " shifts.push(...one.sources.map(({node}) => `${node?.nodeName} ${node?.className}`))))"
+        ".observe({type: 'layout-shift'})"
+    )
+    server.model.script, kept = slowly, server.model.script
+    try:
+        await page.get_by_label("Message", exact=True).fill("Count!")
+        await page.get_by_role("button", name="Send").click()
+        reply = page.locator("article.assistant")
+        await expect(reply).to_contain_text(" more" * 60)
+        assert await page.evaluate("shifts") == []
+        await page.get_by_role("button", name="Stop").click()
+        await expect(reply).to_contain_text("interrupted")
+    finally:
+        server.model.script = kept
+    (_, _, stopped) = (await client.get(f"/v1/users/{user}/sessions/chat/messages")).json()["messages"]
+    assert stopped["status"] == "interrupted"
+    assert stopped["content"].startswith("One two three")
+
+
+async def test_a_reply_anew_takes_the_place_of_the_one_before(
+    server: Server, page: Page, client: httpx.AsyncClient, user: str
+) -> None:
+    await page.goto(f"{server.url}/#/{user}/chat/chat")
+    await say(page, "Hello there.")
+    server.model.script, kept = in_other_words, server.model.script
+    try:
+        await page.get_by_role("button", name="Reply anew").click()
+        await expect(page.locator("article.assistant strong")).to_have_text("Hello there.")
+        await expect(page.locator("article")).to_have_count(2)
+    finally:
+        server.model.script = kept
+    said = (await client.get(f"/v1/users/{user}/sessions/chat/messages")).json()["messages"]
+    assert [one["content"] for one in said] == ["Hello there.", "In other words: **Hello there.**"]
+
+
+async def test_two_tabs_of_one_user_show_the_same_and_the_map_of_the_other_lights_up(
+    server: Server, page: Page, window: BrowserContext, client: httpx.AsyncClient, user: str
+) -> None:
+    await remember(client, user, "My dog is called Biscuit.", session="chat")
+    other, third = await window.new_page(), await window.new_page()
+    await page.goto(f"{server.url}/#/{user}/chat/chat")
+    await other.goto(f"{server.url}/#/{user}/chat/chat")
+    await third.goto(f"{server.url}/#/{user}/map")
+    await expect(third.locator(".legend")).to_contain_text("1 of 4,096 slots used")
+    before = await third.locator("canvas").screenshot()
+    await say(page, "Is Biscuit a dog?")
+    await expect(other.locator("article.assistant")).to_contain_text("You said: Is Biscuit a dog?")
+    await expect(third.locator(".legend")).to_contain_text("3 of 4,096 slots used")
+    assert await third.locator("canvas").screenshot() != before
+
+
+async def test_no_text_becomes_html_or_a_scheme(
+    server: Server, page: Page, client: httpx.AsyncClient, user: str
+) -> None:
+    for text in NASTY:
+        await remember(client, user, text, session="nasty", speaker='<b onclick="window.pwned=1">Eve</b>')
+    requests: list[str] = []
+    page.on("request", lambda request: requests.append(request.url))
+    await page.goto(f"{server.url}/#/{user}/chat/nasty")
+    for text in NASTY:
+        await say(page, text)
+    places = ("chat/nasty", "timeline", "map/slot/0", "map/slot/1", "why/" + NASTY[0].replace("/", "%2F"), "keeping")
+    for place in places:
+        await page.goto(f"{server.url}/#/{user}/{place}")
+        await expect(page.locator("main")).to_contain_text("pwned" if place != "keeping" else "slots used")
+        await asyncio.sleep(0.2)
+        assert await page.locator("main img, main script, main iframe, main b[onclick]").count() == 0
+        links = await page.locator("a").evaluate_all("all => all.map(link => new URL(link.href).protocol)")
+        assert set(links) <= {"http:", "https:"}
+        assert await page.evaluate("window.pwned") is None
+    assert all(url.startswith(server.url) for url in requests)
