@@ -5,7 +5,7 @@ MAKEFLAGS += --no-builtin-rules --no-print-directory
 SHELL := /bin/bash
 LOCKS := requirements.txt requirements-weights.txt pyproject.toml scripts/install
 
-.PHONY: help serve chat test bench bench-recall bench-peers bench-times bench-everyday bench-networks bench-answers demo crash compose-check clean
+.PHONY: help serve chat page-pictures test bench bench-recall bench-peers bench-times bench-everyday bench-networks bench-answers demo crash compose-check clean
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -62,6 +62,9 @@ bench-answers: .venv/.dev  ## how often the answer is right, with memory and wit
 
 demo: .venv/.dev  ## a conversation over several sessions, showing what is recalled
 	@exec .venv/bin/python -m benchmarks.demo
+
+page-pictures: .venv/.dev  ## take the pictures of docs/page.md anew (needs Chromium)
+	@exec .venv/bin/python -m benchmarks.page_pictures
 
 crash: .venv/.dev  ## kill the service while it writes, again and again, and check what it kept
 	@exec .venv/bin/python -m benchmarks.crash

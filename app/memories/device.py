@@ -11,12 +11,14 @@ from itertools import chain
 from typing import Any, NamedTuple, TypeVar
 
 import torch
+from prometheus_client import Gauge
 from torch import Tensor
 
 from memory_core.encoder import Encoder, Utterance, joined
 from memory_core.episodic import EpisodicMemory, Reading
 from memory_core.state import EpisodicState
 
+WAITING = Gauge("mneme_waiting", "Texts to encode and cues to read that wait for the one thread that computes")
 _PIECES_AT_ONCE = 512  # a long text or import goes in steps of so many word pieces, and others' messages go between
 _SHORT = 2_000  # characters that are cut into word pieces sooner than another thread is woken for it
 
@@ -109,6 +111,7 @@ class Batched:
     async def __call__(self, items: Sequence[Any]) -> list[Any]:
         result: asyncio.Future[list[Any]] = asyncio.get_running_loop().create_future()
         self._waiting.append((items, result))
+        WAITING.inc(len(items))
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._work())
         return await result
@@ -116,6 +119,7 @@ class Batched:
     async def _work(self) -> None:
         while self._waiting:
             batch, self._waiting = self._waiting, []
+            WAITING.dec(sum(len(items) for items, _ in batch))
             try:
                 done = await self._run(self._compute, [item for items, _ in batch for item in items])
             except Exception as error:

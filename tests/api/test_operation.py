@@ -111,6 +111,7 @@ async def test_metrics_count_by_route_and_never_name_a_user(service: Service, us
     problem(await service.call("GET", f"/v1/users/{user}/memory/slots?limit=0"), 422)
     problem(await service.call("GET", f"/nothing/{user}"), 404)
     text = (await service.call("GET", "/metrics")).text
+    assert "mneme_waiting 0.0" in text
     assert re.search(r'mneme_requests_total\{.*route="/v1/users/\{user_id\}/messages",status="201"\}', text)
     assert re.search(r'mneme_requests_total\{.*route="/v1/users/\{user_id\}/memory/slots",status="422"\}', text)
     assert user not in text

@@ -23,7 +23,7 @@ export function UsageCurve({ usage }) {
   });
   const readings = points.slice(1);
   return html`<figure class="curve">
-    <svg viewBox=${`0 0 ${WIDTH} ${HEIGHT}`} role="img" aria-label=${texts.usageLabel(readings.length, percent(usage.usage))}>
+    <svg viewBox=${`-6 -4 ${WIDTH + 12} ${HEIGHT + 4}`} role="img" aria-label=${texts.usageLabel(readings.length, percent(usage.usage))}>
       <path class="area" d=${`${path} L${WIDTH} ${down(0)} Z`} /><path class="line" d=${path} />
       ${readings.map((point) => html`<circle cx=${across(point.number)} cy=${down(point.usage)} r="3.5"><title>${moment(point.read_at)}</title></circle>`)}
     </svg>

@@ -156,13 +156,15 @@ function Because({ user, question, known }) {
   const [found, setFound] = useState(known.get(question.id) || null);
   const [problem, setProblem] = useState(null);
   async function toggle(event) {
-    setOpen(event.target.open);
-    if (!event.target.open || found) return;
+    const box = event.target;
+    setOpen(box.open);
+    if (!box.open) return;
     try {
-      setFound(await recalledThen(user, question.id));
+      if (!found) setFound(await recalledThen(user, question.id));
     } catch (error) {
       setProblem(error);
     }
+    requestAnimationFrame(() => box.scrollIntoView({ block: "nearest" }));
   }
   return html`
     <details class="because" onToggle=${toggle}>
