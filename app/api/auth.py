@@ -20,12 +20,12 @@ from typing import Annotated, Any
 from fastapi import Depends, Request, Security
 from fastapi.security import HTTPBearer
 from starlette.exceptions import HTTPException
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import Scope
 
 from app.access.caller import ANYBODY, Caller
 from app.access.keys import BadCredential, Keys
+from app.access.limits import Limits
 from app.settings import Settings
-from app.store.database import StoreUnavailable
 
 _SCHEME = HTTPBearer(
     auto_error=False,
@@ -53,20 +53,23 @@ class NotAllowed(HTTPException):
 class Authentication:
     """Finds out once per request who calls; before the body is read, so that strangers cannot make us hold one."""
 
-    def __init__(self, keys: Keys, is_off: bool, authorization: str | None) -> None:
-        self._keys, self._is_off, self._authorization = keys, is_off, authorization
-        self._caller: Caller | None = None
+    def __init__(self, keys: Keys, limits: Limits, is_off: bool, authorization: str | None) -> None:
+        self._keys, self._limits, self._is_off, self._authorization = keys, limits, is_off, authorization
+        self.known: Caller | None = None
 
     async def caller(self) -> Caller:
         """The caller.
 
         Raises:
             NotAuthenticated: nobody that we know.
+            TooMuch: the caller sent too many requests.
             StoreUnavailable: the database does not answer.
         """
-        if self._caller is None:
-            self._caller = await self._find()
-        return self._caller
+        if self.known is None:
+            caller = await self._find()
+            self._limits.take_request(caller)
+            self.known = caller
+        return self.known
 
     async def _find(self) -> Caller:
         if self._is_off or not await self._keys.is_any_made():
@@ -80,37 +83,6 @@ class Authentication:
             return await self._keys.caller(credential.strip())
         except BadCredential as error:
             raise NotAuthenticated(str(error), "invalid_token") from None
-
-
-class Authenticate:
-    """ASGI middleware: a body is handed on only where the caller is known. Who may do what, routes say."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        state = scope["app"].state
-        header = dict(scope["headers"]).get(b"authorization")
-        authentication = Authentication(
-            state.keys, state.settings.auth == "off", header.decode("latin-1") if header else None
-        )
-        scope.setdefault("state", {})["authentication"] = authentication
-        known = False
-
-        async def from_known() -> Message:
-            nonlocal known
-            if not known:
-                try:
-                    await authentication.caller()
-                except StoreUnavailable as error:  # FastAPI would make a 400 of it
-                    raise HTTPException(HTTPStatus.SERVICE_UNAVAILABLE, str(error)) from error
-                known = True
-            return await receive()
-
-        await self._app(scope, from_known, send)
 
 
 async def caller_of(scope: Scope) -> Caller:
