@@ -9,9 +9,12 @@ import torch
 from fastapi import FastAPI
 
 from app import __version__
+from app.access.audit import AuditLog
 from app.access.keys import Keys
+from app.access.limits import Limits, RunningReplies
 from app.access.openness import starting_line
 from app.api import (
+    audit,
     chat,
     errors,
     explanation,
@@ -27,8 +30,8 @@ from app.api import (
     usage_history,
     users,
 )
-from app.api.auth import Authenticate
-from app.api.middleware import Application, BodyLimit
+from app.api.gate import Gate
+from app.api.middleware import Application
 from app.assistant.embedded import EmbeddedModel
 from app.assistant.generator import Generator
 from app.assistant.turn import Assistant
@@ -59,11 +62,10 @@ def create_app(settings: Settings, tell: Callable[[str], None] = logger.info) ->
         telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
     )
     memory_routes = (memory, memory_map, usage_history, explanation, replay_check)
-    for part in (chat, messages, timeline, *memory_routes, sessions, users, keys, health, page):
+    for part in (chat, messages, timeline, *memory_routes, sessions, users, keys, audit, health, page):
         app.include_router(part.router)
     errors.install(app)
-    app.add_middleware(Authenticate)
-    app.add_middleware(BodyLimit, most=settings.max_body_bytes)
+    app.add_middleware(Gate, settings=settings)
     return app
 
 
@@ -101,12 +103,14 @@ async def _lifespan(app: FastAPI, settings: Settings, tell: Callable[[str], None
         embedded = EmbeddedModel(path, context=settings.generator_context)
     generator = _generator(settings, embedded)
     memories = Memories(database, device, settings.slots, settings.cache_mb * 2**20)
-    app.state.settings, app.state.memories, app.state.generator = settings, memories, generator
+    app.state.memories, app.state.generator = memories, generator
     app.state.assistant = Assistant(memories, generator, settings)
+    app.state.audit.start()
     try:
         yield
     finally:
         await app.state.assistant.close()
+        await app.state.audit.close()
         await generator.aclose()
         if embedded is not None:
             embedded.close()
@@ -115,7 +119,11 @@ async def _lifespan(app: FastAPI, settings: Settings, tell: Callable[[str], None
 
 
 async def _guard(app: FastAPI, settings: Settings, database: Database, tell: Callable[[str], None]) -> None:
+    app.state.settings = settings
     app.state.keys = known = Keys(database)
+    app.state.limits = Limits(settings.requests_per_minute, settings.tokens_per_minute)
+    app.state.replies = RunningReplies(settings.replies_at_once, settings.replies_per_user)
+    app.state.audit = AuditLog(database, known, settings.audit_days)
     if settings.mneme_admin_key is not None:
         await known.install(settings.mneme_admin_key.get_secret_value())
     line = starting_line(settings.host, settings.auth == "off", await known.is_any_made())

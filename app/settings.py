@@ -29,6 +29,12 @@ class Settings(BaseSettings):
     auth: Literal["keys", "off"] = Field("keys", description="'off' serves everybody without asking for a key")
     mneme_admin_key: SecretStr | None = Field(None, description="an admin key that is made at the start")
     metrics: Literal["admin", "open", "off"] = Field("admin", description="who may read /metrics")
+    allowed_hosts: str = Field("", description="names that the service is called by, besides loopback's, with commas")
+    requests_per_minute: int = Field(3000, ge=0, description="requests of a key a minute; 0 for no limit")
+    tokens_per_minute: int = Field(60_000, ge=0, description="tokens generated for a key a minute; 0 for no limit")
+    replies_at_once: int = Field(64, ge=1, description="replies that may run or wait, in all")
+    replies_per_user: int = Field(8, ge=1, description="replies that may run or wait for one user")
+    audit_days: int = Field(90, ge=0, description="days that the audit log is kept; 0 keeps none")
 
     database_url: str = Field(
         "sqlite:///data/mneme.db", description="sqlite:///PATH or postgresql://USER:PASSWORD@HOST:PORT/NAME"
@@ -57,6 +63,9 @@ class Settings(BaseSettings):
     history: int = Field(6, ge=0, le=50, description="latest messages of the session that the prompt repeats")
 
     max_body_bytes: int = Field(64 * 1024 * 1024, ge=1024, description="largest request body")
+    max_bodies_bytes: int = Field(128 * 1024 * 1024, ge=1024, description="all bodies of requests under way")
+    max_text_characters: int = Field(400_000, ge=1, description="text of all messages in one request")
+    requests_at_once: int = Field(256, ge=1, description="requests that may be under way")
 
     @property
     def small_model(self) -> bool:

@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 
 from app.access.keys import Keys
 from app.store import audit
-from app.store.audit import Act
+from app.store.audit import Act, KeptAct
 from app.store.database import Conflict, Database, StoreUnavailable
 from app.store.keys import note_uses
 
@@ -72,6 +72,16 @@ class AuditLog:
         if self.lost:
             logger.error("%d entries of the audit log were lost while the database was away", self.lost)
             self.lost = 0
+
+    async def latest(self, before: int | None, limit: int, user_id: str | None = None) -> list[KeptAct]:
+        """The latest entries, those that wait to be written included.
+
+        Args:
+            before: the id of the last entry of the page before.
+        """
+        await self.flush()
+        async with self._database.reading() as connection:
+            return await audit.latest_acts(connection, before, limit, user_id)
 
     async def tidy(self) -> None:
         """Deletes entries that are older than they are kept."""

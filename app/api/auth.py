@@ -134,6 +134,7 @@ class Acting:
     """A caller whose request names its user somewhere else than in the path."""
 
     caller: Caller
+    scope: Scope
 
     def user(self, named: str | None) -> str | None:
         """The user whom the request is for: the one it names, else the one whom the key or token is for.
@@ -145,13 +146,15 @@ class Acting:
             NotAllowed: the request names a user whom the caller may not act for.
         """
         if named is None:
-            return self.caller.grant.user_id
-        require_user(self.caller, named)
+            named = self.caller.grant.user_id
+        else:
+            require_user(self.caller, named)
+        self.scope["state"]["user_id"] = named  # for the audit log
         return named
 
 
-async def _acting(caller: Known) -> Acting:
-    return Acting(caller)
+async def _acting(request: Request, caller: Known) -> Acting:
+    return Acting(caller, request.scope)
 
 
 async def _metrics(request: Request, _: Annotated[Any, Depends(_SCHEME)]) -> None:

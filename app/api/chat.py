@@ -1,7 +1,8 @@
 """One turn of conversation, at once or as it is generated."""
 
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any
@@ -11,9 +12,12 @@ from fastapi.responses import JSONResponse
 from fastapi.sse import EventSourceResponse, format_sse_event
 from pydantic import BaseModel
 
-from app.api.auth import ActingCaller, require_user
+from app.access.caller import Caller
+from app.api.auth import ActingCaller
 from app.api.dependencies import AssistantDep, SettingsDep
 from app.api.errors import RESPONSES, TurnFailed, describe
+from app.api.gate import begin_reply
+from app.api.presence import while_present
 from app.api.schemas import ChatReply, ChatRequest, Recollection, WrittenMemory
 from app.assistant.generator import GeneratorError
 from app.assistant.turn import Answered, Ask, Broken, Recalling, Token
@@ -35,7 +39,8 @@ async def chat(
     With `stream: true` the reply comes as server-sent events: `recalled` (what the memory found), `token` (`{"text"}`,
     many), then `done` (the same object as without streaming) or `error` (a problem).
     """
-    require_user(acting.caller, body.user_id)
+    acting.user(body.user_id)
+    begin_reply(request.scope, body.user_id)
     ask = Ask(
         user_id=body.user_id,
         message=body.message,
@@ -45,16 +50,33 @@ async def chat(
         max_tokens=body.max_tokens or settings.max_tokens,
         temperature=settings.temperature if body.temperature is None else body.temperature,
     )
-    events = assistant.turn(ask)
+    events = _counted(assistant.turn(ask), request, acting.caller)
     if body.stream:
         first = await anext(events)  # an error before anything was kept is an ordinary error reply
         return EventSourceResponse(_stream(first, events, request.url.path), headers=_UNBUFFERED)
-    async for event in events:
-        if isinstance(event, Broken):
-            raise _failed(event)
-        if isinstance(event, Answered):
-            return JSONResponse(_reply(event).model_dump(mode="json"), HTTPStatus.OK)
+    answered = await while_present(request, _whole(events))
+    return JSONResponse(_reply(answered).model_dump(mode="json"), HTTPStatus.OK)
+
+
+async def _whole(events: AsyncGenerator[Any]) -> Answered:
+    async with aclosing(events):
+        async for event in events:
+            if isinstance(event, Broken):
+                raise _failed(event)
+            if isinstance(event, Answered):
+                return event
     raise AssertionError("a turn ends answered or broken")
+
+
+async def _counted(events: AsyncIterator[Any], request: Request, caller: Caller) -> AsyncGenerator[Any]:
+    """The turn's events; what is generated counts towards the caller's limit."""
+    tokens = 0
+    try:
+        async for event in events:
+            tokens += isinstance(event, Token)
+            yield event
+    finally:
+        request.app.state.limits.take_tokens(caller, tokens)
 
 
 async def _stream(first: Any, events: AsyncIterator[Any], instance: str) -> AsyncIterator[bytes]:

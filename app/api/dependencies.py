@@ -4,6 +4,7 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
+from app.access.audit import AuditLog
 from app.access.keys import Keys
 from app.assistant.turn import Assistant
 from app.memories.memories import Memories
@@ -30,7 +31,13 @@ def _keys(request: Request) -> Keys:
     return keys
 
 
+def _audit(request: Request) -> AuditLog:
+    audit: AuditLog = request.app.state.audit
+    return audit
+
+
 MemoriesDep = Annotated[Memories, Depends(_memories)]
 AssistantDep = Annotated[Assistant, Depends(_assistant)]
 SettingsDep = Annotated[Settings, Depends(_settings)]
 KeysDep = Annotated[Keys, Depends(_keys)]
+AuditDep = Annotated[AuditLog, Depends(_audit)]

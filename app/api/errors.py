@@ -7,10 +7,12 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.encoders import jsonable_encoder
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 
 from app.access.keys import CannotMint, NoSuchKey
+from app.access.limits import Busy, TooMuch
+from app.api.presence import ClientLeft
 from app.api.schemas import BadCursor
 from app.assistant.generator import GeneratorError
 from app.memories.live import ForeignMemory, NotFound
@@ -19,6 +21,7 @@ from app.memories.transfer import BadImport, UserExists
 from app.store.database import Conflict, StoreUnavailable
 
 logger = logging.getLogger(__name__)
+_CLIENT_CLOSED_REQUEST = 499  # no standard status; the one that nginx writes into its log
 
 Problem = dict[str, Any]
 
@@ -42,7 +45,12 @@ RESPONSES: dict[int | str, dict[str, Any]] = {
         401: "send a key: `Authorization: Bearer mneme_…`",
         403: "this key or token is for another user",
         404: "no user ada",
+        408: "the body came too slowly",
+        409: "somebody else changed the same memory meanwhile: try again",
+        413: "the body has more than 67108864 bytes",
+        421: "this host is not one of the service's: name it in ALLOWED_HOSTS if it is",
         422: "message: must not be blank",
+        429: "more than 3000 requests a minute: try again later",
         503: "the database does not answer",
     }.items()
 }
@@ -57,6 +65,8 @@ _STATUS: dict[type[Exception], HTTPStatus] = {
     ForeignMemory: HTTPStatus.SERVICE_UNAVAILABLE,
     DamagedMemory: HTTPStatus.SERVICE_UNAVAILABLE,
     StoreUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
+    Busy: HTTPStatus.SERVICE_UNAVAILABLE,
+    TooMuch: HTTPStatus.TOO_MANY_REQUESTS,
 }
 
 
@@ -98,6 +108,7 @@ def install(app: FastAPI) -> None:
         app.add_exception_handler(kind, _on_error)
     app.add_exception_handler(RequestValidationError, _on_bad_request)
     app.add_exception_handler(HTTPException, _on_http)
+    app.add_exception_handler(ClientLeft, _on_departure)
 
 
 def _reply(body: Problem, headers: dict[str, str] | None = None) -> JSONResponse:
@@ -107,12 +118,22 @@ def _reply(body: Problem, headers: dict[str, str] | None = None) -> JSONResponse
 
 
 async def _on_error(request: Request, error: Exception) -> JSONResponse:
-    return _reply(describe(error, request.url.path))
+    seconds = getattr(error, "seconds", None)  # of limits, which say when to come again
+    headers = {"Retry-After": str(seconds)} if seconds is not None else None
+    return _reply(describe(error, request.url.path), headers)
+
+
+async def _on_departure(request: Request, error: Exception) -> Response:
+    return Response(status_code=_CLIENT_CLOSED_REQUEST)  # nobody hears it; the log does
 
 
 async def _on_http(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
     status = HTTPStatus(error.status_code)
+    if isinstance(error.__cause__, UnicodeDecodeError):
+        entry = {"pointer": "#", "in": "body", "detail": "not UTF-8"}
+        detail = "body: not UTF-8"
+        return _reply(problem(HTTPStatus.UNPROCESSABLE_ENTITY, detail, request.url.path, errors=[entry]))
     detail = error.detail if error.detail != status.phrase else f"{request.method} {request.url.path}: {error.detail}"
     return _reply(problem(status, str(detail), request.url.path), dict(error.headers or {}))
 

@@ -17,7 +17,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.access.limits import Busy, TooMuch
+from app.access.limits import TooMuch
 from app.access.origins import Hosts, is_foreign
 from app.api.auth import Authentication
 from app.api.errors import problem
@@ -129,7 +129,8 @@ class _Body:
             self._began = time.monotonic()
         left = self._began + _UNHURRIED_SECONDS + self.size / _SLOWEST_BYTES - time.monotonic()
         try:
-            message = await asyncio.wait_for(self._receive(), max(left, 0.0))
+            async with asyncio.timeout(max(left, 0.0)):
+                message = await self._receive()
         except TimeoutError:
             logger.warning("gave up a request whose body came too slowly")
             detail = "the body came too slowly"
@@ -204,4 +205,13 @@ def begin_reply(scope: Scope, user_id: str) -> None:
     until_the_end(scope, state.replies.begin(user_id))
 
 
-__all__ = ["Busy", "Gate", "begin_reply", "until_the_end"]
+def check_text(settings: Settings, characters: int) -> None:
+    """Makes sure that a request has no more text than the machine encodes in seconds.
+
+    Raises:
+        HTTPException: 413, it has more.
+    """
+    most = settings.max_text_characters
+    if characters > most:
+        detail = f"the messages have more than {most} characters together: send fewer at once"
+        raise HTTPException(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, detail)

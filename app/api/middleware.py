@@ -1,14 +1,12 @@
-"""What every request gets: an id, a line in the log, its place in the metrics, and a bound to its body."""
+"""What every request gets: an id, a line in the log, its place in the metrics."""
 
 import logging
 import re
 import time
 import uuid
-from http import HTTPStatus
 
 from fastapi import FastAPI
 from prometheus_client import Counter, Histogram
-from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 logger = logging.getLogger("mneme.requests")
@@ -30,6 +28,7 @@ class Requests:
             return
         given = dict(scope["headers"]).get(b"x-request-id", b"").decode("latin-1")
         request_id = given if _SANE.match(given) else uuid.uuid4().hex
+        scope.setdefault("state", {})["request_id"] = request_id
         began, status = time.perf_counter(), 500
 
         async def with_id(message: Message) -> None:
@@ -48,35 +47,6 @@ class Requests:
             SECONDS.labels(route).observe(seconds)
             # The route's pattern, not the path: a path names a user.
             logger.info("%s %s %d %.1f ms %s", scope["method"], route, status, 1000 * seconds, request_id)
-
-
-class BodyLimit:
-    """ASGI middleware: a body of more bytes is refused as soon as it is known to be, told or counted."""
-
-    def __init__(self, app: ASGIApp, most: int) -> None:
-        self._app, self._most = app, most
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        told = dict(scope["headers"]).get(b"content-length", b"0")
-        size = 0
-
-        async def bounded() -> Message:
-            nonlocal size
-            if not told.isdigit() or int(told) > self._most:
-                raise self._too_large()
-            message = await receive()
-            size += len(message.get("body", b""))
-            if size > self._most:
-                raise self._too_large()
-            return message
-
-        await self._app(scope, bounded, send)
-
-    def _too_large(self) -> HTTPException:
-        return HTTPException(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"the body has more than {self._most} bytes")
 
 
 class Application(FastAPI):

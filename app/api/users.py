@@ -1,14 +1,16 @@
 """A user as a whole: taken along, brought back, erased."""
 
+from http import HTTPStatus
 from typing import Any
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Depends, HTTPException, Request
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel
 
 from app.api.auth import UserCaller
 from app.api.dependencies import MemoriesDep
 from app.api.errors import RESPONSES
+from app.api.presence import while_present
 from app.api.schemas import MemoryVersion, UserId
 from app.memories import transfer
 
@@ -23,11 +25,22 @@ _LINES: dict[str, Any] = {
 }
 
 
+_TYPES = ("application/x-ndjson", "application/jsonl", "application/json")
+_NO_LINES = {"description": "the content type is none of " + ", ".join(_TYPES)}
+
+
 class Imported(BaseModel):
     """A user brought back."""
 
     messages: int
     memory: MemoryVersion
+
+
+async def _only_lines(request: Request) -> None:
+    # A page of another site may send a form's types without asking; these it may not.
+    given = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if given not in _TYPES:
+        raise HTTPException(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"send Content-Type: {_TYPES[0]}")
 
 
 @router.get("/export", response_class=StreamingResponse)
@@ -38,10 +51,12 @@ async def export(user_id: UserId, caller: UserCaller, memories: MemoriesDep) -> 
     return StreamingResponse(lines, media_type="application/x-ndjson", headers=headers)
 
 
-@router.post("/import", status_code=201, openapi_extra=_LINES)
+@router.post(
+    "/import", status_code=201, openapi_extra=_LINES, dependencies=[Depends(_only_lines)], responses={415: _NO_LINES}
+)
 async def import_user(user_id: UserId, request: Request, caller: UserCaller, memories: MemoriesDep) -> Imported:
     """Brings an export back, as a user that does not exist yet; the memory is made anew from the messages."""
-    done = await transfer.import_user(memories, user_id, await request.body())
+    done = await while_present(request, transfer.import_user(memories, user_id, await request.body()))
     return Imported(messages=done.messages, memory=MemoryVersion(version=done.head.version, slots_used=done.slots_used))
 
 

@@ -46,7 +46,8 @@ def one_encoder(encoder: Encoder) -> Iterator[None]:
 @asynccontextmanager
 async def started(model: ScriptedModel, **chosen: Any) -> AsyncIterator[Service]:
     """The application on a migrated database, its lifespan run."""
-    settings = Settings(_env_file=None, max_body_bytes=MOST_BYTES, **{"generator_url": model.url, **chosen})
+    roomy = {"replies_per_user": 64, "replies_at_once": 256, "max_text_characters": 10**7}
+    settings = Settings(_env_file=None, max_body_bytes=MOST_BYTES, **{**roomy, "generator_url": model.url, **chosen})
     await migration.migrate(settings.database_url)
     mneme = app.main.create_app(settings)
     async with mneme.router.lifespan_context(mneme):

@@ -38,6 +38,7 @@ TABLE: dict[Route, tuple[str, int]] = {
     ("GET", "/health/ready"): (OPEN, 200),
     ("GET", "/version"): (OPEN, 200),
     ("GET", "/metrics"): (ADMIN, 200),
+    ("GET", "/v1/audit"): (ADMIN, 200),
     ("GET", "/v1/keys"): (ADMIN, 200),
     ("POST", "/v1/keys"): (ADMIN, 201),
     ("DELETE", "/v1/keys/{key_id}"): (ADMIN, 204),
@@ -234,7 +235,7 @@ async def test_a_stranger_s_body_is_not_even_read(closed: Closed) -> None:
             read += 1
             yield b" " * 1000
 
-    headers = {"Content-Type": "application/json", "Authorization": "Bearer mneme_" + "b" * 43}
+    headers = {"Host": "mneme", "Content-Type": "application/json", "Authorization": "Bearer mneme_" + "b" * 43}
     sent: list[dict[str, Any]] = []
 
     async def receive() -> dict[str, Any]:
