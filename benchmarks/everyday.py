@@ -1,6 +1,6 @@
 """How well the memory serves everyday use: asking again, brother beside sister, time zones, updates, other scripts …
 
-Every case is a user of their own: its messages are remembered among chatter, then its query is put to `memory/recall`,
+Every case has a user of its own: its messages are remembered among chatter, then its query is put to `memory/recall`,
 over HTTP, of a server that the benchmark starts. A case is right when all that it expects holds. Cases for tuning and
 cases for the table are different files, with different facts and words. Kinds of `APART` are not counted in the sum.
 """
@@ -38,26 +38,38 @@ class Outcome:
     confidence: float | None
 
 
-async def outcome(service: Service, case: Case, user: str, timed: Sequence[Timed]) -> Outcome:
-    """Runs one case as one user."""
-    recalled: list[str] = []
-    confidence = None
-    try:
-        begin = next((place for place, one in enumerate(timed) if one.said.again), 0)
-        names = await service.tell(user, timed[:begin])
-        earlier = await service.recall(user, case.query, case.asked_at, K, {}) if begin else {}
-        names |= await service.tell(user, timed[begin:])
-        for action in case.then:
-            await service.act(user, action, case.said, names)
-        found = await service.recall(user, case.query, case.asked_at, K, case.request)
-        confidence = found["confidence"]
-        recalled = [_told(one, names) for one in found["recalled"]]
-        other = case.expect.more_confident_than
-        lower = await service.recall(user, other, case.asked_at, K, {}) if other else {}
-        wrong = mistakes(case, found, names, earlier.get("confidence"), lower.get("confidence"))
-    except Refused as refused:
-        wrong = [str(refused)]
-    return Outcome(case.kind, case.language, case.query, "; ".join(wrong), recalled, confidence)
+@dataclass(frozen=True, slots=True)
+class Told:
+    """A memory that a case's messages are in: its user, their names by id, and the confidence before the askings."""
+
+    user: str
+    names: dict[str, str]
+    earlier: float | None
+
+
+async def tell(service: Service, case: Case, user: str, timed: Sequence[Timed]) -> Told:
+    """Remembers what a case says and does what it does.
+
+    Raises:
+        Refused: the service answers otherwise than the case expects.
+    """
+    begin = next((place for place, one in enumerate(timed) if one.said.again), 0)
+    names = await service.tell(user, timed[:begin])
+    earlier = await service.recall(user, case.cue, case.asked_at, K, {}) if begin else {}
+    names |= await service.tell(user, timed[begin:])
+    for action in case.then:
+        await service.act(user, action, case.said, names)
+    return Told(user, names, earlier.get("confidence"))
+
+
+async def ask(service: Service, case: Case, told: Told) -> Outcome:
+    """Puts a case's query to the memory and compares."""
+    found = await service.recall(told.user, case.cue, case.asked_at, K, case.request)
+    other = case.expect.more_confident_than
+    lower = await service.recall(told.user, other, case.asked_at, K, {}) if other else {}
+    wrong = mistakes(case, found, told.names, told.earlier, lower.get("confidence"))
+    recalled = [_told(one, told.names) for one in found["recalled"]]
+    return Outcome(case.kind, case.language, case.query, "; ".join(wrong), recalled, found["confidence"])
 
 
 def _told(one: dict[str, Any], names: dict[str, str]) -> str:
@@ -110,12 +122,19 @@ def _place(places: dict[str, int], *names: str) -> str:
 
 
 async def run(cases: Sequence[Case], tuning: bool, in_process: bool, seed: int) -> list[Outcome]:
-    """Runs cases one after the other over one service."""
+    """Runs cases one after the other over one service; those of the same messages ask one memory."""
     chatter = read_chatter(tuning)
-    outcomes = []
+    outcomes: list[Outcome] = []
+    memories: dict[str, Told] = {}
     async with serving(in_process) as service:
         for number, case in enumerate(cases):
-            outcomes.append(await outcome(service, case, f"{case.kind}-{number}", timeline(case, chatter, seed)))
+            try:
+                if case.memory not in memories:
+                    user = f"{case.kind}-{number}"
+                    memories[case.memory] = await tell(service, case, user, timeline(case, chatter, seed))
+                outcomes.append(await ask(service, case, memories[case.memory]))
+            except Refused as refused:
+                outcomes.append(Outcome(case.kind, case.language, case.query, str(refused), [], None))
             if number + 1 == len(cases) or cases[number + 1].kind != case.kind:
                 print(f"{number + 1} of {len(cases)} cases", file=sys.stderr, flush=True)
     return outcomes

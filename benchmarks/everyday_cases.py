@@ -105,9 +105,23 @@ class Case(Strict):
     said: dict[str, Said]
     then: list[Action] = []
     query: str = Field(min_length=1)
+    after_log: int = Field(0, description="the query comes after about so many characters of a program's log")
     asked_at: AwareDatetime = NOW
-    request: dict[str, float] = Field({}, description="more fields of the recall request")
+    request: dict[str, int | float] = Field({}, description="more fields of the recall request")
     expect: Expect
+
+    @property
+    def memory(self) -> str:
+        """What the memory depends on: cases alike in this ask the same one."""
+        alike = {"kind", "language", "said", "then"}
+        return self.model_dump_json(include=alike) + (
+            self.query if any(one.again for one in self.said.values()) else ""
+        )
+
+    @property
+    def cue(self) -> str:
+        """What is put to the memory: the query, after a log where the case wants one."""
+        return program_log(self.after_log, self.query) + self.query
 
     @model_validator(mode="before")
     @classmethod
@@ -159,6 +173,24 @@ class Asked(Strict):
             answered[f"reply-{number}"] = Said(content=self.reply, role="assistant", directly=True)
         yield case("answered_before", {**fact, **answered}, first=["fact"])
         yield case("never_told", {"asking": Said(content=self.query, times=3, again=True)}, rise_at_most=0.02)
+
+
+def program_log(characters: int, seed: str) -> str:
+    """The log of a program, of at least so many characters; other lines for another seed."""
+    chance, lines, size = random.Random(seed), [], 0
+    parts = ("gateway", "scheduler", "worker-3", "cache", "mailer", "index")
+    said = (
+        "request {} took {} ms", "retrying job {} in {} s", "connection {} closed after {} packets",
+        "flushed {} entries, {} left", "could not read page {} of {}: timed out", "lease {} extended by {} s",
+    )  # fmt: skip
+    at = NOW - timedelta(hours=1)
+    while size < characters:
+        at += timedelta(milliseconds=chance.randint(3, 900))
+        level = chance.choice(("INFO", "INFO", "WARN", "ERROR"))
+        text = chance.choice(said).format(chance.randint(1, 99_999), chance.randint(1, 999))
+        lines.append(f"{at:%Y-%m-%d %H:%M:%S},{at.microsecond // 1000:03d} {level} {chance.choice(parts)}: {text}")
+        size += len(lines[-1]) + 1
+    return "\n".join(lines) + "\n\n" if lines else ""
 
 
 class Timed(Strict):
@@ -216,7 +248,7 @@ def timeline(case: Case, chatter: dict[str, list[str]], seed: int) -> list[Timed
         Timed(name=None, at=NOW - timedelta(days=DAYS) + gap * place, said=Said(content=text))
         for place, text in enumerate(between)
     ]
-    timed += _placed(case, random.Random(f"{seed} {case.kind} {case.query}"))
+    timed += _placed(case, random.Random(f"{seed} {case.memory}"))
     return sorted(timed, key=lambda one: one.at)
 
 

@@ -79,7 +79,10 @@ class Service:
         """
         name = action.delete or action.edit or action.resend or ""
         path = f"/v1/users/{user}/messages"
-        one = f"{path}/{next(id for id, its in names.items() if its == name)}"
+        message_id = next((message_id for message_id, its in names.items() if its == name), None)
+        if message_id is None:
+            raise Refused(f"no message {name} was remembered")
+        one = f"{path}/{message_id}"
         if action.delete is not None:
             await self.call("DELETE", one + ("?with_replies=true" if action.with_replies else ""), None, action.status)
         elif action.edit is not None:
