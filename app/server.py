@@ -8,6 +8,7 @@ from collections.abc import Callable
 import uvicorn
 
 from app.assistant.turn import Assistant
+from app.connections import bounded_protocol
 from app.main import create_app
 from app.settings import Settings
 
@@ -45,6 +46,8 @@ def run(settings: Settings, tell: Callable[[str], None]) -> None:
         log_level="warning",
         access_log=False,
         timeout_graceful_shutdown=_STOPPING_SECONDS,
+        http=bounded_protocol(settings.connections, settings.connections_per_address),
+        ws="none",
     )
     server = _Server(config)
     # What keeps it from starting is told once, by whoever called; uvicorn would tell it too.

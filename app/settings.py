@@ -65,6 +65,8 @@ class Settings(BaseSettings):
     max_body_bytes: int = Field(64 * 1024 * 1024, ge=1024, description="largest request body")
     max_bodies_bytes: int = Field(128 * 1024 * 1024, ge=1024, description="all bodies of requests under way")
     max_text_characters: int = Field(400_000, ge=1, description="text of all messages in one request")
+    connections: int = Field(1000, ge=1, description="connections that may be open, in all")
+    connections_per_address: int = Field(100, ge=0, description="of one address but loopback; 0 for no bound")
     requests_at_once: int = Field(256, ge=1, description="requests that may be under way")
 
     @property
