@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator
 import httpx
 from playwright.async_api import BrowserContext, Page, expect
 
-from benchmarks.scripted_model import Prompt, asked
+from benchmarks.scripted_model import Prompt, Refusal, asked
 from tests.page.conftest import Server, remember
 
 NASTY = (
@@ -28,6 +28,11 @@ async def slowly(prompt: Prompt) -> AsyncGenerator[str, None]:
     for word in ["One", " two", " three", *[" more"] * 400]:
         yield word
         await asyncio.sleep(0.02)
+
+
+async def not_today(prompt: Prompt) -> AsyncGenerator[str, None]:
+    raise Refusal("not today")
+    yield ""
 
 
 async def in_other_words(prompt: Prompt) -> AsyncGenerator[str, None]:
@@ -77,6 +82,22 @@ async def test_a_reply_comes_as_it_is_said_stops_when_told_and_moves_nothing(
     (_, _, stopped) = (await client.get(f"/v1/users/{user}/sessions/chat/messages")).json()["messages"]
     assert stopped["status"] == "interrupted"
     assert stopped["content"].startswith("One two three")
+
+
+async def test_a_model_that_fails_is_told_of_and_the_message_is_kept(
+    server: Server, page: Page, client: httpx.AsyncClient, user: str
+) -> None:
+    await page.goto(f"{server.url}/#/{user}/chat/chat")
+    server.model.script, kept = not_today, server.model.script
+    try:
+        await page.get_by_label("Message", exact=True).fill("Hello there.")
+        await page.keyboard.press("Enter")
+        await expect(page.get_by_role("alert")).to_contain_text("Your message is kept.")
+    finally:
+        server.model.script = kept
+    await expect(page.locator("article.user .bubble")).to_have_text("Hello there.")
+    (only,) = (await client.get(f"/v1/users/{user}/sessions/chat/messages")).json()["messages"]
+    assert only["content"] == "Hello there."
 
 
 async def test_a_reply_anew_takes_the_place_of_the_one_before(

@@ -64,6 +64,15 @@ async def test_an_admin_makes_and_revokes_keys_and_sees_the_load(own_server: Ser
     await expect(page.get_by_role("row", name="the shop")).to_contain_text("revoked")
     assert (await client.get(f"/v1/users/{user}/memory")).status_code == 401
     await expect(page.locator(".chart canvas").first).to_be_visible()
+    audit = page.locator(".panel", has=page.get_by_role("heading", name="Audit"))
+    for _ in range(20):  # entries are written a moment after what they tell of
+        await page.goto(f"{own_server.url}/#/{user}/timeline")
+        await expect(page.locator(".said")).to_be_visible()
+        await page.goto(f"{own_server.url}/#/{user}/operator")
+        await expect(audit.get_by_text("POST").or_(audit.get_by_text("There are none.")).first).to_be_visible()
+        if await audit.get_by_role("row", name="POST /v1/keys").count():
+            break
+    await expect(audit.get_by_role("row", name="POST /v1/keys")).to_contain_text("201")
 
 
 async def test_the_first_view_is_there_in_half_a_second_and_200_kilobytes(

@@ -157,6 +157,7 @@ function NewKey({ again }) {
 }
 
 function Audit() {
-  return html`<${List} title=${texts.audit} path="/v1/audit" member="entries" heads=${[texts.when, texts.whoHead, texts.what, texts.user]}
-    line=${(one) => html`<tr><td>${moment(one.at || one.created_at)}</td><td>${one.key || one.actor || "—"}</td><td>${one.action}</td><td>${one.user_id || "—"}</td></tr>`} />`;
+  return html`<${List} title=${texts.audit} path="/v1/audit" member="entries" heads=${[texts.when, texts.key, texts.what, texts.status, texts.user]}
+    line=${(one) => html`<tr key=${one.request_id}><td>${moment(one.at)}</td><td>${one.key_id ? html`<code>${one.key_id}</code>${one.by_token ? ` ${texts.byToken}` : ""}` : "—"}</td>
+      <td>${one.method} <code>${one.route}</code></td><td>${one.status}</td><td>${one.user_id || "—"}</td></tr>`} />`;
 }
