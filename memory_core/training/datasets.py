@@ -46,6 +46,7 @@ class RecallTraining:
         loose: share of the updates on `friendsqa` that take its lines for one user's, told in no order, as people tell
             an assistant this and that: the reader learns not to trust links where nothing hangs together.
         answerable: share of the questions asked of a memory that it can answer, as the confidence is to take it.
+        patterns: of the sentences that the intents are learned from, one in so many is taken.
     """
 
     seed: int = 1
@@ -64,6 +65,7 @@ class RecallTraining:
     late: float = 0.5
     shuffled_context: float = 0.15
     answerable: float = 0.75
+    patterns: int = 1
 
 
 class Dataset:

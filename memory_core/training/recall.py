@@ -41,6 +41,7 @@ from memory_core.training.datasets import (
     rows_asked_for,
     written,
 )  # fmt: skip
+from memory_core.training.fit_intents import tensors_of, train_intents
 from memory_core.write_gate import WriteGate
 
 CUTS = (1, 5, 10, 20)
@@ -283,7 +284,8 @@ def train(
     calibrate(reader, [one for each in kept.values() for one in each], others[0], training.answerable)
     confidence = calibration(reader, [one for each in held.values() for one in each], others[1], training.answerable)
     memory.reranker = reader
-    tensors = memory.state_dict() | {"projection": encoder.projection, "centre": encoder.centre}
+    intents, right = train_intents(encoder, training.seed, watch, training.patterns)
+    tensors = memory.state_dict() | {"projection": encoder.projection, "centre": encoder.centre} | tensors_of(intents)
     told = {"schema": weights.SCHEMA, "transformer": encoder.transformer_fingerprint(), "word": str(memory.config.word)}
     save_file(
         {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()},
@@ -294,6 +296,7 @@ def train(
         "training": _described(training),
         "seconds": round(time.perf_counter() - began),
         "confidence": confidence,
+        "intents, cross-validated": right,
         "held": {name: summary(measure(reader, each)) for name, each in held.items()},
         "held, untrained": {name: summary(measure(None, each)) for name, each in held.items()},
     }

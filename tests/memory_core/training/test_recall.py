@@ -22,7 +22,9 @@ from memory_core.training.datasets import RecallBatch, RecallTraining
 from memory_core.training.recall import RecallError
 from tests.memory_core.test_reranker import telling
 
-SMALL = RecallTraining(sets={"friendsqa": 1.0}, held=2, steps=120, batch_size=8, scenes=2, sampled=40, stopword_mask=5)
+SMALL = RecallTraining(
+    sets={"friendsqa": 1.0}, held=2, steps=120, batch_size=8, scenes=2, sampled=40, stopword_mask=5, patterns=60
+)
 THINGS = ("piano", "bicycle", "violin", "kettle")
 COLOURS = ("red", "green", "yellow", "black", "white", "brown", "purple", "orange")
 PEOPLE = ("Ada", "Bela", "Cleo", "Dora")

@@ -1,0 +1,1 @@
+"""What depends on a language: what a text wants and when it means."""

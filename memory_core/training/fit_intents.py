@@ -1,0 +1,228 @@
+"""Fits the intents to the sentences that ship; `mneme train intents` does it alone, `mneme train recall` on its way.
+
+Logistic regressions of many numbers on few sentences: their weights decay, and how sure they may be is fitted to
+sentences that each fold of a cross-validation did not see.
+"""
+
+import json
+import random
+import time
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from jaxtyping import Float, Int
+from safetensors import safe_open
+from safetensors.torch import load_file, save, save_file
+from torch import Tensor, nn
+from torch.nn import functional
+
+from memory_core import weights
+from memory_core.encoder import Encoder
+from memory_core.language.intents import FEATURES, INTENTS, Intents, intent_input
+from memory_core.message_features import header
+from memory_core.training.intent_sentences import Pattern, shipped
+
+PREFIX = "intents."
+_SENTENCES = 6  # at most, of one pattern
+_JOINED = 2_000  # texts of several sentences
+_DECAY = 1e-4
+_FOLDS = 5
+_NAMES = (None, "Ann", "Joe", "María", "Wei", "user")
+
+
+class Labelled(NamedTuple):
+    """What is fitted to.
+
+    Attributes:
+        inputs: see `intent_input`.
+        labels: 1 where the intent holds, 0 where it does not, nan where that is not said.
+        shares: how much each text counts.
+        groups: the number of the pattern that a text stems from.
+    """
+
+    inputs: Float[Tensor, "texts features"]
+    labels: Float[Tensor, "texts intents"]
+    shares: Float[Tensor, " texts"]
+    groups: Int[Tensor, " texts"]
+
+    def some(self, which: Tensor) -> "Labelled":
+        """A part of the texts."""
+        return Labelled(*(column[which] for column in self))
+
+
+def inputs_of(encoder: Encoder, texts: Sequence[str], headers: Sequence[str]) -> Float[Tensor, "texts features"]:
+    """The inputs of texts, each behind a header that is skipped; an empty one is none."""
+    utterances = encoder.encode([before + text for before, text in zip(headers, texts, strict=True)])
+    skips = {before: sum(len(cut) for cut in encoder.windows([before])[0]) for before in set(headers)}
+    rows = [intent_input(said, skips[before]) for said, before in zip(utterances, headers, strict=True)]
+    return torch.stack(rows) if rows else torch.zeros(0, FEATURES)
+
+
+def labelled(encoder: Encoder, patterns: Sequence[Pattern], seed: int, joined: int = _JOINED) -> Labelled:
+    """The sentences of the patterns as people write them: with headers and without, some without their full stop or
+    with a slip of the keys; and so many texts of two or three of them."""
+    drawn = random.Random(seed)
+    texts: list[str] = []
+    labels: list[tuple[bool | None, ...]] = []
+    shares: list[float] = []
+    groups: list[int] = []
+    for number, pattern in enumerate(patterns):
+        sentences = pattern.sentences(_SENTENCES, drawn)
+        for sentence in sentences:
+            texts.append(_as_written(sentence, drawn))
+            labels.append(pattern.labels)
+            shares.append(len(sentences) ** -0.5)
+            groups.append(number)
+    long = [number for number, pattern in enumerate(patterns) if len(pattern.text.split()) > 3]
+    for _ in range(joined):
+        first = drawn.choice(long)
+        same = [
+            number
+            for number in drawn.sample(long, min(40, len(long)))
+            if patterns[number].language == patterns[first].language
+        ]
+        parts = [first, *same[: drawn.choice((1, 1, 2))]]
+        texts.append(" ".join(patterns[part].sentence(drawn) for part in parts))
+        labels.append(tuple(_joined(name, [patterns[part].labels[place] for part in parts])
+                            for place, name in enumerate(INTENTS)))  # fmt: skip
+        shares.append(0.5)
+        groups.append(first)
+    headers = [_header(drawn) if drawn.random() < 0.4 else "" for _ in texts]
+    truth = torch.tensor([[torch.nan if one is None else float(one) for one in row] for row in labels])
+    return Labelled(inputs_of(encoder, texts, headers), truth, torch.tensor(shares), torch.tensor(groups))
+
+
+def fit(data: Labelled, decay: float = _DECAY) -> Intents:
+    """The intents of greatest likelihood, with weights that decay; every intent counts as much."""
+    intents = Intents()
+    known = data.labels.isfinite()
+    truth, share = data.labels.nan_to_num(), data.shares.unsqueeze(1) * known
+    share = share / share.sum(0).clamp(min=1e-9)
+    optimiser = torch.optim.LBFGS(intents.parameters(), max_iter=80, history_size=10, line_search_fn="strong_wolfe")
+
+    def closure() -> float:
+        optimiser.zero_grad()
+        logits = intents.logits(data.inputs)
+        value = (functional.binary_cross_entropy_with_logits(logits, truth, reduction="none") * share).sum()
+        value = value + decay * intents.weight.square().sum()
+        value.backward()  # type: ignore[no-untyped-call]
+        return float(value.detach())
+
+    optimiser.step(closure)  # type: ignore[no-untyped-call]
+    return intents.requires_grad_(False)
+
+
+def cross_validated(data: Labelled) -> Float[Tensor, "texts intents"]:
+    """The log odds of each text by intents that never saw its pattern."""
+    logits = torch.zeros_like(data.labels)
+    for fold in range(_FOLDS):
+        mine = data.groups * 7919 % _FOLDS == fold
+        logits[mine] = fit(data.some(~mine)).logits(data.inputs[mine])
+    return logits
+
+
+def calibrate(intents: Intents, logits: Float[Tensor, "texts intents"], data: Labelled) -> None:
+    """Scales each intent's log odds, and shifts them, to be most likely for the cross-validated ones.
+
+    Source: Platt 1999.
+    """
+    for place in range(len(INTENTS)):
+        known = data.labels[:, place].isfinite()
+        if not known.any():
+            continue
+        scale, shift = nn.Parameter(torch.ones(())), nn.Parameter(torch.zeros(()))
+        seen, truth, share = logits[known, place], data.labels[known, place], data.shares[known]
+        optimiser = torch.optim.LBFGS([scale, shift], max_iter=50, line_search_fn="strong_wolfe")
+
+        def closure() -> float:
+            optimiser.zero_grad()  # noqa: B023
+            told = scale * seen + shift  # noqa: B023
+            value = functional.binary_cross_entropy_with_logits(told, truth, share)  # noqa: B023
+            value.backward()  # type: ignore[no-untyped-call]
+            return float(value.detach())
+
+        optimiser.step(closure)  # type: ignore[no-untyped-call]
+        intents.weight[place] *= scale.detach().clamp(0.2, 3.0)
+        intents.bias[place] = intents.bias[place] * scale.detach().clamp(0.2, 3.0) + shift.detach()
+
+
+def train_intents(
+    encoder: Encoder,
+    seed: int = 1,
+    watch: Callable[[str, int, int, float], None] = lambda stage, done, total, value: None,
+    one_in: int = 1,
+) -> tuple[Intents, dict[str, float]]:
+    """The calibrated intents, and how many percent of the sentences each tells right in cross-validation."""
+    watch("fitting the intents", 0, 3, 0.0)
+    data = labelled(encoder, shipped()[::one_in], seed, _JOINED // one_in)
+    data = Labelled(*(column.cpu() for column in data))
+    watch("fitting the intents", 1, 3, 0.0)
+    logits = cross_validated(data)
+    watch("fitting the intents", 2, 3, 0.0)
+    intents = fit(data)
+    calibrate(intents, logits, data)
+    known = data.labels.isfinite()
+    right = ((logits > 0) == (data.labels > 0.5)) & known
+    shares = right.sum(0) / known.sum(0)
+    watch("fitting the intents", 3, 3, 0.0)
+    return intents, {name: round(100 * float(share), 1) for name, share in zip(INTENTS, shares, strict=True)}
+
+
+def tensors_of(intents: Intents) -> dict[str, Tensor]:
+    """The intents as the weights that ship hold them, in half precision."""
+    return {PREFIX + name: tensor.detach().half().contiguous() for name, tensor in intents.state_dict().items()}
+
+
+def run(folder: Path, seed: int, watch: Callable[[str, int, int, float], None]) -> dict[str, Any]:
+    """Fits, and writes `intents.safetensors` and `result.json` into a folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    began = time.perf_counter()
+    encoder = Encoder()
+    intents, right = train_intents(encoder, seed, watch)
+    told = {"transformer": encoder.transformer_fingerprint()}
+    save_file(tensors_of(intents), folder / "intents.safetensors", told)
+    result = {"seed": seed, "seconds": round(time.perf_counter() - began), "cross-validated": right}
+    (folder / "result.json").write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    return result
+
+
+def add_to(path: Path, fitted: Path) -> None:
+    """Puts the fitted intents into a file of weights, whose other tensors stay as they are.
+
+    Raises:
+        weights.WeightsError: the two are for different encoders.
+    """
+    with safe_open(str(path), "pt") as file, safe_open(str(fitted), "pt") as new:
+        metadata, mine = file.metadata() or {}, new.metadata() or {}
+    if metadata.get("transformer") != mine.get("transformer"):
+        raise weights.WeightsError(f"{path} and {fitted} are for different encoders")
+    others = {name: tensor for name, tensor in load_file(path).items() if not name.startswith(PREFIX)}
+    path.write_bytes(save(others | load_file(fitted), metadata))  # the file keeps its mode
+
+
+def _joined(intent: str, parts: list[bool | None]) -> bool | None:
+    """Whether an intent holds of a text, by its sentences; None where they don't say."""
+    if intent in ("asks", "asks_of_now", "asks_of_conversation", "standing"):
+        return True if True in parts else None if None in parts else False
+    if intent == "only_asks":
+        return False if False in parts else None if None in parts else True
+    if intent in ("negative", "about_self"):
+        return parts[0] if len(set(parts)) == 1 else None
+    return None if any(part is not False for part in parts) else False
+
+
+def _as_written(sentence: str, drawn: random.Random) -> str:
+    if drawn.random() < 0.25:
+        sentence = sentence.rstrip(" .?!¿¡？。")
+    if drawn.random() < 0.05 and len(sentence) > 12:
+        place = drawn.randrange(1, len(sentence) - 2)
+        sentence = sentence[:place] + sentence[place + 1] + sentence[place] + sentence[place + 2 :]
+    return sentence
+
+
+def _header(drawn: random.Random) -> str:
+    at = datetime(2023, 1, 1, tzinfo=UTC) + timedelta(days=drawn.randrange(1500))
+    return header(drawn.choice(_NAMES), at)

@@ -1,0 +1,114 @@
+"""What the intents are told by, and what those that ship tell of plain cases; tests/memory_core/language/held_intents
+measures them on sentences that nobody trained or tuned on."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from memory_core.encoder import Encoder, Utterance
+from memory_core.language.intents import FEATURES, INTENTS, Intents, intent_input, load
+from memory_core.training.fit_intents import Labelled, add_to, calibrate, fit, tensors_of
+from memory_core.training.intent_sentences import SentencesError, read, shipped
+
+
+@pytest.fixture(scope="module")
+def intents(encoder: Encoder) -> Intents:
+    found = load(encoder)
+    assert found is not None
+    return found
+
+
+def told(intents: Intents, encoder: Encoder, text: str, header: str = "") -> set[str]:
+    skip = sum(map(len, encoder.windows([header])[0])) if header else 0
+    chances = intents(intent_input(encoder.encode([header + text])[0], skip).unsqueeze(0))[0]
+    return {name for name, chance in zip(INTENTS, chances.tolist(), strict=True) if chance > 0.5}
+
+
+@pytest.mark.parametrize("header", ["", "8 May 2023, Ann: "])
+@pytest.mark.parametrize(
+    ("text", "holds", "not_so"),
+    [
+        ("What happened to Bob's car?", "only_asks", "asks_of_now"),
+        ("What is my phone number?", "asks_of_now", "follow_up_forward"),
+        ("And what came later?", "follow_up_forward", "follow_up_backward"),
+        ("Und danach?", "follow_up_forward", "follow_up_backward"),
+        ("go on", "follow_up_forward", "standing"),
+        ("And what was before?", "follow_up_backward", "follow_up_forward"),
+        ("What did I do after that trip?", "about_self", "follow_up_forward"),
+        ("When I was 12 I broke my arm", "about_self", "asks"),
+        ("My sister's birthday is on Friday, what should I cook?", "asks", "only_asks"),
+        ("I hate Chinese food now, it makes me ill.", "negative", "asks"),
+        ("answer me in Spanish from now on", "standing", "only_asks"),
+        ("coffee is fine again", "standing", "negative"),
+        ("What did I ask you yesterday?", "asks_of_conversation", "asks_of_now"),
+        ("My dog is called Biscuit.", "about_self", "standing"),
+    ],
+)
+def test_the_intents_that_ship_tell_the_cases_that_asked_for_them(
+    intents: Intents, encoder: Encoder, text: str, holds: str, not_so: str, header: str
+) -> None:
+    found = told(intents, encoder, text, header)
+    assert holds in found
+    assert not_so not in found
+
+
+def test_a_text_without_pieces_has_an_input_of_zeros() -> None:
+    nothing = Utterance(torch.zeros(0, 256), torch.zeros(0, dtype=torch.int32))
+    assert torch.equal(intent_input(nothing), torch.zeros(FEATURES))
+
+
+def test_the_pieces_of_a_header_do_not_count(encoder: Encoder) -> None:
+    text = encoder.encode(["And then?"])[0]
+    longer = Utterance(
+        torch.cat([torch.randn(5, 256), text.facets]), torch.cat([torch.arange(5).int(), text.token_ids])
+    )
+    assert torch.equal(intent_input(longer, skip=5), intent_input(text))
+
+
+def test_a_fit_tells_apart_what_differs_and_leaves_alone_what_is_not_said() -> None:
+    inputs = torch.zeros(40, FEATURES)
+    inputs[:20, 0], inputs[20:, 1] = 1.0, 1.0
+    labels = torch.full((40, len(INTENTS)), torch.nan)
+    labels[:, 0] = (torch.arange(40) < 20).float()
+    data = Labelled(inputs, labels, torch.ones(40), torch.arange(40))
+    fitted = fit(data)
+    chances = fitted(inputs)
+    assert chances[:20, 0].min() > 0.9 and chances[20:, 0].max() < 0.1
+    assert torch.allclose(chances[:, 1:], torch.tensor(0.5))
+
+
+def test_calibration_takes_sureness_away_where_it_was_wrong() -> None:
+    fitted = Intents()
+    fitted.bias.data[0] = 6.0
+    data = Labelled(torch.zeros(40, FEATURES), torch.zeros(40, len(INTENTS)), torch.ones(40), torch.arange(40))
+    data.labels[:20, 0] = 1.0
+    logits = torch.where(torch.arange(40) % 2 == 0, 6.0, -6.0).unsqueeze(1).expand(40, len(INTENTS))
+    fitted.requires_grad_(False)
+    calibrate(fitted, logits, data)
+    assert abs(float(fitted.bias[0])) < 3.0
+
+
+def test_the_intents_are_put_among_the_weights_and_all_else_stays(tmp_path: Path) -> None:
+    from safetensors.torch import load_file, save_file
+
+    path, fitted = tmp_path / "recall.safetensors", tmp_path / "intents.safetensors"
+    save_file({"lexical": torch.tensor(0.25), "intents.old": torch.zeros(1)}, path, {"schema": "4", "transformer": "t"})
+    save_file(tensors_of(Intents()), fitted, {"transformer": "t"})
+    add_to(path, fitted)
+    assert set(load_file(path)) == {"lexical", "intents.weight", "intents.bias"}
+    assert load_file(path)["lexical"] == 0.25
+
+
+def test_sentences_are_many_and_each_has_labels() -> None:
+    patterns = shipped()
+    assert len(patterns) >= 1_500
+    assert {pattern.language for pattern in patterns} >= {"en", "de", "es", "fr", "it", "pt", "ru", "zh", "ja"}
+    assert all(len(pattern.labels) == len(INTENTS) for pattern in patterns)
+
+
+@pytest.mark.parametrize(("content", "place"), [("[asks nonsense]\n", "a.txt:1"), ("Hello\n", "a.txt:1")])
+def test_a_bad_file_of_sentences_is_told_with_its_line(tmp_path: Path, content: str, place: str) -> None:
+    (tmp_path / "a.txt").write_text(content, encoding="utf-8")
+    with pytest.raises(SentencesError, match=place):
+        read([tmp_path / "a.txt"])
