@@ -5,9 +5,21 @@ from pathlib import Path
 import pytest
 
 from benchmarks.everyday import APART, Outcome, by_kind, mistakes, table, total
-from benchmarks.everyday_cases import NOW, TUNING, BadCase, Case, Expect, Said, read_cases, read_chatter, timeline
+from benchmarks.everyday_cases import (
+    NOW,
+    TABLE,
+    TUNING,
+    BadCase,
+    Case,
+    Expect,
+    Said,
+    program_log,
+    read_cases,
+    read_chatter,
+    timeline,
+)
 
-FILES = (TUNING,)
+FILES = (TABLE, TUNING)
 
 
 def case(expect: Expect, said: dict[str, Said] | None = None) -> Case:
@@ -27,7 +39,7 @@ NAMES = {"id-right": "right", "id-other": "other"}
 def test_every_kind_has_twelve_cases_and_no_case_stands_twice(path: Path) -> None:
     cases = read_cases(path)
     counts = {kind: sum(one.kind == kind for one in cases) for kind in {one.kind for one in cases}}
-    assert len(counts) >= 15
+    assert len(counts) >= 25
     assert min(counts.values()) >= 12, counts
     keys = [one.model_dump_json() for one in cases]
     assert len(keys) == len(set(keys))
@@ -56,6 +68,32 @@ def test_messages_stand_among_the_chatter_in_order_and_alike_for_a_seed() -> Non
     place = [each.name for each in timed].index("near")
     assert timed[place - 1].name == "asked"
     assert timed == timeline(one, chatter, 1) != timeline(one, chatter, 2)
+
+
+def test_the_two_files_have_the_same_kinds_and_no_message_in_common() -> None:
+    table_cases, tuning = read_cases(TABLE), read_cases(TUNING)
+    assert {one.kind for one in table_cases} == {one.kind for one in tuning}
+    stated = [{said.content for one in cases for said in one.said.values()} for cases in (table_cases, tuning)]
+    assert all(len(text) < 5 for text in stated[0] & stated[1])  # a mere emoji says nothing
+
+
+def test_the_texts_that_must_not_be_found_are_not_in_the_chatter() -> None:
+    for path in FILES:
+        chatter = [text for texts in read_chatter(path == TUNING).values() for text in texts]
+        for one in read_cases(path):
+            assert not one.expect.nowhere or not any(one.expect.nowhere in text for text in chatter), one.query
+
+
+def test_cases_of_the_same_messages_ask_one_memory_and_others_another() -> None:
+    one, other = case(Expect(first=["right"])), case(Expect(confident=True))
+    assert one.memory == other.memory
+    assert one.memory != case(Expect(first=["right"]), {"right": Said(content="A boat.")}).memory
+
+
+def test_a_log_before_the_query_is_as_long_as_wanted_and_the_same_each_time() -> None:
+    assert program_log(0, "seed") == ""
+    assert len(program_log(5000, "seed")) >= 5000
+    assert program_log(500, "seed") == program_log(500, "seed") != program_log(500, "other")
 
 
 def test_the_chatter_of_the_two_files_differs() -> None:
