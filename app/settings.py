@@ -6,6 +6,7 @@ the environment.
 
 from pathlib import Path
 from typing import Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -60,6 +61,7 @@ class Settings(BaseSettings):
     doubt_below: float = Field(
         0.72, ge=0, le=1, description="confidence of the memory below which the assistant may say it does not remember"
     )
+    timezone: str = Field("UTC", description="IANA name of the zone of times that come without an offset, and of now")
     history: int = Field(6, ge=0, le=50, description="latest messages of the session that the prompt repeats")
 
     max_body_bytes: int = Field(64 * 1024 * 1024, ge=1024, description="largest request body")
@@ -81,12 +83,29 @@ class Settings(BaseSettings):
             raise ValueError(f"must be {KEY_RULE}")
         return key
 
+    @property
+    def zone(self) -> ZoneInfo:
+        """The zone of times that come without an offset."""
+        return ZoneInfo(self.timezone)
+
+    @field_validator("timezone")
+    @classmethod
+    def _a_known_zone(cls, name: str) -> str:
+        try:
+            ZoneInfo(name)
+        except (ValueError, OSError, ZoneInfoNotFoundError):
+            raise ValueError(f"no such time zone: {name}; one is Europe/Berlin") from None
+        return name
+
     @field_validator("database_url")
     @classmethod
     def _a_known_database(cls, url: str) -> str:
-        if not url.startswith(("sqlite:///", "postgresql://")):
+        kind = url.partition("://")[0]
+        if kind.partition("+")[0] not in ("sqlite", "postgresql", "postgres") or not url.startswith(f"{kind}://"):
             raise ValueError("must start with sqlite:/// or postgresql://")
-        return url
+        if kind.startswith("sqlite") and not url.startswith(f"{kind}:///"):
+            raise ValueError("must start with sqlite:/// or postgresql://")
+        return url.replace("postgres://", "postgresql://", 1) if kind == "postgres" else url
 
     @field_validator("generator")
     @classmethod

@@ -16,6 +16,7 @@ from app.api.presence import ClientLeft
 from app.api.schemas import BadCursor
 from app.assistant.generator import GeneratorError
 from app.memories.live import ForeignMemory, NotFound
+from app.memories.messages import DifferentText
 from app.memories.serialization import DamagedMemory
 from app.memories.transfer import BadImport, UserExists
 from app.store.database import Conflict, StoreUnavailable
@@ -88,6 +89,8 @@ def describe(error: Exception, instance: str) -> Problem:
     """The problem that a typed error of the service is; an unknown one is our fault and tells nothing."""
     if isinstance(error, TurnFailed):
         return problem(HTTPStatus.BAD_GATEWAY, str(error), instance, **error.extra)
+    if isinstance(error, DifferentText):
+        return problem(HTTPStatus.CONFLICT, str(error), instance, message_id=error.message_id, digests=error.digests)
     if isinstance(error, BadCursor):
         entry = {"pointer": "#/cursor", "in": "query", "detail": "not a cursor of this list"}
         detail = "cursor: not a cursor of this list"
@@ -104,7 +107,7 @@ def describe(error: Exception, instance: str) -> Problem:
 
 def install(app: FastAPI) -> None:
     """Makes every error of the application a problem+json reply."""
-    for kind in (*_STATUS, TurnFailed, BadCursor, BadImport, Exception):
+    for kind in (*_STATUS, TurnFailed, DifferentText, BadCursor, BadImport, Exception):
         app.add_exception_handler(kind, _on_error)
     app.add_exception_handler(RequestValidationError, _on_bad_request)
     app.add_exception_handler(HTTPException, _on_http)

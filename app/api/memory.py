@@ -10,6 +10,7 @@ from app.api.errors import RESPONSES
 from app.api.schemas import Cursor, Limit, RecallReply, RecallRequest, SlotNumber, UserId, cursor_of, place_of
 from app.api.views import MemorySummary, Slot, SlotPage, WholeSlot
 from app.memories import inspection
+from app.memories.validation import in_zone, now_in
 
 router = APIRouter(prefix="/v1/users/{user_id}/memory", tags=["memory"], responses=RESPONSES)
 
@@ -21,9 +22,17 @@ async def recall(
     user_id: UserId, body: RecallRequest, caller: UserCaller, memories: MemoriesDep, settings: SettingsDep
 ) -> RecallReply:
     """Reads with a cue, changing nothing."""
-    return RecallReply.of(
-        await memories.recall(user_id, body.query, body.k or settings.recalled, body.session_id, body.asked_at)
+    zone = settings.zone
+    found = await memories.recall(
+        user_id,
+        body.query,
+        body.k or settings.recalled,
+        asked_at=in_zone(body.asked_at, zone) if body.asked_at else now_in(zone),
+        among=body.filter(zone),
+        min_confidence=body.min_confidence,
+        min_weight=body.min_weight,
     )
+    return RecallReply.of(found)
 
 
 @router.get("")

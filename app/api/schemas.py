@@ -3,16 +3,39 @@
 import base64
 import binascii
 import json
-from datetime import datetime
+from datetime import datetime, tzinfo
 from typing import Annotated, Any, Self
 
 from fastapi import Path, Query
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    field_validator,
+    model_validator,
+)
 
-from app.memories.memories import Recalled, Remembered
-from app.memories.messages import Draft
+from app.api.content import Content, other_parts
+from app.api.filtering import KEY_RULE, as_written, is_key
+from app.memories.memories import Recalled
+from app.memories.messages import Draft, Remembered
 from app.memories.trace import Recollection as RerankerInput
-from app.memories.validation import IDENTIFIER, MESSAGE_ID, External, Identifier, Moment, Name, Role, Text, no_dots
+from app.memories.validation import (
+    IDENTIFIER,
+    MESSAGE_ID,
+    External,
+    Identifier,
+    Metadata,
+    Moment,
+    Name,
+    Role,
+    Text,
+    in_zone,
+    no_dots,
+    now_in,
+)
+from app.store.filters import Filter
 from app.store.log import Message as Logged
 
 MOST_MESSAGES = 1_000
@@ -46,17 +69,39 @@ class ChatRequest(Request):
     max_tokens: Annotated[int, Field(strict=True, ge=1, le=4096)] | None = Field(None, description="longest reply")
     temperature: Annotated[float, Field(strict=True, ge=0, le=2)] | None = None
     k: Count | None = Field(None, description="messages to recall")
-    occurred_at: Moment | None = Field(None, description="when it was said, if not now; without an offset, UTC")
+    occurred_at: Moment | None = Field(None, description="when it was said, if not now; without an offset, in TIMEZONE")
 
 
 class NewMessage(Request):
     """A message to remember."""
 
     role: Role = Field(examples=["user"])
-    content: Text = Field(examples=["We adopted a beagle and named him Biscuit."])
+    content: Content = Field(
+        description="a text, or OpenAI's list of parts: their text is kept, and the types of the others are listed in"
+        " `metadata.parts`",
+        examples=["We adopted a beagle and named him Biscuit."],
+    )
+    name: Name | None = Field(None, description="the author's name in the interface that it comes from")
+    metadata: Metadata = Field(
+        default_factory=dict, description="a small JSON object of your own: up to 4 KB; lists filter by it"
+    )
     speaker: Name | None = Field(None, description="who said it, where several people take part", examples=["Ada"])
-    occurred_at: Moment | None = Field(None, description="when it was said, if not now; without an offset, UTC")
+    occurred_at: Moment | None = Field(None, description="when it was said, if not now; without an offset, in TIMEZONE")
     external_id: External | None = Field(None, description="your own id; a message known by it is not added again")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _name_other_parts(cls, given: Any) -> Any:
+        others = other_parts(given.get("content")) if isinstance(given, dict) else []
+        metadata = given.get("metadata", {}) if others else {}
+        return {**given, "metadata": {**metadata, "parts": others}} if others and isinstance(metadata, dict) else given
+
+
+class EditRequest(Request):
+    """Another text in a message's place."""
+
+    content: Content
+    metadata: Metadata | None = Field(None, description="in place of the metadata there is, if given")
 
 
 class RememberRequest(Request):
@@ -74,7 +119,47 @@ class RecallRequest(Request):
     asked_at: Moment | None = Field(
         None, description='when the question is asked, which "last week" in it is relative to; now, if not given'
     )
-    session_id: Identifier | None = Field(None, description="address only what was said in that session")
+    session_id: Identifier | None = Field(None, description="recall only what was said in that session")
+    role: Role | None = None
+    speaker: Name | None = None
+    since: Moment | None = Field(None, description="recall only what was said then or later")
+    until: Moment | None = Field(None, description="recall only what was said before")
+    metadata: dict[str, str | bool | int | float] = Field(
+        default_factory=dict, description="recall only messages with these values; `metadata.KEY` does too"
+    )
+    min_confidence: Annotated[float, Field(ge=0, le=1)] = Field(0.0, description="below it nothing is recalled")
+    min_weight: Annotated[float, Field(ge=0, le=1)] = Field(0.0, description="less is not recalled")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _gather_metadata(cls, given: Any) -> Any:
+        if not isinstance(given, dict) or not any(
+            isinstance(name, str) and name.startswith("metadata.") for name in given
+        ):
+            return given
+        dotted = {name: value for name, value in given.items() if name.startswith("metadata.")}
+        held = given.get("metadata", {})
+        gathered = {name.removeprefix("metadata."): value for name, value in dotted.items()}
+        rest = {name: value for name, value in given.items() if name not in dotted}
+        return {**rest, "metadata": {**held, **gathered}} if isinstance(held, dict) else rest
+
+    @field_validator("metadata")
+    @classmethod
+    def _by_keys(cls, metadata: dict[str, Any]) -> dict[str, Any]:
+        if not all(is_key(key) for key in metadata):
+            raise ValueError(KEY_RULE)
+        return metadata
+
+    def filter(self, zone: tzinfo) -> Filter:
+        """Which messages are to be recalled."""
+        return Filter(
+            session_id=self.session_id,
+            role=self.role,
+            speaker=self.speaker,
+            since=self.since and in_zone(self.since, zone),
+            until=self.until and in_zone(self.until, zone),
+            metadata=as_written(self.metadata),
+        )
 
 
 class Modes(BaseModel):
@@ -93,7 +178,9 @@ class Recollection(BaseModel):
     session_id: str
     role: str
     speaker: str | None
+    name: str | None
     content: str
+    metadata: dict[str, Any]
     occurred_at: datetime
     slot: int
     weight: float
@@ -108,7 +195,9 @@ class Recollection(BaseModel):
             session_id=said.session_id,
             role=said.role,
             speaker=said.speaker,
+            name=said.name,
             content=said.content,
+            metadata=dict(said.metadata),
             occurred_at=said.occurred_at,
             slot=found.slot,
             weight=found.weight,
@@ -208,7 +297,9 @@ class LogEntry(BaseModel):
     external_id: str | None
     role: str
     speaker: str | None
+    name: str | None
     content: str
+    metadata: dict[str, Any]
     occurred_at: datetime
     status: str = Field(description="`complete`, or `interrupted` for a reply that was cut short")
 
@@ -224,15 +315,21 @@ class LogPage(BaseModel):
     next_cursor: str | None
 
 
-def draft(message: NewMessage, session_id: str, now: datetime) -> Draft:
-    """A message of a request, ready to be remembered."""
+def draft(message: NewMessage, session_id: str, zone: tzinfo) -> Draft:
+    """A message of a request, ready to be remembered.
+
+    Args:
+        zone: of its time, where that came without an offset or not at all.
+    """
     return Draft(
         role=message.role,
         content=message.content,
         session_id=session_id,
-        occurred_at=message.occurred_at or now,
+        occurred_at=in_zone(message.occurred_at, zone) if message.occurred_at else now_in(zone),
         speaker=message.speaker,
         external_id=message.external_id,
+        name=message.name,
+        metadata=message.metadata,
     )
 
 
@@ -259,6 +356,13 @@ def place_of(cursor: str | None, *kinds: type) -> list[Any] | None:
         raise BadCursor(cursor) from None
     if not isinstance(place, list) or [type(part) for part in place] != list(kinds):
         raise BadCursor(cursor)
-    if not all(abs(part) < 2**63 for part in place):  # not NaN, and what a database can compare with
+    if not all(
+        isinstance(part, str) or abs(part) < 2**63 for part in place
+    ):  # not NaN, and what a database can compare with
         raise BadCursor(cursor)
     return place
+
+
+def _is_comparable(part: Any) -> bool:
+    """Whether a database can compare with it: no NaN, and no text that it cannot hold."""
+    return part.isascii() and part.isprintable() if isinstance(part, str) else abs(part) < 2**63

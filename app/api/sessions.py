@@ -1,10 +1,13 @@
 """A user's sessions and the log of each."""
 
+import dataclasses
+
 from fastapi import APIRouter
 
 from app.api.auth import UserCaller
 from app.api.dependencies import MemoriesDep
 from app.api.errors import RESPONSES
+from app.api.filtering import ListFilter
 from app.api.schemas import (
     Cursor,
     Limit,
@@ -43,12 +46,20 @@ async def messages(
     session_id: SessionId,
     caller: UserCaller,
     memories: MemoriesDep,
+    which: ListFilter,
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> LogPage:
     """What was said in a session, in order."""
     after = place_of(cursor, int)
-    page = await inspection.session_log(memories, user_id, session_id, after[0] if after else 0, limit + 1)
+    which = dataclasses.replace(which, session_id=session_id)
+    page = await inspection.session_log(memories, user_id, which, after[0] if after else 0, limit + 1)
     shown = page[:limit]
     last = cursor_of(shown[-1].seq) if len(page) > limit else None
     return LogPage(messages=[LogEntry.of(one) for one in shown], next_cursor=last)
+
+
+@router.delete("/{session_id}", status_code=204)
+async def forget(user_id: UserId, session_id: SessionId, caller: UserCaller, memories: MemoriesDep) -> None:
+    """Forgets a session's messages and all that they wrote."""
+    await memories.editing.forget_session(user_id, session_id)

@@ -1,5 +1,6 @@
 """A user's messages over all sessions, to look through."""
 
+import dataclasses
 from typing import Annotated, Self
 
 from fastapi import APIRouter, Query
@@ -8,10 +9,10 @@ from pydantic import AfterValidator, BaseModel, Field
 from app.api.auth import UserCaller
 from app.api.dependencies import MemoriesDep
 from app.api.errors import RESPONSES
+from app.api.filtering import ListFilter
 from app.api.schemas import Cursor, Limit, LogEntry, UserId, cursor_of, place_of
 from app.memories import timeline
-from app.memories.validation import IDENTIFIER, Moment, Name, Role, no_dots
-from app.store.timeline import Filter
+from app.memories.validation import IDENTIFIER, no_dots
 
 router = APIRouter(prefix="/v1/users/{user_id}/messages", tags=["messages"], responses=RESPONSES)
 
@@ -42,18 +43,15 @@ async def messages(
     caller: UserCaller,
     user_id: UserId,
     memories: MemoriesDep,
+    filtered: ListFilter,
     session_id: Annotated[str | None, Query(pattern=IDENTIFIER), AfterValidator(no_dots)] = None,
-    role: Role | None = None,
-    speaker: Name | None = None,
-    since: Annotated[Moment | None, Query(description="said then or later")] = None,
-    until: Annotated[Moment | None, Query(description="said before")] = None,
     contains: Annotated[str | None, Query(min_length=1, max_length=200, description="letters of the text")] = None,
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> TimelinePage:
     """What was said in all sessions, the last remembered first."""
     before = place_of(cursor, int)
-    which = Filter(session_id, role, speaker, since, until, contains)
+    which = dataclasses.replace(filtered, session_id=session_id, contains=contains)
     page = await timeline.entries(memories, user_id, which, before[0] if before else None, limit + 1)
     shown = page[:limit]
     last = cursor_of(shown[-1].message.seq) if len(page) > limit else None

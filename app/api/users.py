@@ -1,20 +1,21 @@
-"""A user as a whole: taken along, brought back, erased."""
+"""Users: listed; and one as a whole, taken along, brought back, erased."""
 
+from datetime import datetime
 from http import HTTPStatus
 from typing import Any
 
 from fastapi import APIRouter, Depends, HTTPException, Request
 from fastapi.responses import StreamingResponse
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
-from app.api.auth import UserCaller
+from app.api.auth import AdminCaller, UserCaller
 from app.api.dependencies import MemoriesDep
 from app.api.errors import RESPONSES
 from app.api.presence import while_present
-from app.api.schemas import MemoryVersion, UserId
-from app.memories import transfer
+from app.api.schemas import Cursor, Limit, MemoryVersion, UserId, cursor_of, place_of
+from app.memories import inspection, transfer
 
-router = APIRouter(prefix="/v1/users/{user_id}", tags=["users"], responses=RESPONSES)
+router = APIRouter(prefix="/v1/users", tags=["users"], responses=RESPONSES)
 
 _LINES: dict[str, Any] = {
     "requestBody": {
@@ -43,7 +44,35 @@ async def _only_lines(request: Request) -> None:
         raise HTTPException(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"send Content-Type: {_TYPES[0]}")
 
 
-@router.get("/export", response_class=StreamingResponse)
+class UserEntry(BaseModel):
+    """A user, and how much there is of them."""
+
+    user_id: str
+    messages: int
+    slots_used: int
+    last_at: datetime | None = Field(description="when their last message was said")
+
+
+class UserPage(BaseModel):
+    """Users, in the order of their ids."""
+
+    users: list[UserEntry]
+    next_cursor: str | None
+
+
+@router.get("")
+async def users(caller: AdminCaller, memories: MemoriesDep, limit: Limit = 50, cursor: Cursor = None) -> UserPage:
+    """Every user."""
+    after = place_of(cursor, str)
+    page = await inspection.users(memories, after[0] if after else "", limit + 1)
+    shown = page[:limit]
+    return UserPage(
+        users=[UserEntry(**vars(one)) for one in shown],
+        next_cursor=cursor_of(shown[-1].user_id) if len(page) > limit else None,
+    )
+
+
+@router.get("/{user_id}/export", response_class=StreamingResponse)
 async def export(user_id: UserId, caller: UserCaller, memories: MemoriesDep) -> StreamingResponse:
     """Everything of the user as JSON lines: a heading, then the messages in order, each with what its turn read."""
     lines = await transfer.export(memories, user_id)
@@ -52,7 +81,11 @@ async def export(user_id: UserId, caller: UserCaller, memories: MemoriesDep) -> 
 
 
 @router.post(
-    "/import", status_code=201, openapi_extra=_LINES, dependencies=[Depends(_only_lines)], responses={415: _NO_LINES}
+    "/{user_id}/import",
+    status_code=201,
+    openapi_extra=_LINES,
+    dependencies=[Depends(_only_lines)],
+    responses={415: _NO_LINES},
 )
 async def import_user(user_id: UserId, request: Request, caller: UserCaller, memories: MemoriesDep) -> Imported:
     """Brings an export back, as a user that does not exist yet; the memory is made anew from the messages."""
@@ -60,7 +93,7 @@ async def import_user(user_id: UserId, request: Request, caller: UserCaller, mem
     return Imported(messages=done.messages, memory=MemoryVersion(version=done.head.version, slots_used=done.slots_used))
 
 
-@router.delete("", status_code=204)
+@router.delete("/{user_id}", status_code=204)
 async def erase(user_id: UserId, caller: UserCaller, memories: MemoriesDep) -> None:
     """Erases the user: log, memory, traces. No row stays."""
     await memories.erase(user_id)

@@ -14,8 +14,8 @@ from datetime import datetime
 from app.assistant.generator import ChatMessage, Generator, GeneratorError
 from app.assistant.prompt import build_prompt
 from app.memories.cache import Locks
-from app.memories.memories import Memories, Remembered, TurnContext
-from app.memories.messages import Draft
+from app.memories.memories import Memories, TurnContext
+from app.memories.messages import Draft, Remembered
 from app.memories.validation import MOST_CHARACTERS, readable
 from app.settings import Settings
 

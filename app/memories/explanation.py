@@ -4,14 +4,11 @@ import dataclasses
 import time
 from datetime import UTC, datetime
 
-import torch
-
 from app.memories.cache import CachedMemory
-from app.memories.live import NotFound
-from app.memories.memories import Memories
+from app.memories.memories import Memories, rows_of
 from app.memories.query import decide, parse
 from app.memories.trace import Recollection, grouped, recollected
-from app.store import log
+from app.store.filters import Filter
 from memory_core import explanation
 from memory_core.explanation import Explanation, Match, ReadModes
 from memory_core.state import EpisodicState
@@ -71,17 +68,13 @@ async def explained(
     encoded = time.perf_counter()
 
     async def view(live: CachedMemory) -> ExplainedRecall:
-        cue, decided = await decide(of.device, live.state, parsed, cues, of.lookup(user_id, live))
-        among = None
-        if session_id is not None:
-            async with of.live.reading(user_id, live) as connection:
-                seqs = await log.session_seqs(connection, live.head.id, session_id)
-            if not seqs:
-                raise NotFound(f"user {user_id} has no session {session_id}")
-            among = torch.isin(live.state.source, live.state.source.new_tensor(seqs))
+        lookup = of.lookup(user_id, live)
+        cue, decided = await decide(of.device, live.state, parsed, cues, lookup)
+        wanted = await of.wanted(user_id, live, Filter(session_id))
+        among = rows_of(live, wanted)
         why = await of.device.run(explanation.explain, of.core, live.state, cue, among, decided.span)
-        found = grouped(why.reading, live.state, k)
-        known = await of.lookup(user_id, live)({entry.source for entry in found})
+        found = grouped(why.reading, live.state, k, among=wanted)
+        known = await lookup({entry.source for entry in found})
         recollections = recollected(found, known, live.head.capacity)
         rows = {entry.source: entry.slot for entry in reversed(found)}  # the strongest of each message
         matches = await of.device.run(_matches, live.state, why, [rows[one.message.seq] for one in recollections])

@@ -1,15 +1,15 @@
-"""Forgetting a message: its text, its slots and links, the trace of its turn and its place in the traces of others.
+"""Forgetting messages: its text, its slots and links, the trace of its turn and its place in the traces of others.
 
 What its turn had read is undone too: the usage of those slots, and where a follow-up would start, become what they are
 without it. So a replay of the log that is left gives the memory that is left.
 """
 
 import dataclasses
+from collections.abc import Collection, Sequence
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.memories.cache import CachedMemory
-from app.memories.commit import Change
 from app.memories.messages import precedence_gate
 from app.memories.trace import set_last_read_
 from app.store import log, memories
@@ -21,12 +21,12 @@ from memory_core.episodic import EpisodicMemory
 
 @dataclasses.dataclass(frozen=True)
 class Effects:
-    """What a message's turn did beside writing.
+    """What the turns of messages that go did beside writing.
 
     Attributes:
-        read: the slots that it read.
-        others: all other readings of the messages that those slots held.
-        last: the last reading of the memory by another turn.
+        read: the slots that they read.
+        others: all other readings of the messages that those slots held, by turns that stay.
+        last: the last reading of the memory by a turn that stays.
     """
 
     read: list[ReadTrace]
@@ -34,36 +34,42 @@ class Effects:
     last: list[ReadTrace]
 
 
-async def effects(connection: AsyncConnection, memory_id: str, seq: int) -> Effects:
-    """Gathers what forgetting message `seq` must undo."""
-    read = (await memories.reads_of(connection, memory_id, [seq]))[seq]
+async def effects(connection: AsyncConnection, memory_id: str, seqs: Collection[int]) -> Effects:
+    """Gathers what forgetting these messages must undo."""
+    read = [entry for trace in (await memories.reads_of(connection, memory_id, list(seqs))).values() for entry in trace]
     others = [
         other
-        for source in sorted({entry.source for entry in read})
+        for source in sorted({entry.source for entry in read}.difference(seqs))
         for other in await memories.reads_from(connection, memory_id, source)
-        if other.seq != seq
+        if other.seq not in seqs
     ]
-    before = await log.last_cue(connection, memory_id, other_than=seq)
+    before = await log.last_cue(connection, memory_id, other_than=seqs)
     last = [] if before is None else (await memories.reads_of(connection, memory_id, [before.seq]))[before.seq]
-    return Effects(read, others, last)
+    return Effects(read, others, [entry for entry in last if entry.source not in seqs])
 
 
-def forget_(core: EpisodicMemory, live: CachedMemory, message: Message, utterance: Utterance, undo: Effects) -> Change:
-    """Takes a message out of the memory, in place.
+def forget_(
+    core: EpisodicMemory, live: CachedMemory, gone: Sequence[tuple[Message, Utterance]], undo: Effects
+) -> tuple[set[int], list[tuple[Message, Tombstone]]]:
+    """Takes messages out of the memory, in place.
 
     Args:
-        utterance: what was written of it.
+        gone: the messages, each with what was written of it.
+
+    Returns:
+        The rows that changed, and what stays of each message.
     """
-    state, seq = live.state, message.seq
-    changed = set(core.forget_(state, seq).tolist())
-    for entry in undo.read:
-        if int(state.source[entry.slot]) == entry.source:
-            left = [(one.seq - 1, one.weight) for one in undo.others if one.slot == entry.slot]
-            core.restore_usage_(state, entry.slot, left)
-            changed.add(entry.slot)
+    state, head = live.state, live.head
+    changed, places = set[int](), []
+    for message, utterance in sorted(gone, key=lambda one: one[0].seq):
+        changed |= set(core.forget_(state, message.seq).tolist())
+        parts = core.parts(len(core.drop_stopwords(utterance).token_ids), head.capacity)
+        gate = precedence_gate(core, message)
+        places.append((message, Tombstone(message.seq, parts, gate, head.last_seq, head.version + 1)))
+    for slot, source in sorted({(entry.slot, entry.source) for entry in undo.read}):
+        if int(state.source[slot]) == source:
+            left = [(one.seq - 1, one.weight) for one in undo.others if (one.slot, one.source) == (slot, source)]
+            core.restore_usage_(state, slot, left)
+            changed.add(slot)
     set_last_read_(core, state, undo.last)
-    change = Change.of(live.head, state, changed, [])
-    parts = core.parts(len(core.drop_stopwords(utterance).token_ids), live.head.capacity)
-    gate = precedence_gate(core, message)
-    place = Tombstone(seq, parts, gate, after_seq=live.head.last_seq, version=change.record.version)
-    return dataclasses.replace(change, forgotten=[(message, place)])
+    return changed, places

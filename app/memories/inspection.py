@@ -14,9 +14,12 @@ from app.memories.cache import CachedMemory
 from app.memories.live import NotFound
 from app.memories.memories import Memories
 from app.store import log, memories
+from app.store import users as every_user
 from app.store.database import Conflict
+from app.store.filters import Filter
 from app.store.log import Message, Session
 from app.store.memories import ReadTrace
+from app.store.users import UserEntry
 from memory_core.binary_codes import decode_word
 
 Order = Literal["slot", "usage", "reads", "strength", "written"]
@@ -182,6 +185,12 @@ async def trace(of: Memories, user_id: str, message_id: str) -> TraceView:
     return await of.inspect(user_id, view)
 
 
+async def users(of: Memories, after: str, limit: int) -> list[UserEntry]:
+    """Every user whose id comes after one, in order; for administrators."""
+    async with of.database.reading() as connection:
+        return await every_user.page(connection, after, limit)
+
+
 async def sessions(of: Memories, user_id: str, before_seq: int | None, limit: int) -> list[Session]:
     """The user's sessions, the last used first.
 
@@ -195,17 +204,18 @@ async def sessions(of: Memories, user_id: str, before_seq: int | None, limit: in
         return await log.list_sessions(connection, record.id, before_seq, limit)
 
 
-async def session_log(of: Memories, user_id: str, session_id: str, after_seq: int, limit: int) -> list[Message]:
-    """A session's messages, in order.
+async def session_log(of: Memories, user_id: str, which: Filter, after_seq: int, limit: int) -> list[Message]:
+    """A session's messages, those that are wanted, in order.
 
     Raises:
         NotFound: no such user or session.
     """
     async with of.database.reading() as connection:
         record = await memories.granted(connection, user_id)
+        session_id = which.session_id or ""
         if record is None or not await log.session_exists(connection, record.id, session_id):
             raise NotFound(f"user {user_id} has no session {session_id}")
-        return await log.of_session(connection, record.id, session_id, after_seq, limit)
+        return await log.matching(connection, record.id, which, after_seq, limit)
 
 
 def _keys(of: Memories, live: CachedMemory, order: Order) -> Tensor:

@@ -12,32 +12,24 @@ from datetime import UTC, datetime
 from typing import TypeVar
 
 import torch
+from torch import Tensor
 
-from app.memories import forgetting
 from app.memories.cache import CachedMemory
-from app.memories.commit import Change, commit
+from app.memories.commit import Change, compute_and_commit
 from app.memories.device import Device
+from app.memories.editing import Editing, Forgotten
 from app.memories.live import LiveMemories, NotFound
-from app.memories.messages import Draft, spoken, write_message_
+from app.memories.messages import DifferentText, Draft, Remembered, remembered, spoken, write_messages_
 from app.memories.query import Lookup, parse, read
 from app.memories.trace import Recollection, grouped, note_read_, recollected
-from app.store import log, users
+from app.store import filters, log, users
 from app.store.database import Database
+from app.store.filters import Filter
 from app.store.log import Message
 from app.store.memories import MemoryRecord, ReadTrace
 from memory_core.encoder import Utterance
 
 Done = TypeVar("Done")
-
-
-@dataclasses.dataclass(frozen=True)
-class Remembered:
-    """Messages now in the log, each with the slots it holds, and the memory as it stands."""
-
-    messages: list[tuple[Message, list[int]]]
-    head: MemoryRecord
-    slots_used: int
-    timings_ms: dict[str, float]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,6 +62,7 @@ class Memories:
     def __init__(self, database: Database, device: Device, slots: int, cache_bytes: int) -> None:
         self.database, self.device, self.core, self.slots = database, device, device.memory, slots
         self.live = LiveMemories(database, device, slots, cache_bytes)
+        self.editing = Editing(database, device, self.live)
         parse("yesterday", datetime.now(UTC))  # its words are loaded at the first use, which takes a while
 
     async def remember(
@@ -83,6 +76,7 @@ class Memories:
 
         Raises:
             NotFound: the message answered was deleted meanwhile.
+            DifferentText: an external id is known with another text.
         """
         began = time.perf_counter()
         utterances = await self.device.encode([spoken(draft) for draft in drafts])
@@ -96,6 +90,8 @@ class Memories:
             fresh: list[tuple[Message, Utterance]] = []
             for draft, utterance in zip(drafts, utterances, strict=True):
                 message = known.get(draft.external_id) if draft.external_id is not None else None
+                if message is not None and message.content != draft.content:
+                    raise DifferentText(message, draft)
                 if message is None:
                     message = _logged(draft, live.head.last_seq + len(fresh) + 1)
                     fresh.append((message, utterance))
@@ -103,7 +99,7 @@ class Memories:
                         known[draft.external_id] = message
                 messages.append(message)
             timings = await self._write(user_id, live, fresh) if fresh else {}
-            return _remembered(live, messages, {"encode": encode, **timings})
+            return remembered(live, messages, {"encode": encode, **timings})
 
         return await self.live.in_order(user_id, once, trusting=True)
 
@@ -131,20 +127,31 @@ class Memories:
             message = dataclasses.replace(_logged(draft, seq), confidence=reading.confidence, parsed=plain)
             trace = [dataclasses.replace(entry, seq=seq) for entry in found]
             timings |= await self._write(user_id, live, [(message, utterance)], trace)
-            remembered = _remembered(live, [message], timings)
+            stored = remembered(live, [message], timings)
             recalled = Recalled(recollected(found, known, live.head.capacity), reading.confidence, timings)
-            return TurnContext(recalled, remembered, said, timings)
+            return TurnContext(recalled, stored, said, timings)
 
         return await self.live.in_order(user_id, once, trusting=True)
 
     async def recall(
-        self, user_id: str, query: str, k: int, session_id: str | None = None, asked_at: datetime | None = None
+        self,
+        user_id: str,
+        query: str,
+        k: int,
+        session_id: str | None = None,
+        asked_at: datetime | None = None,
+        among: Filter | None = None,
+        min_confidence: float = 0.0,
+        min_weight: float = 0.0,
     ) -> Recalled:
         """Reads with a cue, changing nothing.
 
         Args:
-            session_id: where given, only what was said in that session is addressed by content.
+            session_id: where given, only what was said in that session is recalled.
             asked_at: what "last week" in the query is relative to; now, unless given.
+            among: which messages are recalled, in place of `session_id`.
+            min_confidence: below it nothing is recalled.
+            min_weight: a message of less weight is not recalled.
 
         Raises:
             NotFound: no such user or session.
@@ -156,41 +163,22 @@ class Memories:
 
         async def once(live: CachedMemory) -> Recalled:
             _must_exist(user_id, live)
-            started, among = time.perf_counter(), None
-            if session_id is not None:
-                async with self.live.reading(user_id, live) as connection:
-                    seqs = await log.session_seqs(connection, live.head.id, session_id)
-                if not seqs:
-                    raise NotFound(f"user {user_id} has no session {session_id}")
-                among = torch.isin(live.state.source, live.state.source.new_tensor(seqs))
-            reading, _ = await read(self.device, live.state, parsed, cues, self.lookup(user_id, live), among)
-            found = grouped(reading, live.state, k)
-            known = await self.lookup(user_id, live)({entry.source for entry in found})
+            started = time.perf_counter()
+            wanted = await self.wanted(user_id, live, among or Filter(session_id))
+            lookup = self.lookup(user_id, live)
+            reading, _ = await read(self.device, live.state, parsed, cues, lookup, rows_of(live, wanted))
+            found = grouped(reading, live.state, k, among=wanted)
+            known = await lookup({entry.source for entry in found})
             timings = {"encode": encode, "read": _ms(started), "total": _ms(began)}
-            return Recalled(recollected(found, known, live.head.capacity), reading.confidence, timings)
+            sure = reading.confidence >= min_confidence
+            every = recollected(found, known, live.head.capacity) if sure else []
+            return Recalled([one for one in every if one.weight >= min_weight], reading.confidence, timings)
 
         return await self.live.in_order(user_id, once, trusting=True)
 
-    async def forget(self, user_id: str, message_id: str) -> None:
-        """Deletes a message and all that it left (see `forgetting`).
-
-        Raises:
-            NotFound: no such message.
-        """
-
-        async def once(live: CachedMemory) -> None:
-            async with self.live.reading(user_id, live) as connection:
-                message = await log.by_id(connection, live.head.id, message_id)
-                if message is None:
-                    raise NotFound(f"user {user_id} has no message {message_id}")
-                effects = await forgetting.effects(connection, live.head.id, message.seq)
-            utterance = (await self.device.encode([spoken(message)]))[0]
-            change = await self.device.run(forgetting.forget_, self.core, live, message, utterance, effects)
-            await commit(self.database, user_id, change)
-            live.head = change.record
-
-        await self.live.in_order(user_id, once)
-        await self.database.scrub()
+    async def forget(self, user_id: str, message_id: str, with_replies: bool = False) -> Forgotten:
+        """`Editing.forget`."""
+        return await self.editing.forget(user_id, message_id, with_replies)
 
     async def erase(self, user_id: str) -> None:
         """Deletes every row of the user.
@@ -225,28 +213,32 @@ class Memories:
         user_id: str,
         live: CachedMemory,
         said: Sequence[tuple[Message, Utterance]],
-        trace: Sequence[ReadTrace] | None = None,
+        trace: Sequence[ReadTrace] = (),
     ) -> dict[str, float]:
-        """Writes messages to the memory and commits; with a trace, its reading too. Returns the two times, in ms."""
-        began = time.perf_counter()
+        """Writes messages to the memory and commits, with what the first of them read. Returns the times, in ms."""
 
         def compute() -> Change:
-            changed, written = set(), set()
-            if trace is not None:
+            if said[0][0].confidence is not None:
                 note_read_(self.core, live.state, trace)
-                changed |= {entry.slot for entry in trace}
-            for message, utterance in said:
-                live.state, wrote = write_message_(self.core, live.state, message, utterance)
-                changed |= set(wrote.changed.tolist())
-                written |= set(wrote.rows.tolist() + wrote.narrowed.tolist())
+            changed, written = write_messages_(self.core, live, said)
+            changed |= {entry.slot for entry in trace}
             change = Change.of(live.head, live.state, changed, written, last_seq=said[-1][0].seq)
-            return dataclasses.replace(change, said=[message for message, _ in said], reads=trace or ())
+            return dataclasses.replace(change, said=[message for message, _ in said], reads=trace)
 
-        change = await self.device.run(compute)
-        write, computed = _ms(began), time.perf_counter()
-        await commit(self.database, user_id, change)
-        live.head = change.record
-        return {"write": write, "commit": _ms(computed)}
+        return await compute_and_commit(self.device, self.database, user_id, live, compute)
+
+    async def wanted(self, user_id: str, live: CachedMemory, which: Filter) -> list[int] | None:
+        """The numbers of the messages that a filter lets through; None where it lets all through.
+
+        Raises:
+            NotFound: it names a session that there is not.
+        """
+        if which.is_open:
+            return None
+        async with self.live.reading(user_id, live) as connection:
+            if which.session_id and not await log.session_exists(connection, live.head.id, which.session_id):
+                raise NotFound(f"user {user_id} has no session {which.session_id}")
+            return await filters.seqs(connection, live.head.id, which)
 
     def lookup(self, user_id: str, live: CachedMemory) -> Lookup:
         """Finds messages of a memory that is the newest; raises `Conflict` where it is not."""
@@ -271,6 +263,11 @@ class Memories:
         return live.head.version == then.version or bool(await self.lookup(user_id, live)([seq]))
 
 
+def rows_of(live: CachedMemory, seqs: list[int] | None) -> Tensor | None:
+    """Which rows hold messages of these numbers; None for all."""
+    return None if seqs is None else torch.isin(live.state.source, live.state.source.new_tensor(seqs))
+
+
 def _logged(draft: Draft, seq: int) -> Message:
     return Message(seq, uuid.uuid4().hex, **vars(draft))
 
@@ -278,18 +275,6 @@ def _logged(draft: Draft, seq: int) -> Message:
 def _must_exist(user_id: str, live: CachedMemory) -> None:
     if live.head.version == 0:
         raise NotFound(f"no user {user_id}")
-
-
-def _remembered(live: CachedMemory, messages: Sequence[Message], timings_ms: dict[str, float]) -> Remembered:
-    held: dict[int, list[int]] = {message.seq: [] for message in messages}
-    sources = live.state.source
-    index = torch.isin(sources, sources.new_tensor(sorted(held))).nonzero().squeeze(1)
-    parts = zip(live.state.part[index].tolist(), index.tolist(), sources[index].tolist(), strict=True)
-    for _, row, source in sorted(parts):
-        held[source].append(row % live.head.capacity)
-    return Remembered(
-        [(message, held[message.seq]) for message in messages], live.head, live.state.slots_used, timings_ms
-    )
 
 
 def _ms(began: float) -> float:

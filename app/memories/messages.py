@@ -4,12 +4,17 @@ The service and a replay both write through here, so that a replayed log gives t
 """
 
 import dataclasses
-from collections.abc import Mapping
+import hashlib
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+import torch
+
+from app.memories.cache import CachedMemory
 from app.memories.times import seconds
 from app.store.log import Message
+from app.store.memories import MemoryRecord
 from memory_core.encoder import Utterance
 from memory_core.episodic import EpisodicMemory, Written
 from memory_core.message_features import header
@@ -36,6 +41,37 @@ def spoken(message: Draft | Message) -> str:
     return header(message.speaker, message.occurred_at) + message.content
 
 
+@dataclasses.dataclass(frozen=True)
+class Remembered:
+    """Messages now in the log, each with the slots it holds, and the memory as it stands."""
+
+    messages: list[tuple[Message, list[int]]]
+    head: MemoryRecord
+    slots_used: int
+    timings_ms: dict[str, float]
+
+
+class DifferentText(Exception):
+    """A message came again, under the external id of another text."""
+
+    def __init__(self, known: Message, sent: Draft) -> None:
+        super().__init__(f"external_id {known.external_id}: known with another text; edit that message, or forget it")
+        self.message_id = known.id
+        self.digests = {"stored": _digest(known.content), "sent": _digest(sent.content)}
+
+
+def write_messages_(
+    core: EpisodicMemory, live: CachedMemory, said: Sequence[tuple[Message, Utterance]]
+) -> tuple[set[int], set[int]]:
+    """Writes messages to a live memory, in place. Returns the rows that changed, and those whose words did."""
+    changed, written = set[int](), set[int]()
+    for message, utterance in said:
+        live.state, wrote = write_message_(core, live.state, message, utterance)
+        changed |= set(wrote.changed.tolist())
+        written |= set(wrote.rows.tolist() + wrote.narrowed.tolist())
+    return changed, written
+
+
 def write_message_(
     core: EpisodicMemory, state: EpisodicState, message: Message, utterance: Utterance
 ) -> tuple[EpisodicState, Written]:
@@ -46,10 +82,28 @@ def write_message_(
     return core.write_(state, utterance, message.seq, precedence_gate(core, message), message_features)
 
 
+def remembered(live: CachedMemory, messages: Sequence[Message], timings_ms: dict[str, float]) -> Remembered:
+    """Messages of the log with the slots that hold them now."""
+    held: dict[int, list[int]] = {message.seq: [] for message in messages}
+    sources = live.state.source
+    index = torch.isin(sources, sources.new_tensor(sorted(held))).nonzero().squeeze(1)
+    parts = zip(live.state.part[index].tolist(), index.tolist(), sources[index].tolist(), strict=True)
+    for _, row, source in sorted(parts):
+        held[source].append(row % live.head.capacity)
+    return Remembered(
+        [(message, held[message.seq]) for message in messages], live.head, live.state.slots_used, timings_ms
+    )
+
+
 def precedence_gate(core: EpisodicMemory, message: Message) -> float:
     """What a message takes of the precedence."""
     return core.precedence_gate(message.content, _is_reply(message))
 
 
 def _is_reply(message: Message) -> bool:
-    return message.role == "assistant" and message.speaker is None  # a named speaker is never taken for the assistant
+    """Whether nobody says it of themselves: a named speaker is never taken for the assistant, a system or a tool."""
+    return message.role != "user" and message.speaker is None
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()

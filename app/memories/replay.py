@@ -123,7 +123,7 @@ class Fold:
         self.decided: dict[int, tuple[float, Mapping[str, Any]]] = {}
         self._forgotten = {place.seq for place in places}
         self._blanks = sorted(places, key=lambda place: place.seq)
-        self._freed = sorted(places, key=lambda place: place.version)
+        self._freed = sorted(places, key=lambda place: (place.version, place.seq))
 
     async def take(self, said: list[Message], traces: Mapping[int, list[ReadTrace] | int]) -> None:
         """Takes the next messages of the log.

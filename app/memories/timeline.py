@@ -6,8 +6,8 @@ import dataclasses
 from app.memories.live import NotFound
 from app.memories.memories import Memories
 from app.store import memories, timeline
+from app.store.filters import Filter
 from app.store.log import Message
-from app.store.timeline import Filter
 
 
 @dataclasses.dataclass(frozen=True)

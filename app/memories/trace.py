@@ -12,6 +12,8 @@ from app.store.memories import ReadTrace
 from memory_core.episodic import EpisodicMemory, Reading
 from memory_core.state import EpisodicState
 
+_NOTHING = 1e-6  # a weight that rounds to none
+
 
 @dataclasses.dataclass(frozen=True)
 class Recollection:
@@ -45,17 +47,25 @@ class Recollection:
         return self.message.occurred_at
 
 
-def grouped(reading: Reading, state: EpisodicState, k: int, without: Collection[int] = ()) -> list[ReadTrace]:
+def grouped(
+    reading: Reading,
+    state: EpisodicState,
+    k: int,
+    without: Collection[int] = (),
+    among: Collection[int] | None = None,
+) -> list[ReadTrace]:
     """A reading by message, cut to its `k` strongest messages: one entry a slot, the strongest message first.
 
     Args:
         without: numbers of messages to leave out of account.
+        among: numbers of the messages that are wanted, where not all.
     """
     sources = state.source[reading.rows].tolist()
     totals: dict[int, float] = {}
     for source, weight in zip(sources, reading.weights.tolist(), strict=True):
         totals[source] = totals.get(source, 0.0) + weight
-    kept = [source for source in totals if source not in without]
+    wanted = totals.keys() - set(without) if among is None else totals.keys() & set(among) - set(without)
+    kept = [source for source in wanted if totals[source] > _NOTHING]
     strongest = sorted(kept, key=lambda source: (-totals[source], -source))[:k]
     rank = {source: place for place, source in enumerate(strongest)}
     columns = [column.tolist() for column in reading[:5]]

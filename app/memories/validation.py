@@ -3,13 +3,16 @@
 Whatever the log holds must obey these rules, so that every export can be brought back.
 """
 
+import json
 import unicodedata
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
 MOST_CHARACTERS = 32_000
+MOST_METADATA = 4_096
+_DEEPEST = 8
 IDENTIFIER = r"^[A-Za-z0-9._:@-]{1,128}$"
 MESSAGE_ID = r"^[0-9a-f]{32}$"
 
@@ -51,8 +54,28 @@ def _iso(value: Any) -> Any:
     return value
 
 
+_UNPLACED = timezone(timedelta(), "unplaced")  # of a moment that came without an offset
+
+
+def in_zone(moment: datetime, zone: tzinfo) -> datetime:
+    """The moment; one that came without an offset is meant in this zone."""
+    if moment.tzinfo is not _UNPLACED:
+        return moment
+    try:
+        return _placed(moment.replace(tzinfo=zone))
+    except ValueError:  # at the very edge of the calendar
+        return moment.replace(tzinfo=UTC)
+
+
+def now_in(zone: tzinfo) -> datetime:
+    """This moment, as a message of the log has it."""
+    return _placed(datetime.now(zone))
+
+
 def _placed(value: datetime) -> datetime:
     """The moment with its offset from UTC in whole minutes, as it is stored."""
+    if value.tzinfo is None:
+        return value.replace(tzinfo=_UNPLACED)
     offset = (value.utcoffset() or timedelta()) // timedelta(minutes=1)
     try:
         value.astimezone(UTC)
@@ -61,9 +84,28 @@ def _placed(value: datetime) -> datetime:
         raise ValueError("lies outside the years 1 to 9999 in UTC") from None
 
 
-Role = Literal["user", "assistant", "system"]
+def _small(metadata: dict[str, Any]) -> dict[str, Any]:
+    level: list[Any] = [metadata]
+    for _ in range(_DEEPEST):
+        level = [one for held in level for one in (held.values() if isinstance(held, dict) else held)]
+        level = [one for one in level if isinstance(one, dict | list)]
+    if level:
+        raise ValueError(f"must not be nested deeper than {_DEEPEST}")
+    try:
+        plain = json.dumps(metadata, allow_nan=False, ensure_ascii=False).encode()
+    except ValueError:  # not a number, or half of a surrogate pair
+        raise ValueError("must be JSON") from None
+    if len(plain) > MOST_METADATA:
+        raise ValueError(f"must be at most {MOST_METADATA} bytes of JSON")
+    if b"\\u0000" in plain:
+        raise ValueError("must not contain the control character U+0000")
+    return metadata
+
+
+Role = Literal["user", "assistant", "system", "tool"]
 Identifier = Annotated[str, Field(strict=True, pattern=IDENTIFIER), AfterValidator(no_dots)]
 Text = Annotated[str, Field(strict=True, max_length=MOST_CHARACTERS), AfterValidator(_said)]
 Name = Annotated[str, Field(strict=True, min_length=1, max_length=128), AfterValidator(_said)]
 External = Annotated[str, Field(strict=True, min_length=1, max_length=256), AfterValidator(_said)]
 Moment = Annotated[datetime, BeforeValidator(_iso), AfterValidator(_placed)]
+Metadata = Annotated[dict[str, Any], AfterValidator(_small)]

@@ -1,7 +1,7 @@
 """The log: what was said, verbatim and in order. It is only ever added to, until its owner asks to forget."""
 
 import dataclasses
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.store.database import Row, upsert
+from app.store.filters import Filter
 from app.store.tables import forgotten, messages, sessions
 
 _AT_ONCE = 500  # values in one IN (...), well under what both databases take
@@ -125,12 +126,28 @@ async def after(connection: AsyncConnection, memory_id: str, seq: int, limit: in
     return await _all(connection, memory_id, messages.c.seq > seq, limit=limit)
 
 
-async def of_session(
-    connection: AsyncConnection, memory_id: str, session_id: str, after_seq: int, limit: int
+async def matching(
+    connection: AsyncConnection, memory_id: str, which: Filter, after_seq: int, limit: int | None
 ) -> list[Message]:
-    """A session's messages after number `after_seq`, in order."""
-    here = (messages.c.session_id == session_id, messages.c.seq > after_seq)
+    """The messages after number `after_seq` that are wanted, in order."""
+    here = (messages.c.seq > after_seq, *which.conditions(connection.dialect.name))
     return await _all(connection, memory_id, *here, limit=limit)
+
+
+async def replies_to(connection: AsyncConnection, memory_id: str, cues: Sequence[int]) -> list[Message]:
+    """The assistant's reply to each of these messages that has one: what comes next in its session."""
+    asked, later = messages.alias("asked"), messages.alias("later")
+    following = (
+        sa.select(sa.func.min(later.c.seq))
+        .where(later.c.memory_id == memory_id, later.c.session_id == asked.c.session_id, later.c.seq > asked.c.seq)
+        .scalar_subquery()
+    )
+    found = set[int]()
+    for start in range(0, len(cues), _AT_ONCE):
+        here = asked.c.seq.in_(cues[start : start + _AT_ONCE])
+        found |= set((await connection.scalars(sa.select(following).where(asked.c.memory_id == memory_id, here))).all())
+    said = await by_seqs(connection, memory_id, sorted(seq for seq in found if seq is not None))
+    return [message for message in said.values() if message.role == "assistant" and message.speaker is None]
 
 
 async def latest_of_session(
@@ -142,12 +159,6 @@ async def latest_of_session(
     )
     rows = await connection.execute(chosen.order_by(messages.c.seq.desc()).limit(limit))
     return [_message(row) for row in reversed(rows.all())]
-
-
-async def session_seqs(connection: AsyncConnection, memory_id: str, session_id: str) -> list[int]:
-    """The numbers of a session's messages."""
-    chosen = sa.select(messages.c.seq).where(messages.c.memory_id == memory_id, messages.c.session_id == session_id)
-    return list((await connection.scalars(chosen)).all())
 
 
 async def list_sessions(
@@ -166,13 +177,11 @@ async def session_exists(connection: AsyncConnection, memory_id: str, session_id
     return bool(await _sessions(connection, memory_id, [session_id]))
 
 
-async def last_cue(connection: AsyncConnection, memory_id: str, other_than: int = 0) -> Message | None:
-    """The memory's last message that read the memory, leaving one message out of account."""
-    chosen = sa.select(*_COLUMNS).where(
-        messages.c.memory_id == memory_id, messages.c.confidence.is_not(None), messages.c.seq != other_than
-    )
-    row = (await connection.execute(chosen.order_by(messages.c.seq.desc()).limit(1))).one_or_none()
-    return None if row is None else _message(row)
+async def last_cue(connection: AsyncConnection, memory_id: str, other_than: Collection[int] = ()) -> Message | None:
+    """The memory's last message that read the memory, leaving some out of account."""
+    chosen = sa.select(*_COLUMNS).where(messages.c.memory_id == memory_id, messages.c.confidence.is_not(None))
+    rows = await connection.execute(chosen.order_by(messages.c.seq.desc()).limit(1 + len(other_than)))
+    return next((_message(row) for row in rows if row.seq not in other_than), None)
 
 
 async def tombstones(connection: AsyncConnection, memory_id: str) -> list[Tombstone]:

@@ -2,36 +2,14 @@
 
 import dataclasses
 from collections.abc import Sequence
-from datetime import datetime
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.store import log
+from app.store.filters import Filter
 from app.store.log import Message
 from app.store.tables import forgotten, messages
-
-
-@dataclasses.dataclass(frozen=True)
-class Filter:
-    """Which messages are wanted; what is None does not matter.
-
-    Attributes:
-        since, until: when it was said, `until` excluded.
-        contains: letters that the text contains, in capitals or not.
-    """
-
-    session_id: str | None = None
-    role: str | None = None
-    speaker: str | None = None
-    since: datetime | None = None
-    until: datetime | None = None
-    contains: str | None = None
-
-    @property
-    def is_open(self) -> bool:
-        """Whether every message is wanted."""
-        return self == Filter()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,7 +26,7 @@ async def latest(
     connection: AsyncConnection, memory_id: str, which: Filter, before_seq: int | None, limit: int
 ) -> list[Message]:
     """A memory's messages, the last remembered first."""
-    where = [messages.c.memory_id == memory_id, *_conditions(which)]
+    where = [messages.c.memory_id == memory_id, *which.conditions(connection.dialect.name)]
     if before_seq is not None:
         where.append(messages.c.seq < before_seq)
     wanted = sa.select(messages.c.seq).where(*where).order_by(messages.c.seq.desc()).limit(limit)
@@ -70,20 +48,3 @@ async def origins(connection: AsyncConnection, memory_id: str) -> list[Origin]:
     columns = (messages.c.seq, messages.c.session_id, messages.c.speaker, messages.c.role)
     found = sa.select(*columns).where(messages.c.memory_id == memory_id).order_by(messages.c.seq)
     return [Origin(*row) for row in await connection.execute(found)]
-
-
-def _conditions(which: Filter) -> list[sa.ColumnElement[bool]]:
-    found: list[sa.ColumnElement[bool]] = []
-    if which.session_id is not None:
-        found.append(messages.c.session_id == which.session_id)
-    if which.role is not None:
-        found.append(messages.c.role == which.role)
-    if which.speaker is not None:
-        found.append(messages.c.speaker == which.speaker)
-    if which.since is not None:
-        found.append(messages.c.occurred_at >= which.since)
-    if which.until is not None:
-        found.append(messages.c.occurred_at < which.until)
-    if which.contains is not None:
-        found.append(messages.c.content.icontains(which.contains, autoescape=True))
-    return found

@@ -48,6 +48,10 @@ TABLE: dict[Route, tuple[str, int]] = {
     ("GET", f"{U}/messages"): (USER, 200),
     ("GET", f"{U}/messages/{{message_id}}/trace"): (USER, 200),
     ("DELETE", f"{U}/messages/{{message_id}}"): (USER, 204),
+    ("PATCH", f"{U}/messages/{{message_id}}"): (USER, 200),
+    ("GET", f"{U}/messages/{{message_id}}/recalled-by"): (USER, 200),
+    ("DELETE", f"{U}/sessions/{{session_id}}"): (USER, 204),
+    ("GET", "/v1/users"): (ADMIN, 200),
     ("POST", f"{U}/memory/recall"): (USER, 200),
     ("GET", f"{U}/memory"): (USER, 200),
     ("GET", f"{U}/memory/slots"): (USER, 200),
@@ -177,6 +181,7 @@ def request_for(route: Route, user: str) -> dict[str, Any]:
         ("POST", "/v1/tokens"): {"user_id": user},
         ("POST", "/v1/chat"): {"user_id": user, "message": "Hello there."},
         ("POST", f"{U}/messages"): {"messages": [{"role": "user", "content": "It rains."}]},
+        ("PATCH", f"{U}/messages/{{message_id}}"): {"content": "It rains."},
         ("POST", f"{U}/memory/recall"): {"query": "What is my dog called?"},
         ("POST", f"{U}/memory/explain"): {"query": "What is my dog called?"},
     }

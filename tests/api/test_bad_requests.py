@@ -257,7 +257,7 @@ async def test_unknown_words_in_a_query_are_refused_where_they_have_a_meaning(se
 
 
 async def test_an_unknown_route_is_404(service: Service) -> None:
-    for path in ("/nothing", "/v1", "/v1/users", "/v2/chat", "/v1/chat/more", "/%2e%2e/etc/passwd", "/v1//chat"):
+    for path in ("/nothing", "/v1", "/v1/user", "/v2/chat", "/v1/chat/more", "/%2e%2e/etc/passwd", "/v1//chat"):
         problem(await service.call("GET", path), 404)
 
 

@@ -7,7 +7,8 @@ import httpx
 from tests.api.service import Json, Service, events
 
 RECOLLECTION = {
-    "message_id", "external_id", "session_id", "role", "speaker", "content", "occurred_at", "slot", "weight", "modes",
+    "message_id", "external_id", "session_id", "role", "speaker", "name", "content", "metadata",
+    "occurred_at", "slot", "weight", "modes",
 }  # fmt: skip
 REPLY = {"session_id", "user_message_id", "reply_message_id", "reply", "recalled", "memory", "timings_ms"}
 MEMORY = {"version", "slots", "slots_used", "written"}

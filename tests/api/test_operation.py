@@ -82,7 +82,7 @@ async def test_every_request_has_an_id_of_its_own(service: Service) -> None:
 async def test_an_unexpected_error_is_a_problem_that_tells_nothing_but_carries_the_id(
     service: Service, user: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async def fail(*_: Any) -> None:
+    async def fail(*_: Any, **__: Any) -> None:
         raise RuntimeError("the password is swordfish")
 
     monkeypatch.setattr(service.app.state.memories, "recall", fail)

@@ -13,7 +13,7 @@ from tests.api.service import Service, problem
 from tests.api.test_chat import RECOLLECTION
 
 SAID = ["My dog is called Biscuit.", "The ferry leaves at noon.", "Ottoline keeps bees by the lighthouse."]
-ENTRY = {"id", "external_id", "role", "speaker", "content", "occurred_at", "status"}
+ENTRY = {"id", "external_id", "role", "speaker", "name", "content", "metadata", "occurred_at", "status"}
 SLOT = {
     "slot", "message_id", "external_id", "session_id", "role", "speaker", "text", "occurred_at", "part", "usage",
     "strength", "reads", "links", "shared_with",
@@ -58,7 +58,7 @@ async def test_a_message_keeps_all_that_was_said_of_it(service: Service, user: s
     }  # fmt: skip
     done = await service.post(f"/v1/users/{user}/messages", {"session_id": "s1", "messages": [said]}, 201)
     (entry,) = await service.log(user, "s1")
-    assert entry == {**said, "id": done["messages"][0]["id"], "status": "complete"}
+    assert entry == {**said, "id": done["messages"][0]["id"], "status": "complete", "name": None, "metadata": {}}
 
 
 async def test_a_thousand_messages_are_remembered_at_once_and_paged_through(service: Service, user: str) -> None:

@@ -4,8 +4,8 @@ import random
 from datetime import UTC, datetime, timedelta
 
 from app.memories.cache import CachedMemory
-from app.memories.memories import Memories, Remembered, TurnContext
-from app.memories.messages import Draft
+from app.memories.memories import Memories, TurnContext
+from app.memories.messages import Draft, Remembered
 from app.memories.replay import replay
 from app.memories.serialization import load_state
 from app.store import log, memories
@@ -62,7 +62,7 @@ class History:
             doings = [self.remember, self.recall_and_store, self.recall_and_store, self.recall]
             if self.forgets and self.messages:
                 doings += [self.forget_any, self.forget_last, self.forget_last_cue]
-                doings += [self.forget_longest, self.bring_again]
+                doings += [self.forget_longest, self.bring_again, self.edit, self.forget_with_replies]
             await self.choose.choice(doings)()
 
     async def remember(self) -> None:
@@ -109,6 +109,22 @@ class History:
 
     async def forget_longest(self) -> None:
         await self.forget(max(self.messages, key=lambda message: len(message.content)))
+
+    async def edit(self) -> None:
+        message = self.choose.choice(self.messages)
+        done = await self.of.editing.edit(self.user_id, message.id, text(self.choose), None)
+        self.messages.remove(message)
+        if message in self.heard:
+            self.heard.remove(message)
+        self._keep(done)
+
+    async def forget_with_replies(self) -> None:
+        message = self.choose.choice(self.messages)
+        gone = (await self.of.forget(self.user_id, message.id, with_replies=True)).messages
+        assert message.id in gone
+        self.gone += [one.external_id for one in self.messages if one.id in gone and one.external_id]
+        self.messages = [one for one in self.messages if one.id not in gone]
+        self.heard = [one for one in self.heard if one.id not in gone]
 
     async def bring_again(self) -> None:
         if self.gone:

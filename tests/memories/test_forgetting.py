@@ -13,6 +13,7 @@ from app.memories.memories import Memories
 from app.memories.replay import replay
 from app.memories.transfer import export
 from app.store import memories as stored
+from app.store.filters import Filter
 from memory_core.binary_codes import count_pieces
 from tests.conftest import ON_SQLITE
 from tests.memories.conftest import Another
@@ -197,7 +198,7 @@ async def test_a_session_goes_with_its_last_message(memories: Memories) -> None:
     with pytest.raises(NotFound):
         await memories.recall("ada", "valley", 3, "two")
     with pytest.raises(NotFound):
-        await inspection.session_log(memories, "ada", "two", 0, 10)
+        await inspection.session_log(memories, "ada", Filter("two"), 0, 10)
 
 
 async def test_erasing_leaves_no_row_of_the_user_in_any_table(memories: Memories) -> None:

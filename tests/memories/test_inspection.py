@@ -15,6 +15,7 @@ from app.memories.inspection import Order, SlotView
 from app.memories.live import NotFound
 from app.memories.memories import Memories
 from app.memories.transfer import import_user
+from app.store.filters import Filter
 from memory_core.binary_codes import decode_word
 from tests.memories.conftest import Another
 from tests.memories.histories import START, History, assert_whole, live_state, logged, said
@@ -187,11 +188,11 @@ async def test_sessions_and_their_messages_come_in_pages_the_last_used_first(mem
         before = page[-1].last_seq
     assert [one.id for one in shown] == [f"session{number}" for number in (1, 0, 4, 3, 2)]
     messages, after = [], 0
-    while part := await inspection.session_log(memories, "ada", "session1", after, 2):
+    while part := await inspection.session_log(memories, "ada", Filter("session1"), after, 2):
         messages += part
         after = part[-1].seq
     assert [message.content for message in messages] == ["river 1", "river 6", "river 11"]
     with pytest.raises(NotFound):
         await inspection.sessions(memories, "bob", None, 2)
     with pytest.raises(NotFound):
-        await inspection.session_log(memories, "bob", "session1", 0, 2)
+        await inspection.session_log(memories, "bob", Filter("session1"), 0, 2)

@@ -79,7 +79,7 @@ async def test_a_user_with_gaps_comes_back_without_them_and_goes_on(memories: Me
     assert [message.seq for message in theirs] == list(range(1, len(mine) + 1))
     await assert_whole(memories, "bob")
     copy = History(memories, "bob", seed=84)
-    copy.messages = theirs
+    copy.messages, copy._external = theirs, history._external
     await copy.go_on(12)
     await assert_whole(memories, "bob")
     await assert_whole(memories, "ada")

@@ -126,7 +126,7 @@ async def test_a_message_that_both_forget_at_once_is_forgotten_once(both: Both) 
     done = await both[0].remember("ada", [said(f"number {number}") for number in range(4)])
     for message, _ in done.messages[:3]:
         ended = await asyncio.gather(*(of.forget("ada", message.id) for of in both), return_exceptions=True)
-        assert sorted(type(one).__name__ for one in ended) == ["NoneType", "NotFound"]
+        assert sorted(type(one).__name__ for one in ended) == ["Forgotten", "NotFound"]
     for of in both:
         await assert_whole(of, "ada")
 

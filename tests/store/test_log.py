@@ -6,8 +6,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.store import log, memories, users
+from app.store import filters, log, memories, users
 from app.store.database import Conflict, Database
+from app.store.filters import Filter
 from app.store.log import Message, Tombstone
 from app.store.memories import MemoryRecord, ReadTrace
 from app.store.tables import memory_members
@@ -69,12 +70,12 @@ async def test_the_rows_of_a_stranger_are_never_found(peopled: Database) -> None
         assert await log.by_seqs(connection, EVE, [1, 2]) == {}
         assert await log.by_external_ids(connection, EVE, ["e1"]) == {}
         assert await log.after(connection, EVE, 0, 10) == []
-        assert await log.of_session(connection, EVE, "odd", 0, 10) == []
+        assert await log.matching(connection, EVE, Filter("odd"), 0, 10) == []
         assert await log.latest_of_session(connection, EVE, "odd", 100, 10) == []
-        assert await log.session_seqs(connection, EVE, "odd") == []
+        assert await filters.seqs(connection, EVE, Filter("odd")) == []
         assert await log.list_sessions(connection, EVE, None, 10) == []
         assert not await log.session_exists(connection, EVE, "odd")
-        assert await log.last_cue(connection, EVE, 0) is None
+        assert await log.last_cue(connection, EVE) is None
         assert await log.tombstones(connection, EVE) == []
         assert await memories.granted(connection, "eve") is None
         assert await memories.slot_rows(connection, EVE) == []
