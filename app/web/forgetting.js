@@ -1,6 +1,6 @@
 // Forgetting waits ten seconds, in which it can be taken back; then the service deletes, and nothing brings it back.
 // Leaving the page does not take it back: what waits is then deleted at once.
-import { at, remove } from "./api.js";
+import { at, get, remove } from "./api.js";
 import { useEffect, useState } from "./html.js";
 import { tell } from "./news.js";
 
@@ -13,7 +13,21 @@ const changed = () => listeners.forEach((listen) => listen());
 export function forget(user, messageId, label) {
   if (waiting.has(messageId)) return;
   const timer = setTimeout(() => carryOut(messageId), SECONDS * 1000);
-  waiting.set(messageId, { user, messageId, label, timer, until: Date.now() + SECONDS * 1000 });
+  const one = { user, messageId, label, timer, until: Date.now() + SECONDS * 1000, replies: 0, withReplies: false };
+  waiting.set(messageId, one);
+  changed();
+  findReplies(one).catch(() => {}); // forgetting does not wait for them
+}
+
+/** How many replies had recalled the message, and so may quote it. */
+async function findReplies(one) {
+  one.replies = (await get(at`/v1/users/${one.user}/messages/${one.messageId}/recalled-by`)).replies.length;
+  changed();
+}
+
+export function takeRepliesToo(messageId, wanted) {
+  const one = waiting.get(messageId);
+  if (one) one.withReplies = wanted;
   changed();
 }
 
@@ -30,7 +44,7 @@ async function carryOut(messageId, keepalive = false) {
   one.going = true;
   changed();
   try {
-    await remove(at`/v1/users/${one.user}/messages/${messageId}`, { keepalive });
+    await remove(at`/v1/users/${one.user}/messages/${messageId}`, { keepalive, query: one.withReplies ? { with_replies: true } : {} });
     waiting.delete(messageId);
     tell({ user: one.user, kind: "changed" });
   } catch (error) {

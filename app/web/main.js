@@ -1,6 +1,6 @@
 // The frame around the views: who is looked at, where to go, signing in, and what waits to be forgotten.
 import { isSignedIn, onKeyWanted, signIn } from "./api.js";
-import { SECONDS, takeBack, useWaiting } from "./forgetting.js";
+import { SECONDS, takeBack, takeRepliesToo, useWaiting } from "./forgetting.js";
 import { html, render, useEffect, useRef, useState } from "./html.js";
 import { icon } from "./parts/icons.js";
 import { address, go, usePlace } from "./place.js";
@@ -105,6 +105,8 @@ function Waiting() {
                   ${one.failed ? texts.close : texts.undo}
                   ${one.failed ? null : html`<span aria-hidden="true"> ${left}</span>`}
                 </button>`}
+            ${one.replies > 0 && !one.going && html`<label class="with-replies"><input type="checkbox" checked=${one.withReplies}
+                onChange=${(event) => takeRepliesToo(one.messageId, event.target.checked)} />${texts.repliesToo(one.replies)}</label>`}
             ${one.failed ? null : html`<progress aria-hidden="true" max=${SECONDS} value=${left}></progress>`}
           </div>`;
       })}

@@ -109,6 +109,7 @@ async def test_a_reply_anew_takes_the_place_of_the_one_before(
     try:
         await page.get_by_role("button", name="Reply anew").click()
         await expect(page.locator("article.assistant strong")).to_have_text("Hello there.")
+        await expect(page.get_by_role("button", name="Reply anew")).to_be_visible()
         await expect(page.locator("article")).to_have_count(2)
     finally:
         server.model.script = kept

@@ -78,6 +78,35 @@ async def test_forgetting_can_be_taken_back_for_ten_seconds_and_then_is_for_good
     assert (await client.post(f"/v1/users/{user}/memory/check")).json()["same"]
 
 
+async def test_the_replies_that_recalled_a_message_go_with_it_when_wanted(
+    server: Server, page: Page, client: httpx.AsyncClient, user: str
+) -> None:
+    await remember(client, user, "My dog is called Biscuit.", "I sold the car.")
+    await client.post("/v1/chat", json={"user_id": user, "message": "Which dog?", "session_id": "friday"})
+    await page.clock.install()
+    await page.goto(f"{server.url}/#/{user}/timeline")
+    await page.locator("li.said", has_text="Biscuit").get_by_role("button", name="Forget").click()
+    await page.get_by_label("Forget the reply that recalled it too").check()
+    await page.clock.fast_forward(10_000)
+    await expect(page.locator("li.said")).to_have_count(2)
+    found = (await client.get(f"/v1/users/{user}/messages")).json()["messages"]
+    assert [one["content"] for one in found] == ["Which dog?", "I sold the car."]
+
+
+async def test_a_message_is_corrected_and_what_it_said_before_is_gone(
+    server: Server, page: Page, client: httpx.AsyncClient, user: str
+) -> None:
+    await remember(client, user, "My dog is called Biskit.", "I sold the car.")
+    await page.goto(f"{server.url}/#/{user}/timeline")
+    await page.locator("li.said", has_text="Biskit").get_by_role("button", name="Correct").click()
+    await page.get_by_label("What it should say").fill("My dog is called Biscuit.")
+    await page.locator("form.correcting").get_by_role("button", name="Correct").click()
+    await expect(page.locator("li.said").first).to_contain_text("My dog is called Biscuit.")
+    found = (await client.get(f"/v1/users/{user}/messages")).json()["messages"]
+    assert [one["content"] for one in found] == ["My dog is called Biscuit.", "I sold the car."]
+    assert "Biskit" not in (await client.get(f"/v1/users/{user}/export")).text
+
+
 async def test_leaving_the_page_forgets_at_once_what_waits(
     server: Server, page: Page, client: httpx.AsyncClient, user: str
 ) -> None:

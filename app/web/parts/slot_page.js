@@ -1,6 +1,6 @@
 // One slot whole: what it holds, who said it when, its word pieces by rarity, its usage over time, and the chain of
 // links before and after it, which can be walked.
-import { at, get, has } from "../api.js";
+import { at, get } from "../api.js";
 import { forget, useWaiting } from "../forgetting.js";
 import { html } from "../html.js";
 import { address } from "../place.js";
@@ -9,15 +9,13 @@ import { moment, percent, Trouble, useAsked } from "./asking.js";
 import { who } from "./recollections.js";
 import { UsageCurve } from "./usage_curve.js";
 
-const HISTORY = "/v1/users/{user_id}/memory/slots/{slot}/usage";
-
 async function whole(user, slot, signal) {
   const one = await get(at`/v1/users/${user}/memory/slots/${slot}`, {}, signal);
   const near = [...one.links.before.slice(0, 3), ...one.links.after.slice(0, 3)].map((link) => link.slot);
   const others = new Map(await Promise.all([...new Set(near)].map(async (number) => [
     number, await get(at`/v1/users/${user}/memory/slots/${number}`, {}, signal).catch(() => null),
   ])));
-  const usage = (await has("GET", HISTORY)) ? await get(at`/v1/users/${user}/memory/slots/${slot}/usage`, {}, signal) : null;
+  const usage = await get(at`/v1/users/${user}/memory/slots/${slot}/usage`, {}, signal);
   return { one, others, usage };
 }
 
@@ -45,7 +43,8 @@ export function SlotPage({ user, slot, version, close }) {
               ${held.part > 0 && html`<div><dt>${texts.part}</dt><dd>${held.part + 1}</dd></div>`}
             </dl>
           </article>`)}
-        ${found.usage && html`<h3>${texts.usageOverTime}</h3><${UsageCurve} usage=${found.usage} />`}
+        <h3>${texts.usageOverTime}</h3>
+        <${UsageCurve} usage=${found.usage} />
         <h3>${texts.pieces}</h3>
         <p class="pieces">${found.one.pieces.map((piece, place) => html`<code style=${{ opacity: Math.max(0.72, 1 - place / 60) }}>${piece}</code>`)}</p>
         <h3>${texts.chain}</h3>

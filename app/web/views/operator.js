@@ -1,5 +1,5 @@
 // What whoever runs the service asks: is it whole, who is there, who may do what, who did what, and how fast is it.
-import { at, call, get, has, remove, text } from "../api.js";
+import { at, call, get, remove, text } from "../api.js";
 import { html, useEffect, useRef, useState } from "../html.js";
 import { gauge, parse, quantile, sums } from "../metrics.js";
 import { Empty, moment, number, said, Trouble, useAsked } from "../parts/asking.js";
@@ -13,11 +13,6 @@ const KEPT = 150;
 async function whole(signal) {
   const [version, ready] = await Promise.all([get("/version", {}, signal), get("/health/ready", {}, signal).catch((problem) => problem.body)]);
   return { version, ready };
-}
-
-/** A list of the service, or null where it has no such route. */
-async function listed(path, signal, query = { limit: 200 }) {
-  return (await has("GET", path)) ? get(path, query, signal) : null;
 }
 
 export default function Operator() {
@@ -94,13 +89,12 @@ function Charts() {
 }
 
 function List({ title, path, member, heads, line, extra }) {
-  const asked = useAsked((signal) => listed(path, signal), [path]);
+  const asked = useAsked((signal) => get(path, { limit: 200 }, signal), [path]);
   const rows = asked.value?.[member];
   return html`
     <section class="panel">
       <h2>${title}</h2>
       ${asked.problem?.status === 403 ? html`<p class="muted">${texts.adminOnly}</p>` : html`<${Trouble} problem=${asked.problem} again=${asked.again} />`}
-      ${asked.value === null && !asked.busy && !asked.problem && html`<p class="muted">${texts.noRoute(path)}</p>`}
       ${rows && !rows.length && html`<${Empty}>${texts.none}<//>`}
       ${rows?.length > 0 && html`<div class="wide" tabindex="0" role="group" aria-label=${title}><table class="list">
         <thead><tr>${heads.map((head) => html`<th scope="col">${head}</th>`)}</tr></thead>

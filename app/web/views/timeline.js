@@ -4,6 +4,7 @@ import { forget, useWaiting } from "../forgetting.js";
 import { html, useEffect, useRef, useState } from "../html.js";
 import { useNews } from "../news.js";
 import { clock, day, Empty, isNobody, moment, percent, Trouble, useAsked } from "../parts/asking.js";
+import { Correcting } from "../parts/correcting.js";
 import { who } from "../parts/recollections.js";
 import { address } from "../place.js";
 import { texts } from "../texts.js";
@@ -97,16 +98,20 @@ function byDay(messages) {
 }
 
 function Said({ user, one, waits }) {
+  const [correcting, setCorrecting] = useState(false);
   return html`
     ${one.forgotten_after > 0 && html`<li class="gap" key=${`${one.id} gap`}>${texts.gap(one.forgotten_after)}</li>`}
     <li class=${`said ${one.role}`}>
       <time class="muted small" datetime=${one.occurred_at}>${clock(one.occurred_at)}</time>
       <div class="grow">
         <p class="small muted">${who(one)} · <a href=${address(user, "chat", one.session_id, one.id)}>${one.session_id}</a></p>
-        <p class="quote">${waits ? texts.goingQuote : one.content}</p>
+        ${correcting
+          ? html`<${Correcting} user=${user} message=${one} close=${() => setCorrecting(false)} />`
+          : html`<p class="quote">${waits ? texts.goingQuote : one.content}</p>`}
       </div>
       <span class="row small actions">
         <a href=${address(user, "why", one.content.slice(0, 500))} aria-label=${texts.whatBrings(one.content)}>${texts.views.why}</a>
+        ${!waits && html`<button class="link" onClick=${() => setCorrecting(true)} aria-label=${texts.correctThis(one.content)}>${texts.correct}</button>`}
         ${!waits && html`<button class="link danger" onClick=${() => forget(user, one.id, one.content)} aria-label=${texts.forgetThis(one.content)}>${texts.forget}</button>`}
       </span>
     </li>`;
