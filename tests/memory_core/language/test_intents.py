@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from benchmarks import intents as benchmark
 from memory_core.encoder import Encoder, Utterance
 from memory_core.language.intents import FEATURES, INTENTS, Intents, intent_input, load
 from memory_core.training.fit_intents import Labelled, add_to, calibrate, fit, tensors_of
@@ -51,6 +52,15 @@ def test_the_intents_that_ship_tell_the_cases_that_asked_for_them(
     found = told(intents, encoder, text, header)
     assert holds in found
     assert not_so not in found
+
+
+def test_held_sentences_are_told_as_the_document_says(intents: Intents, encoder: Encoder) -> None:
+    chances, truth = benchmark.measure(encoder, intents, read([benchmark.HELD]))
+    right = {name: benchmark.accuracy(chances[:, place], truth[:, place]) for place, name in enumerate(INTENTS)}
+    assert right["only_asks"] >= 96 and right["asks_of_now"] >= 95
+    assert min(right.values()) >= 93
+    direction, found, false = benchmark.follow_ups(chances, truth)
+    assert direction >= 95 and found >= 85 and false <= 2
 
 
 def test_a_text_without_pieces_has_an_input_of_zeros() -> None:
