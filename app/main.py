@@ -16,6 +16,7 @@ from app.access.openness import starting_line
 from app.api import (
     audit,
     chat,
+    documentation,
     errors,
     explanation,
     health,
@@ -59,10 +60,12 @@ def create_app(settings: Settings, tell: Callable[[str], None] = logger.info) ->
         version=__version__,
         summary="A conversational assistant with long-term neural memory",
         lifespan=lambda app: _lifespan(app, settings, tell),
+        docs_url=None,  # `documentation` serves one that loads nothing from elsewhere
+        redoc_url=None,
         telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
     )
     memory_routes = (memory, memory_map, usage_history, explanation, replay_check)
-    for part in (chat, messages, timeline, *memory_routes, sessions, users, keys, audit, health, page):
+    for part in (chat, messages, timeline, *memory_routes, sessions, users, keys, audit, health, documentation, page):
         app.include_router(part.router)
     errors.install(app)
     app.add_middleware(Gate, settings=settings)

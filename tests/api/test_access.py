@@ -32,8 +32,6 @@ TABLE: dict[Route, tuple[str, int]] = {
     ("GET", "/"): (OPEN, 200),
     ("GET", "/web/{path:path}"): (OPEN, 200),
     ("GET", "/docs"): (OPEN, 200),
-    ("GET", "/docs/oauth2-redirect"): (OPEN, 200),
-    ("GET", "/redoc"): (OPEN, 200),
     ("GET", "/health/live"): (OPEN, 200),
     ("GET", "/health/ready"): (OPEN, 200),
     ("GET", "/version"): (OPEN, 200),

@@ -64,6 +64,19 @@ async def test_the_documentation_page_is_there(service: Service) -> None:
     assert "/openapi.json" in page.text
 
 
+async def test_the_documentation_page_loads_nothing_from_elsewhere(service: Service) -> None:
+    page = await service.call("GET", "/docs")
+    loaded = re.findall(r'(?:src|href)="([^"]+)"', page.text)
+    assert len(loaded) >= 4
+    for address in loaded:
+        assert re.match("/[^/]", address), address
+        assert (await service.call("GET", address)).status_code == 200, address
+    policy = page.headers["content-security-policy"]
+    assert "default-src 'none'" in policy
+    assert "http" not in policy
+    assert (await service.call("GET", "/redoc")).status_code == 404
+
+
 async def test_a_given_request_id_comes_back_and_a_strange_one_is_replaced(service: Service) -> None:
     given = uuid.uuid4().hex
     for path in ("/health/live", "/nothing", "/v1/users/nobody/memory"):
