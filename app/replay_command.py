@@ -5,11 +5,14 @@ from collections.abc import Callable
 from app.main import open_device
 from app.memories.device import Device
 from app.memories.replay import Replayed, replay
+from app.memories.serialization import DamagedMemory
 from app.settings import Settings
 from app.store import migration, users
 from app.store.database import Conflict, Database
 
 _TRIES = 5
+# What damaged rows of one user raise, and a user who does not stop talking.
+_BAD_USER = (Conflict, DamagedMemory, ValueError, TypeError, IndexError, OverflowError, RuntimeError, KeyError)
 
 
 async def replay_users(settings: Settings, user: str | None, check: bool, tell: Callable[[str], None]) -> bool:
@@ -34,7 +37,13 @@ async def replay_users(settings: Settings, user: str | None, check: bool, tell: 
                 names = await users.every(connection) if user is None else [user]
             good = True
             for place, one in enumerate(names, 1):
-                done = await _patiently(database, device, one, not check)
+                try:
+                    done = await _patiently(database, device, one, not check)
+                except _BAD_USER as error:  # the others' memories are replayed all the same
+                    told = (str(error).splitlines() or [type(error).__name__])[0]
+                    tell(f"[{place}/{len(names)}] {one}: CANNOT be replayed: {told}")
+                    good = False
+                    continue
                 if done is None:
                     if user is not None:
                         raise LookupError(f"no user {user}")

@@ -1,5 +1,6 @@
 """Looking into a memory: what its slots hold, how they are linked, what a turn read. Nothing here changes anything."""
 
+import asyncio
 import dataclasses
 import io
 from datetime import datetime
@@ -144,7 +145,7 @@ async def whole_slot(of: Memories, user_id: str, slot: int) -> SlotView:
 async def matrix(of: Memories, user_id: str, format: Literal["npz", "safetensors"]) -> bytes:
     """All tensors of the state, by name."""
 
-    async def view(live: CachedMemory) -> bytes:
+    def packed(live: CachedMemory) -> bytes:
         tensors = {name: tensor.cpu().contiguous() for name, tensor in live.state.tensors().items()}
         if format == "safetensors":
             head = live.head
@@ -152,6 +153,9 @@ async def matrix(of: Memories, user_id: str, format: Literal["npz", "safetensors
         buffer = io.BytesIO()
         np.savez_compressed(buffer, **{name: tensor.numpy() for name, tensor in tensors.items()})  # type: ignore[arg-type]
         return buffer.getvalue()
+
+    async def view(live: CachedMemory) -> bytes:
+        return await asyncio.to_thread(packed, live)  # compressing takes long, and the event loop has others to serve
 
     return await of.inspect(user_id, view)
 

@@ -16,6 +16,9 @@ from memory_core.state import EpisodicState
 _COUNTERS = ("source", "part", "touched", "said_at", "feature_bits", "usage", "strength", "reads")
 _LINKS = ("forward_slots", "forward_weights", "backward_slots", "backward_weights")
 
+_SLACK = 1e-3
+_MOST_SLOTS = 1_000_000
+
 
 class DamagedMemory(Exception):
     """Stored rows that are of no state; a replay of the log makes the memory anew."""
@@ -71,12 +74,38 @@ def load_state(memory: EpisodicMemory, head: MemoryRecord, rows: Sequence[Row]) 
         DamagedMemory: these rows are of no state.
     """
     try:
-        return _loaded(memory, head, rows)
-    except (ValueError, IndexError) as error:
-        raise DamagedMemory(f"the stored memory cannot be read, run `mneme replay`: {error}") from error
+        state = _loaded(memory, head, rows)
+        _check(state, head, memory.vocabulary)
+    except (ValueError, IndexError, TypeError, OverflowError, RuntimeError) as error:
+        told = str(error).splitlines()[0]
+        raise DamagedMemory(f"the stored memory cannot be read, run `mneme replay`: {told}") from error
+    return state
+
+
+def _check(state: EpisodicState, head: MemoryRecord, vocabulary: int) -> None:
+    """Refuses what no write or reading gives: checked once here, so that no later computation meets it."""
+    used, rows, last = state.source > 0, state.rows, head.last_seq
+    bounds: dict[str, tuple[float, float]] = {
+        "source": (0, last), "touched": (0, last), "part": (0, 2**31), "reads": (0, 2**62), "feature_bits": (0, 2**62),
+        "usage": (-_SLACK, 1 + _SLACK), "strength": (-_SLACK, 1 + _SLACK),
+        "forward_slots": (-1, rows - 1), "backward_slots": (-1, rows - 1), "precedence_slots": (-1, rows - 1),
+        "read_slots": (-1, rows - 1), "forward_weights": (0, 1 + _SLACK), "backward_weights": (0, 1 + _SLACK),
+        "precedence_weights": (0, 1 + _SLACK), "read_weights": (0, 1 + _SLACK),
+        "token_ids": (-1, vocabulary - 1), "speaker_tokens": (-1, vocabulary - 1),
+    }  # fmt: skip
+    for name, (least, most) in bounds.items():
+        tensor = getattr(state, name)
+        if not bool(((tensor >= least) & (tensor <= most)).all()):  # what is not a number is neither
+            raise ValueError(f"{name} lies outside of {least:g} to {most:g}")
+    for name in ("forward_slots", "backward_slots", "precedence_slots"):
+        linked = getattr(state, name)
+        if not bool(used[linked[linked >= 0]].all()):
+            raise ValueError(f"{name} names a slot that holds nothing")
 
 
 def _loaded(memory: EpisodicMemory, head: MemoryRecord, rows: Sequence[Row]) -> EpisodicState:
+    if not 0 < head.capacity <= _MOST_SLOTS or not 0 <= head.rows <= head.capacity * memory.config.sharing:
+        raise ValueError(f"{head.rows} rows in {head.capacity} slots")
     state = memory.empty(head.capacity, head.rows)
     device = memory.device
     state.clock.fill_(head.last_seq)

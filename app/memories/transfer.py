@@ -1,9 +1,10 @@
 """Taking a user along as JSON lines, and bringing one back: the log is taken, the memory is made from it anew."""
 
+import asyncio
 import dataclasses
 import json
 import uuid
-from collections.abc import AsyncIterator, Collection, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Literal, TypeVar
 
@@ -17,11 +18,12 @@ from app.memories.validation import MESSAGE_ID, External, Identifier, Moment, Na
 from app.store import log, memories
 from app.store.database import Conflict
 from app.store.log import Message
-from app.store.memories import MemoryRecord
+from app.store.memories import MemoryRecord, ReadTrace
 
 Kind = TypeVar("Kind", bound=BaseModel)
 _FORMAT = 1
 _MESSAGES_AT_ONCE = 500
+_EXPORTED_AT_ONCE = 32  # so many are read and written down without keeping others waiting
 
 
 class BadImport(Exception):
@@ -93,17 +95,11 @@ async def export(of: Memories, user_id: str) -> AsyncIterator[str]:
         seq, more = 0, True
         while more:
             async with of.database.reading() as connection:
-                said = await log.after(connection, head.id, seq, _MESSAGES_AT_ONCE)
+                said = await log.after(connection, head.id, seq, _EXPORTED_AT_ONCE)
                 read = await memories.reads_of(connection, head.id, [message.seq for message in said])
                 found = await log.by_seqs(connection, head.id, {one.source for reads in read.values() for one in reads})
-            for message in said:
-                trace = [
-                    {"message_id": found[one.source].id, "weight": one.weight}
-                    for one in read[message.seq]
-                    if one.source in found
-                ]
-                yield json.dumps({**_plain(message), "read": trace}, ensure_ascii=False) + "\n"
-            more = len(said) == _MESSAGES_AT_ONCE
+            yield "".join(_exported(message, read[message.seq], found) for message in said)
+            more = len(said) == _EXPORTED_AT_ONCE
             seq = said[-1].seq if said else seq
 
     return lines()
@@ -116,7 +112,7 @@ async def import_user(of: Memories, user_id: str, body: bytes) -> Imported:
         BadImport: a line that is not of an export.
         UserExists: there is a user of that name.
     """
-    said, found = _parse(body)
+    said, found = await asyncio.to_thread(_parse, body)
     async with of.database.reading() as connection:
         if await memories.granted(connection, user_id) is not None:
             raise _exists(user_id)
@@ -143,6 +139,11 @@ async def import_user(of: Memories, user_id: str, body: bytes) -> Imported:
 
 def _exists(user_id: str) -> UserExists:
     return UserExists(f"user {user_id} exists: erase it first, or import under another name")
+
+
+def _exported(message: Message, read: Sequence[ReadTrace], found: Mapping[int, Message]) -> str:
+    trace = [{"message_id": found[one.source].id, "weight": one.weight} for one in read if one.source in found]
+    return json.dumps({**_plain(message), "read": trace}, ensure_ascii=False) + "\n"
 
 
 def _plain(message: Message) -> dict[str, Any]:

@@ -42,13 +42,14 @@ class Database:
         if self.sqlite:
             if self.url.database:
                 Path(self.url.database).parent.mkdir(parents=True, exist_ok=True)
-            self.engine = create_async_engine(self.url, connect_args={"timeout": _BUSY_SECONDS})
+            self.engine = create_async_engine(self.url, hide_parameters=True, connect_args={"timeout": _BUSY_SECONDS})
             sa.event.listen(self.engine.sync_engine, "connect", _prepare_sqlite)
             sa.event.listen(self.engine.sync_engine, "begin", _begin_sqlite)
             sa.event.listen(self.engine.sync_engine, "invalidate", _give_up_sqlite)
         else:
             self.engine = create_async_engine(
                 self.url,
+                hide_parameters=True,  # an error's text must tell no text of a user
                 isolation_level="REPEATABLE READ",  # a memory is loaded as it was at one moment
                 pool_pre_ping=True,
                 pool_size=10,

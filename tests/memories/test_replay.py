@@ -16,6 +16,7 @@ from app.memories.device import Device
 from app.memories.live import ForeignMemory
 from app.memories.memories import Memories
 from app.memories.replay import Replayed, compare, replay
+from app.memories.serialization import DamagedMemory
 from app.memories.transfer import export
 from app.store import log
 from app.store import memories as stored
@@ -25,6 +26,7 @@ from app.store.tables import forgotten, memories, messages, reads, slots, words
 from memory_core.allocation import EpisodicConfig
 from memory_core.encoder import Encoder
 from memory_core.episodic import EpisodicMemory
+from tests.conftest import ON_SQLITE
 from tests.memories.conftest import Another
 from tests.memories.histories import (
     History,
@@ -204,6 +206,11 @@ DAMAGES = {
     "last read": (memories, lambda row: {**row, "last_read": bytes(len(row["last_read"]))}),
     "last read cut short": (memories, lambda row: {**row, "last_read": row["last_read"][:-1]}),
     "precedence cut short": (memories, lambda row: {**row, "precedence": row["precedence"][:-8]}),
+    "source beyond": (slots, lambda row: {**row, "source": 2**40}),
+    "no number": (slots, lambda row: {**row, "usage": float("inf")}),
+    "negative": (slots, lambda row: {**row, "strength": -1.0}),
+    "links beyond": (slots, lambda row: {**row, "links": b"\xff\xff\0\0" * (len(row["links"]) // 4)}),
+    "last read beyond": (memories, lambda row: {**row, "last_read": b"\xff\xff\0\0" * (len(row["last_read"]) // 4)}),
     "rows": (memories, lambda row: {**row, "rows": 256}),
 }
 
@@ -232,13 +239,32 @@ async def test_every_damage_to_a_memory_is_found_and_mended(memories: Memories) 
 
 async def test_damage_is_told_and_left_alone_where_nothing_may_be_written(memories: Memories) -> None:
     await History(memories, "ada", seed=41, forgets=False).go_on(6)
-    await alter(memories, *DAMAGES["usage"])
+    await alter(memories, *DAMAGES["reads"])
     before = await tables(memories.database)
-    assert await differences(memories, "ada") == ["usage: differs at 1 places, the first 2"]
+    assert await differences(memories, "ada") == ["reads: differs at 1 places, the first 2"]
     await alter(memories, *DAMAGES["word cut short"])
     (told,) = await differences(memories, "ada")
     assert told.startswith("the stored memory cannot be read, run `mneme replay`: ")
     assert {**await tables(memories.database), "words": []} == {**before, "words": []}
+
+
+@ON_SQLITE
+async def test_a_text_in_a_column_of_numbers_is_damage_that_is_told_and_mended(memories: Memories) -> None:
+    await History(memories, "ada", seed=41, forgets=False).go_on(6)
+    before = await live_state(memories, "ada")
+    async with memories.database.writing() as connection:
+        await connection.execute(sa.text("UPDATE slots SET usage = 'lots' WHERE slot = 2"))
+    memories.live.cache.drop("ada")
+    for call in (
+        lambda: memories.remember("ada", [said("a river")]),
+        lambda: memories.recall("ada", "a river", 3),
+        lambda: inspection.summary(memories, "ada"),
+    ):
+        with pytest.raises(DamagedMemory, match="run `mneme replay`"):
+            await call()
+    done = await replay(memories.database, memories.device, "ada", write=True)
+    assert done is not None and done.written
+    assert compare(before, await live_state(memories, "ada")) == []
 
 
 async def test_comparing_and_a_replay_that_agrees_write_nothing(memories: Memories) -> None:
@@ -307,7 +333,8 @@ async def test_a_memory_of_other_weights_is_not_used_nor_changed(another: Anothe
     done = await replay(foreign.database, foreign.device, "ada", write=False)
     assert done == Replayed("ada", len(history.messages), [], foreign=True, written=False)
     assert await tables(of.database) == before
-    assert len([line async for line in await export(foreign, "ada")]) == len(history.messages) + 1
+    lines = "".join([part async for part in await export(foreign, "ada")]).splitlines()
+    assert len(lines) == len(history.messages) + 1
     await foreign.erase("ada")
     assert not any(rows for name, rows in (await tables(of.database)).items() if name != "alembic_version")
 
