@@ -95,6 +95,7 @@ async def test_a_model_that_fails_is_told_of_and_the_message_is_kept(
         await expect(page.get_by_role("alert")).to_contain_text("Your message is kept.")
     finally:
         server.model.script = kept
+    await expect(page.locator("article.assistant")).to_have_count(0)  # the log is shown, no longer the turn
     await expect(page.locator("article.user .bubble")).to_have_text("Hello there.")
     (only,) = (await client.get(f"/v1/users/{user}/sessions/chat/messages")).json()["messages"]
     assert only["content"] == "Hello there."

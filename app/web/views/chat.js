@@ -82,7 +82,7 @@ export default function Chat({ user, more: [session, marked] }) {
     if (!session) go(user, "chat", current);
     tell({ user, kind: "written", session: current, slots: [] });
     await log.again();
-    setTurn((was) => (was?.problem ? { ...was, reply: "", message: null } : null));
+    setTurn((was) => (was?.problem ? { ...was, reply: "", message: null, messageId: null } : null));
   }
 
   async function regenerate(question, reply) {
