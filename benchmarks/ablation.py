@@ -21,19 +21,19 @@ from safetensors.torch import load_file
 from benchmarks.serving import told_in_one_line
 from memory_core.encoder import Encoder
 from memory_core.episodic import EpisodicMemory
-from memory_core.reranker import SIGNALS, Reranker, RerankerInput
+from memory_core.reranker import SIGNALS, Reranker, RerankerInput, own_signals
 from memory_core.state import EpisodicState
 from memory_core.training.calibration import auroc, calibrate, calibration_error, fit_recency_override, updates
 from memory_core.training.conversations import DATA, UNANSWERABLE, MissingData
 from memory_core.training.datasets import RecallBatch, RecallTraining, build_batch, datasets, written
-from memory_core.training.recall import VOICES, alone, measure, summary, train_reader, unread
+from memory_core.training.recall import VOICES, measure, summary, train_reader, unread
 
 SETS = ("locomo-dev", "longmemeval-pooled-dev", "beam-dev")
 _MATCHED = SIGNALS.index("exact")
 
 
 def _without_links(found: RerankerInput) -> RerankerInput:
-    return found._replace(chain=torch.full_like(found.chain, len(found.chain)), signals=alone(found.signals))
+    return found._replace(chain=torch.full_like(found.chain, len(found.chain)), signals=own_signals(found.signals))
 
 
 def _without_voices(found: RerankerInput) -> RerankerInput:
@@ -51,7 +51,7 @@ WHOLE = "all parts"
 PARTS: dict[str, Callable[[RerankerInput], RerankerInput]] = {
     WHOLE: lambda found: found,
     "without links (gates, neighbourhood)": _without_links,
-    "without what slots match together": lambda found: found._replace(signals=alone(found.signals)),
+    "without what slots match together": lambda found: found._replace(signals=own_signals(found.signals)),
     "without traits": lambda found: found._replace(features=torch.zeros_like(found.features)),
     "without who said it": _without_voices,
     "without renewal": lambda found: found._replace(now=torch.zeros_like(found.now)),

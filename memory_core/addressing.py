@@ -91,15 +91,17 @@ def inverse_length(words: Float[Tensor, "*batch word"]) -> Float[Tensor, "*batch
     return (words.square().sum(-1) + _EPSILON).rsqrt()
 
 
-def temporal_proximity(said_at: Int[Tensor, " slots"], span: tuple[int, int]) -> Float[Tensor, " slots"]:
-    """How near slots lie to a span of time: 1 within it, halved for every length of the span that they lie outside.
+def temporal_proximity(
+    start_at: Int[Tensor, " slots"], end_at: Int[Tensor, " slots"], span: tuple[int, int]
+) -> Float[Tensor, " slots"]:
+    """How near slots lie to a span of time: 1 where they meet, halved for every length of the span between them.
 
     Args:
-        said_at: in the unit of the span.
+        start_at, end_at: from when to when a slot lasts, in the unit of the span.
         span: from when to when, not empty.
     """
     start, end = span
-    away = torch.maximum(start - said_at, said_at - end).clamp(min=0)
+    away = torch.maximum(start - end_at, start_at - end).clamp(min=0)
     return torch.exp2(-away.double() / (end - start)).float()
 
 

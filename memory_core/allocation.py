@@ -13,6 +13,7 @@ from torch import Tensor
 from memory_core import addressing
 from memory_core.binary_codes import slot_keys
 from memory_core.links import clear_links_
+from memory_core.message_features import only_requests
 from memory_core.state import EpisodicState
 
 
@@ -30,6 +31,7 @@ class EpisodicConfig:
         scanned: word pieces of a row, its rarest, that the first stage compares with the cue's.
         candidates: slots that the first stage hands to late interaction; at or above the slots held, reading is exact.
         around: of how many of these, the best, the neighbours along the links come with them.
+        repeats: times that one word piece may stand in an utterance's words.
         read: slots that a read weighting keeps.
         read_gain: how much of a read weighting becomes usage.
         free_gate: how much of a read weighting frees its slot; 0 reads without forgetting.
@@ -47,6 +49,7 @@ class EpisodicConfig:
     scanned: int = 16
     candidates: int = 384
     around: int = 96
+    repeats: int = 16
     read: int = 64
     read_gain: float = 0.5
     free_gate: float = 0.0
@@ -76,14 +79,18 @@ def empty(
         words=full(rows, c.facets, c.word // 8, dtype=torch.uint8),
         token_ids=full(rows, c.facets, value=-1, dtype=torch.int32),
         keys=full(rows, c.word, dtype=torch.float16),
+        sentence=full(rows, c.word, dtype=torch.int8),
         source=full(rows),
         part=full(rows),
         touched=full(rows),
         said_at=full(rows),
+        event_from=full(rows),
+        event_to=full(rows),
         feature_bits=full(rows),
         speaker_tokens=full(rows, c.speaker_tokens, value=-1),
         usage=full(rows, dtype=real),
         strength=full(rows, dtype=real),
+        standing=full(rows, dtype=real),
         reads=full(rows),
         forward_slots=full(rows, c.links, value=-1),
         forward_weights=full(rows, c.links, dtype=real),
@@ -137,7 +144,7 @@ def fill_(
     wider = others[(state.token_ids[others] >= 0).sum(1) > room].tolist()
     for other in wider:
         token_ids = state.token_ids[other]
-        _count_(state, token_ids, -1)
+        _count_(state, other, -1)
         _hold_(state, other, state.words[other, :room].clone(), token_ids[:room].clone())
     return wider
 
@@ -146,10 +153,14 @@ def _hold_(state: EpisodicState, row: int, word: Tensor, token_ids: Tensor) -> N
     state.words[row].zero_()[: len(token_ids)] = word
     state.token_ids[row].fill_(-1)[: len(token_ids)] = token_ids.to(torch.int32)
     state.keys[row] = slot_keys(state.words[row : row + 1], state.token_ids[row : row + 1])[0]
-    _count_(state, token_ids, 1)
+    _count_(state, row, 1)
 
 
-def _count_(state: EpisodicState, token_ids: Tensor, by: int) -> None:
+def _count_(state: EpisodicState, row: int, by: int) -> None:
+    """Counts a row's token ids; those of mere requests don't count, or asking for a thing would make it seem known."""
+    token_ids = state.token_ids[row]
+    if bool(only_requests(state.feature_bits[row])):
+        return
     state.piece_counts[torch.unique(token_ids[token_ids >= 0]).long()] += by
 
 
@@ -165,15 +176,16 @@ def _grow(state: EpisodicState, config: EpisodicConfig) -> EpisodicState:
 
 def clear_(state: EpisodicState, row: int) -> Int[Tensor, " changed"]:
     """Frees a row and joins the links around it. Returns the rows whose links changed."""
-    _count_(state, state.token_ids[row], -1)
+    _count_(state, row, -1)
     changed = clear_links_(state, row)
     state.words[row].zero_()
     state.token_ids[row].fill_(-1)
     state.keys[row].zero_()
-    for column in (state.source, state.part, state.touched, state.said_at, state.feature_bits, state.reads):
-        column[row] = 0
+    for name in ("source", "part", "touched", "said_at", "event_from", "event_to", "feature_bits", "reads"):
+        getattr(state, name)[row] = 0
     state.speaker_tokens[row] = -1
-    state.usage[row] = state.strength[row] = 0.0
+    state.sentence[row].zero_()
+    state.usage[row] = state.strength[row] = state.standing[row] = 0.0
     return changed
 
 

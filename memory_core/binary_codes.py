@@ -7,7 +7,7 @@ numbers do, in a thirty-second of the room; the cue's facets keep theirs.
 from functools import cache
 
 import torch
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import Bool, Float, Int, Int8, UInt8
 from torch import Tensor
 from torch.nn import functional
 
@@ -26,6 +26,12 @@ def decode_word(word: UInt8[Tensor, "*slots facets bytes"]) -> Float[Tensor, "*s
     parts = _signs(word.device).index_select(0, word.flatten().int())
     length: float = (8 * word.shape[-1]) ** -0.5
     return parts.view(*word.shape[:-1], 8 * word.shape[-1]) * length
+
+
+def encode_sentence(means: Float[Tensor, "*rows word"]) -> Int8[Tensor, "*rows word"]:
+    """Directions as whole numbers from -127 to 127, the largest part at the end of the range; zeros stay zeros."""
+    largest = means.abs().amax(-1, keepdim=True).clamp(min=1e-12)
+    return (127.0 * means / largest).round().to(torch.int8)
 
 
 def facet_cosines(
@@ -74,10 +80,13 @@ def differing_bits(
     return ones[(first ^ second).int()].sum(-1)
 
 
-def count_pieces(token_ids: Int[Tensor, "slots facets"], vocabulary: int) -> Int[Tensor, " vocabulary"]:
-    """In how many slots each word piece stands; what a loaded memory's `piece_counts` is made of."""
-    slots, _ = torch.where(token_ids >= 0)
-    held = torch.unique(slots * vocabulary + token_ids[token_ids >= 0].long()) % vocabulary
+def count_pieces(
+    token_ids: Int[Tensor, "slots facets"], vocabulary: int, counted: Bool[Tensor, " slots"] | None = None
+) -> Int[Tensor, " vocabulary"]:
+    """In how many of the slots that count each word piece stands; all count unless told."""
+    there = token_ids >= 0 if counted is None else (token_ids >= 0) & counted.unsqueeze(1)
+    slots, _ = torch.where(there)
+    held = torch.unique(slots * vocabulary + token_ids[there].long()) % vocabulary
     return torch.bincount(held, minlength=vocabulary).to(torch.int32)
 
 

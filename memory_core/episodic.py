@@ -12,54 +12,40 @@ keeps the states, and names what it writes by numbers of its own ("sources").
 import hashlib
 import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from itertools import islice
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Int8
 from torch import Tensor, nn
-from torch.nn import functional
 
-from memory_core import addressing, allocation, candidate_retrieval, temporal_neighbours, weights
+from memory_core import addressing, allocation, candidate_retrieval, reading, weights
 from memory_core.allocation import EpisodicConfig
-from memory_core.binary_codes import encode_word
+from memory_core.binary_codes import encode_sentence, encode_word
 from memory_core.candidate_retrieval import Candidates
 from memory_core.encoder import Encoder, Utterance
+from memory_core.language.intents import INTENTS, Intents, intent_input
 from memory_core.links import write_links_
 from memory_core.message_features import (
-    ASKING,
-    COUNTING,
     EXPRESSLY,
-    LISTING,
-    PAST,
-    PRESENT,
     MessageFeatures,
-    Tenses,
     feature_bits,
     features,
+    header,
+    learned_bits,
 )
 from memory_core.read_mode_prototypes import FOLLOW_UPS, LOOK_BACKS
-from memory_core.reranker import WINDOW, WITHIN, Reranker, RerankerInput
+from memory_core.reading import Reading, pooled
+from memory_core.reranker import Reranker
 from memory_core.state import EpisodicState
+from memory_core.unknown_text import BUCKETS
 from memory_core.write_gate import WriteGate
 
 _PLAIN = MessageFeatures()
+_DECIDED = 16.0  # how sharply a probability of a follow-up decides
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+")
-
-
-class Reading(NamedTuple):
-    """A sparse read weighting, the strongest row first, with each mode's part of it (they sum to `weights`).
-
-    `confidence` is in [0, 1]: the probability that the memory holds what the cue asks for, as far as the training's
-    conversations tell; untrained it is a fixed function of the best similarity.
-    """
-
-    rows: Int[Tensor, " read"]
-    weights: Float[Tensor, " read"]
-    content: Float[Tensor, " read"]
-    forward: Float[Tensor, " read"]
-    backward: Float[Tensor, " read"]
-    confidence: float
 
 
 class Written(NamedTuple):
@@ -106,8 +92,8 @@ class EpisodicMemory(nn.Module):
         self.vocabulary = encoder.vocabulary
         self._encoder = encoder.fingerprint()
         follow, back = encoder.encode(FOLLOW_UPS), encoder.encode(LOOK_BACKS)
-        self.follow_up_prototypes = nn.Parameter(torch.stack([_pooled(cue.facets) for cue in follow]))
-        self.look_back_prototypes = nn.Parameter(torch.stack([_pooled(cue.facets) for cue in back]))
+        self.follow_up_prototypes = nn.Parameter(torch.stack([pooled(cue.facets) for cue in follow]))
+        self.look_back_prototypes = nn.Parameter(torch.stack([pooled(cue.facets) for cue in back]))
         self.register_parameter("mode_strength", _scalar(40.0))
         self.register_parameter("mode_threshold", _scalar(0.75))
         self.register_parameter("key_strength", _scalar(12.0))
@@ -121,13 +107,13 @@ class EpisodicMemory(nn.Module):
         none = torch.tensor([-1], dtype=torch.int32)  # last, so that it is also what stands for no piece
         self.register_buffer("lemma_ids", torch.cat([torch.arange(self.vocabulary, dtype=torch.int32), none]))
         self._pieces_of: Callable[[str], list[int]] = lambda name: encoder.windows([name])[0][0]
-        tenses = (ASKING, COUNTING, PRESENT, LISTING, PAST, EXPRESSLY)
-        self._tenses = Tenses(*(frozenset(self._pieces_of(" ".join(words))) for words in tenses))
+        self._expressly = frozenset(self._pieces_of(" ".join(EXPRESSLY)))
         self.write_gate: WriteGate | None = None
         self.reranker: Reranker | None = None
+        self.intents: Intents | None = None
         learned = weights.of(encoder.transformer_fingerprint(), self.config.word) if trained else None
         if learned:
-            self.write_gate, self.reranker = WriteGate(), Reranker()
+            self.write_gate, self.reranker, self.intents = WriteGate(), Reranker(), Intents()
             self.load_state_dict({name: learned[name] for name in self.state_dict()})
         self.requires_grad_(False).to(encoder.device)
 
@@ -164,23 +150,48 @@ class EpisodicMemory(nn.Module):
         return self.config.question_gate if asks_only else self.config.asking_gate
 
     def message_features(
-        self, text: str, speaker: str | None = None, reply: bool = False, at: int = 0
+        self,
+        text: str,
+        speaker: str | None = None,
+        reply: bool = False,
+        at: datetime | None = None,
+        event: tuple[int, int] = (0, 0),
     ) -> MessageFeatures:
-        """How a text was said, as `write` takes it.
+        """How a text was said, as `write` takes it with the utterance of `header(speaker, at) + text`.
 
         Args:
             speaker: the name of who said it; its first word is the voice that a cue may name.
             reply: whether an assistant without a name said it.
-            at: when, in seconds since 1970.
+            at: when it was said; without it the utterance has no header.
+            event: see `MessageFeatures`.
         """
         name = (speaker or "").split()[:1]
-        speaker_tokens = tuple(self._pieces_of(name[0])[: self.config.speaker_tokens]) if name else ()
-        return MessageFeatures(feature_bits(text, speaker, reply), speaker_tokens, at)
+        voice = tuple(self._pieces_of(name[0])[: self.config.speaker_tokens]) if name else ()
+        before = 0 if at is None else len(self._pieces_of(header(speaker, at)))
+        return MessageFeatures(
+            feature_bits(text, speaker, reply), voice, 0 if at is None else int(at.timestamp()), before, event
+        )
 
     def drop_stopwords(self, utterance: Utterance) -> Utterance:
-        """The utterance without the pieces that all texts have (the, of, a comma); whole where it has no others."""
-        kept = ~self.stopword_mask[utterance.token_ids.long()]
-        return Utterance(utterance.facets[kept], utterance.token_ids[kept]) if bool(kept.any()) else utterance
+        """The utterance without the pieces that all texts have (the, of, a comma); whole where it has no others.
+
+        Of a piece that is repeated the first `repeats` stay: a message of one letter again and again takes one slot.
+        """
+        kept = self._kept(utterance)
+        return Utterance(utterance.facets[kept], utterance.token_ids[kept])
+
+    def _kept(self, utterance: Utterance) -> Bool[Tensor, " pieces"]:
+        ids = utterance.token_ids.long()
+        kept = ~self.stopword_mask[ids.clamp(min=0)] | (ids < 0)
+        if not bool(kept.any()):
+            kept = torch.ones_like(kept)
+        if len(ids) > self.config.repeats:
+            order = torch.argsort(ids, stable=True)
+            firsts = torch.searchsorted(ids[order], ids[order])
+            place = torch.empty_like(order)
+            place[order] = torch.arange(len(ids), device=ids.device) - firsts
+            kept &= (place < self.config.repeats) | (ids < 0)
+        return kept
 
     def parts(self, token_ids: int, capacity: int) -> int:
         """Slots that so many essential pieces take: at least one, at most a quarter of the memory."""
@@ -222,34 +233,49 @@ class EpisodicMemory(nn.Module):
         Returns:
             The state to go on with, and what changed. An utterance longer than `parts` allows is cut.
         """
-        utterance = self.drop_stopwords(utterance)
-        parts = self.parts(len(utterance.token_ids), int(state.capacity))
+        intents = self.told_intents(utterance, message_features.header)
+        bits = message_features.feature_bits | learned_bits(intents)
+        kept = self._kept(utterance)
+        parts = self.parts(int(kept.sum()), int(state.capacity))
         state.clock.fill_(source)
         precedence = 1.0 - (1.0 - gate) ** (1.0 / parts)  # all parts together leave (1 - gate) of it
         size = self.config.facets
-        facets, token_ids = (torch.split(each[: parts * size], size) for each in utterance)
-        strengths = self._strengths(message_features, [len(each) for each in token_ids], gate)
+        facets, token_ids = (torch.split(each[kept][: parts * size], size) for each in utterance)
+        sentences = self._sentences(utterance, kept, message_features.header, parts)
+        strengths = self._strengths(message_features.feature_bits, [len(each) for each in token_ids], gate)
         rows, narrowed, changed = [], [], []
         protected = (source, int(state.source.max()))
         for part, (held, named, strength) in enumerate(zip(facets, token_ids, strengths, strict=True)):
             state, row, cleared = allocation.allocate_(state, self.config, protected)
+            state.feature_bits[row] = bits
             narrowed += allocation.fill_(state, self.config, row, encode_word(held), named)
+            state.sentence[row] = sentences[part]
             state.source[row] = state.touched[row] = source
-            state.part[row], state.said_at[row], state.feature_bits[row] = (
-                part,
-                message_features.at,
-                message_features.feature_bits,
-            )
-            state.speaker_tokens[row, : len(message_features.speaker_tokens)] = state.speaker_tokens.new_tensor(
-                message_features.speaker_tokens
-            )
+            state.part[row], state.said_at[row] = part, message_features.at
+            state.event_from[row], state.event_to[row] = message_features.event
+            voice = message_features.speaker_tokens
+            state.speaker_tokens[row, : len(voice)] = state.speaker_tokens.new_tensor(voice)
             state.strength[row] = state.usage[row] = strength
+            state.standing[row] = 0.0 if intents is None or part else intents["standing"]
             changed += [cleared, write_links_(state, row, precedence)]
             rows.append(row)
         taken, less = (torch.tensor(one, dtype=torch.int64, device=self.device) for one in (rows, narrowed))
         return state, Written(taken, less, torch.unique(torch.cat([taken, less, *changed])))
 
-    def _strengths(self, message_features: MessageFeatures, held: Sequence[int], gate: float) -> list[float]:
+    def _sentences(
+        self, utterance: Utterance, kept: Bool[Tensor, " pieces"], header: int, parts: int
+    ) -> Int8[Tensor, "parts word"]:
+        """The sentence key of each part: the direction of the mean facet of all that was said there, stopwords too."""
+        part = ((kept.cumsum(0) - 1).clamp(min=0) // self.config.facets).clamp(max=parts - 1)
+        said = utterance.facets.new_ones(len(part))
+        if header < len(part):
+            said[:header] = 0.0
+        total = utterance.facets.new_zeros(parts, self.config.word).index_add_(
+            0, part, utterance.facets * said.unsqueeze(1)
+        )
+        return encode_sentence(total)
+
+    def _strengths(self, bits: int, held: Sequence[int], gate: float) -> list[float]:
         """How strongly an utterance's rows are written: by the precedence gate, times the learned write gate if any.
 
         By both, for in an assistant's memory who asks twice wants the answer, not the first asking.
@@ -260,7 +286,7 @@ class EpisodicMemory(nn.Module):
         if self.write_gate is None:
             return [gate] * len(held)
         parts, counts = torch.arange(len(held), device=self.device), torch.tensor(held, device=self.device)
-        learned = self.write_gate(features(torch.full_like(parts, message_features.feature_bits), parts, counts))
+        learned = self.write_gate(features(torch.full_like(parts, bits), parts, counts))
         return [gate * strength for strength in learned.tolist()]
 
     def write_tombstone_(
@@ -282,28 +308,32 @@ class EpisodicMemory(nn.Module):
     def read(
         self,
         states: Sequence[EpisodicState],
-        cues: Sequence[Utterance],
+        cues: Sequence[Utterance | Sequence[Utterance]],
         among: Sequence[Bool[Tensor, " slots"] | None] | None = None,
         spans: Sequence[tuple[int, int] | None] | None = None,
     ) -> list[Reading]:
-        """Reads memories, changing nothing; each reading depends on its own state and cue alone.
+        """Reads memories, changing nothing; each reading depends on its own state and cues alone.
 
         Args:
-            states, cues: one of each a reading. Of a long cue the rarest `cue` word pieces count.
+            states, cues: one of each a reading. Of a long cue the rarest `cue` word pieces count. Where a reading has
+                several cues (the question of a long turn, the whole turn), each is read and the readings are mixed.
             among: where given, the slots that content may address.
             spans: where given, the time that the cue speaks of, from when to when, in seconds since 1970: what was
                 said then counts as more like it, by `time_share`.
         """
         none = [None] * len(states)
-        candidate_sets = [
-            self.retrieve_candidates(*each) for each in zip(states, cues, among or none, spans or none, strict=True)
+        each = [[cue] if isinstance(cue, Utterance) else list(cue) for cue in cues]
+        counts = [len(several) for several in each]
+        queries = [
+            (state, cue, may, span)
+            for state, several, may, span in zip(states, each, among or none, spans or none, strict=True)
+            for cue in several
         ]
-        return [
-            self._reading(state, candidates, cosines)
-            for state, candidates, cosines in zip(
-                states, candidate_sets, candidate_retrieval.cosines(states, candidate_sets), strict=True
-            )
-        ]
+        found = [self.retrieve_candidates(*query) for query in queries]
+        of = [state for state, *_ in queries]
+        cosines = candidate_retrieval.cosines(of, found)
+        readings = iter([reading.weigh(self, *one) for one in zip(of, found, cosines, strict=True)])
+        return [reading.mixed(list(islice(readings, count)), self.config.read) for count in counts]
 
     def retrieve_candidates(
         self, state: EpisodicState, cue: Utterance, among: Tensor | None, span: tuple[int, int] | None
@@ -312,111 +342,76 @@ class EpisodicMemory(nn.Module):
         lemma_ids, used = self.lemma_ids.long(), state.source > 0
         terms = candidate_retrieval.terms(state, self.drop_stopwords(cue), lemma_ids, self.config.cue)
         allowed = used if among is None else used & among
-        proximity = state.usage.new_zeros(()) if span is None else addressing.temporal_proximity(state.said_at, span)
-        proximity = proximity.expand_as(state.usage)
+        near = torch.zeros_like(state.usage)
+        if span is not None:
+            said = addressing.temporal_proximity(state.said_at, state.said_at, span)
+            told = addressing.temporal_proximity(state.event_from, state.event_to, span)
+            near = torch.where(state.event_to > 0, torch.maximum(said, told), said)
         slots = candidate_retrieval.rows(
-            state, terms, allowed, self.time_share * proximity, self.lexical, lemma_ids, self.config
+            state, terms, allowed, self.time_share * near, self.lexical, lemma_ids, self.config
         )
         held = state.token_ids.index_select(0, slots)
         exact = addressing.exact_matches(lemma_ids[terms.token_ids], lemma_ids[held], self.vocabulary)
-        return Candidates(slots, terms, exact, proximity[slots], _pooled(cue.facets), cue.token_ids, span is not None)
-
-    def found(self, state: EpisodicState, candidates: Candidates, cosines: Float[Tensor, "slots cue"]) -> RerankerInput:
-        """What content addressing found in the candidates, as the learned reading takes it; one reading."""
-        slots, shares, exact = candidates.slots, candidates.terms.shares, candidates.exact
-        similarity, matched = cosines @ shares, exact @ shares
-        content = self.key_strength * (similarity + self.lexical * matched + self.time_share * candidates.proximity)
-        speaker_tokens, keys = state.speaker_tokens[slots], state.keys[slots].float()
-        said = (speaker_tokens.unsqueeze(2) == candidates.named).any(2)
-        spoke = ((speaker_tokens < 0) | said).all(1) & (speaker_tokens[:, 0] >= 0)
-        now = not candidates.dated and self._tenses.is_current_state_query(
-            frozenset(candidates.named.tolist()), bool(spoke.any())
-        )
-        rest = shares * ~torch.isin(candidates.terms.token_ids, speaker_tokens)
-        topic = (cosines + self.lexical * exact) @ (rest / rest.sum().clamp(min=1e-6))
-        near_by = temporal_neighbours.around(state, slots, WINDOW)
-        signals = [
-            similarity,
-            matched,
-            (exact * shares).amax(1) if len(shares) else matched,
-            (cosines - 0.5).clamp(min=0.0) @ shares,
-            keys @ candidates.pooled,
-            spoke.float(),
-            (~spoke & spoke.any()).float(),
-            candidates.proximity,
-            *(
-                temporal_neighbours.best_within(each, near_by, steps) @ shares
-                for steps in WITHIN
-                for each in (cosines, exact)
-            ),
-        ]
-        return RerankerInput(
-            (content + state.strength[slots].log()).unsqueeze(0),
-            torch.stack(signals, -1).unsqueeze(0),
-            topic.unsqueeze(0),
-            torch.tensor([now], device=self.device),
-            features(state.feature_bits[slots], state.part[slots], (state.token_ids[slots] >= 0).sum(1)),
-            (
-                (speaker_tokens + 1)
-                * (self.vocabulary + 1) ** torch.arange(speaker_tokens.shape[1], device=self.device)
-            ).sum(1),
-            state.source[slots],
-            keys,
-            near_by,
-            torch.ones(1, len(slots), dtype=torch.bool, device=self.device),
+        return Candidates(
+            slots,
+            terms,
+            exact,
+            near[slots],
+            pooled(cue.facets),
+            cue.token_ids,
+            span is not None,
+            self.told_intents(cue),
         )
 
-    def _reading(self, state: EpisodicState, candidates: Candidates, cosines: Tensor) -> Reading:
-        link_contribution = torch.zeros(2, len(candidates.slots), device=self.device)
-        if self.reranker is None or not len(candidates.slots):
-            shares = candidates.terms.shares
-            similarity = cosines @ shares + self.lexical * (candidates.exact @ shares)
-            weighting = addressing.content_weighting(
-                similarity + self.time_share * candidates.proximity, self.key_strength, state.strength[candidates.slots]
-            )
-            best = similarity.max() if len(similarity) else similarity.new_zeros(())
-            confidence = torch.sigmoid(self.confidence_strength * (best - self.confidence_threshold))
-        else:
-            found = self.found(state, candidates, cosines)
-            weighed = self.reranker(found)
-            weighting = torch.softmax(weighed.logits[0], -1)
-            link_contribution = torch.stack([weighed.forward[0], weighed.backward[0]])
-            confidence = self.reranker.confidence(found, weighed)[0]
-        kept = torch.sort(weighting, descending=True, stable=True).indices[: self.config.read]
-        slots, content, link_contribution = candidates.slots[kept], weighting[kept], link_contribution[:, kept]
-        content = content / content.sum().clamp(min=1e-12)
-        following, forward_mode, content_mode, backward_mode = self.read_modes(candidates.pooled)
-        last = addressing.sharpen(state.read_weights, 2.0)
-        origin, flow = torch.cat([slots, state.read_slots]), torch.cat([(1 - following) * content, following * last])
-        forward = addressing.follow_links(origin, flow, state.forward_slots, state.forward_weights)
-        backward = addressing.follow_links(origin, flow, state.backward_slots, state.backward_weights)
-        every, place = torch.unique(torch.cat([slots, forward[0], backward[0]]), return_inverse=True)
-        shares = torch.zeros(3, len(every), device=self.device)
-        bounds = (len(slots), len(slots) + len(forward[0]))
-        shares[:, place[: bounds[0]]] = (
-            content_mode * content * torch.cat([1.0 - link_contribution.sum(0, keepdim=True), link_contribution])
-        )
-        shares[1, place[bounds[0] : bounds[1]]] += forward_mode * forward[1]
-        shares[2, place[bounds[1] :]] += backward_mode * backward[1]
-        total = shares.sum(0)
-        order = torch.sort(total, descending=True, stable=True).indices[: self.config.read]
-        confidence = torch.maximum(confidence, following * (total.sum() > 0))
-        parts = shares[:, order]
-        return Reading(every[order], total[order], parts[0], parts[1], parts[2], float(confidence))
+    def told_intents(self, utterance: Utterance, header: int = 0) -> dict[str, float] | None:
+        """What a text wants or does, as probabilities by name (see `language.intents`); None where nothing is trained.
 
-    def read_modes(self, cue: Float[Tensor, " word"]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        Args:
+            header: how many of its first token ids stand before the text.
+        """
+        said = utterance.token_ids[header:]
+        if self.intents is None or not len(said) or bool((said < 0).any()):
+            return None
+        if bool((said >= self.vocabulary - BUCKETS).float().mean() > 0.5):  # nothing was learned of such text
+            return dict.fromkeys(INTENTS, 0.0)
+        told = self.intents(intent_input(utterance, header).unsqueeze(0))[0]
+        return dict(zip(INTENTS, told.tolist(), strict=True))
+
+    def asks_of_now(self, of: Candidates, named: bool) -> bool:
+        """Whether a cue asks how something stands now.
+
+        Args:
+            named: whether it names a speaker of the memory. Where people talk with each other a later remark that
+                fits is as a rule more of the same talk and makes nothing outdated; then it must ask expressly.
+        """
+        if of.intents is None:
+            return False
+        return of.intents["asks_of_now"] > 0.5 and (not named or bool(self._expressly & set(of.named.tolist())))
+
+    def read_modes(
+        self, cue: Float[Tensor, " word"], intents: Mapping[str, float] | None = None
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """How a cue reads: (share of the last turn's reading in where links start, forward, content, backward mode).
 
-        The modes sum to 1. A cue close to a prototype ("And after that?") starts from what the last turn read and
-        goes along the links; any other starts from its own content and lets a little of it spread to the neighbours.
+        The modes sum to 1. A follow-up ("And after that?") starts from what the last turn read and goes along the
+        links; any other cue starts from its own content and lets a little of it spread to the neighbours.
 
-        Source: read modes pi of Graves 2016; here a function of the cue's mean facet.
+        Args:
+            cue: its mean facet, of length 1.
+            intents: what it wants; where nothing is trained to tell, its likeness to prototypes decides.
+
+        Source: read modes pi of Graves 2016; here a function of the cue alone.
         """
-        on, back = (self.follow_up_prototypes @ cue).max(), (self.look_back_prototypes @ cue).max()
-        following = torch.sigmoid(self.mode_strength * (torch.maximum(on, back) - self.mode_threshold))
-        ahead = torch.sigmoid(self.mode_strength * (on - back))
-        far, proximity = following * self.follow_share, (1 - following) * self.link_share
-        forward, backward = far * ahead + proximity, far * (1 - ahead) + proximity
+        if intents is None:
+            on, back = (self.follow_up_prototypes @ cue).max(), (self.look_back_prototypes @ cue).max()
+            following = torch.sigmoid(self.mode_strength * (torch.maximum(on, back) - self.mode_threshold))
+            ahead = torch.sigmoid(self.mode_strength * (on - back))
+        else:
+            on, back = (cue.new_tensor(intents[f"follow_up_{way}"]) for way in ("forward", "backward"))
+            following = torch.sigmoid(_DECIDED * (torch.maximum(on, back) - 0.5))
+            ahead = torch.sigmoid(_DECIDED * (on - back))
+        far, near = following * self.follow_share, (1 - following) * self.link_share
+        forward, backward = far * ahead + near, far * (1 - ahead) + near
         return following, forward, 1 - forward - backward, backward
 
     def note_read(self, state: EpisodicState, rows: Tensor, weights: Tensor) -> EpisodicState:
@@ -464,10 +459,6 @@ class EpisodicMemory(nn.Module):
         changed = [allocation.clear_(state, int(row)) for row in rows]
         every: Tensor = torch.unique(torch.cat([rows, *changed]))
         return every
-
-
-def _pooled(facets: Float[Tensor, "pieces word"]) -> Float[Tensor, " word"]:
-    return functional.normalize(facets.sum(0), dim=0)
 
 
 def _scalar(value: float) -> nn.Parameter:

@@ -6,6 +6,7 @@ explained is the reading that `EpisodicMemory.read` gives.
 """
 
 import dataclasses
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -13,10 +14,12 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from memory_core import candidate_retrieval
+from memory_core import reading as reading_of
 from memory_core.binary_codes import decode_word
 from memory_core.candidate_retrieval import Candidates, Terms
 from memory_core.encoder import Utterance
-from memory_core.episodic import EpisodicMemory, Reading
+from memory_core.episodic import EpisodicMemory
+from memory_core.reading import Reading
 from memory_core.reranker import SIGNALS, RerankerInput
 from memory_core.state import EpisodicState
 
@@ -64,31 +67,38 @@ class Explanation(NamedTuple):
 def explain(
     core: EpisodicMemory,
     state: EpisodicState,
-    cue: Utterance,
+    cues: Sequence[Utterance],
     among: Bool[Tensor, " slots"] | None = None,
     span: tuple[int, int] | None = None,
 ) -> Explanation:
     """Reads as `EpisodicMemory.read` does, and tells what each part did.
 
     Args:
+        cues: of one reading, as for `EpisodicMemory.read`; what each part did is told of the first.
         among, span: as for `EpisodicMemory.read`.
     """
-    reading = core.read([state], [cue], [among], [span])[0]
+    reading = core.read([state], [cues], [among], [span])[0]
+    cue = cues[0]
     candidates, found = _found(core, state, cue, among, span)
-    modes = ReadModes(*(float(part) for part in core.read_modes(candidates.pooled)))
+    modes = ReadModes(*(float(part) for part in core.read_modes(candidates.pooled, candidates.intents)))
     sources = state.source[candidates.slots]
-    orders = {"content": _order(found.content[0], sources), "reranked": _order(_logits(core, found), sources)}
+    orders = {
+        "content": _order(found.content[0], sources),
+        "reranked": _order(_logits(core, state, candidates, found), sources),
+    }
     if span is not None:
         undated, without = _found(core, state, cue, among, None)
         # What a cue that names no time would ask for is another question: only the time is left out.
-        orders["time"] = _order(_logits(core, without._replace(now=found.now)), state.source[undated.slots])
+        orders["time"] = _order(
+            _logits(core, state, undated, without._replace(now=found.now)), state.source[undated.slots]
+        )
     signals = found.signals.clone()
     if bool(signals[..., _SPEAKER_SIGNALS].any()):
         signals[..., _SPEAKER_SIGNALS] = 0.0
-        orders["speaker"] = _order(_logits(core, found._replace(signals=signals)), sources)
+        orders["speaker"] = _order(_logits(core, state, candidates, found._replace(signals=signals)), sources)
     current_state = bool(found.now.any())
     if current_state:
-        orders["recency"] = _order(_logits(core, found._replace(now=~found.now)), sources)
+        orders["recency"] = _order(_logits(core, state, candidates, found._replace(now=~found.now)), sources)
     return Explanation(reading, candidates.terms, modes, current_state, orders, len(candidates.slots))
 
 
@@ -103,14 +113,15 @@ def _found(
     core: EpisodicMemory, state: EpisodicState, cue: Utterance, among: Tensor | None, span: tuple[int, int] | None
 ) -> tuple[Candidates, RerankerInput]:
     candidates = core.retrieve_candidates(state, cue, among, span)
-    return candidates, core.found(state, candidates, candidate_retrieval.cosines([state], [candidates])[0])
+    return candidates, reading_of.found(core, state, candidates, candidate_retrieval.cosines([state], [candidates])[0])
 
 
-def _logits(core: EpisodicMemory, found: RerankerInput) -> Float[Tensor, " rows"]:
+def _logits(
+    core: EpisodicMemory, state: EpisodicState, candidates: Candidates, found: RerankerInput
+) -> Float[Tensor, " rows"]:
     if core.reranker is None or not found.content.shape[1]:
         return found.content[0]
-    logits: Tensor = core.reranker(found).logits[0]
-    return logits
+    return reading_of.rerank(core, state, candidates, found)[0]
 
 
 def _order(logits: Float[Tensor, " rows"], sources: Int[Tensor, " rows"]) -> list[int]:

@@ -5,29 +5,25 @@ language simply has fewer traits.
 """
 
 import re
-from collections.abc import Set
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-FEATURE_NAMES = ("asks", "ends asking", "number", "time", "reply", "first person", "named")
+FEATURE_NAMES = (
+    "asks", "ends asking", "number", "time", "reply", "first person", "named",
+    "only asks", "negative", "about self", "tells change",
+)  # fmt: skip
+LEARNED = FEATURE_NAMES[7:]  # told by the intents, where there are trained ones; see `memory_core.language.intents`
 FEATURES = len(FEATURE_NAMES) + 2  # of a row: its traits, whether it is a further part, how many facets it holds
 _TIME = re.compile(
     r"\b(january|february|march|april|may|june|july|august|september|october|november|december|(mon|tues|wednes|thurs"
     r"|fri|satur|sun)day|yesterday|today|tomorrow|weeks?|months?|years?|weekend|ago|last|night|morning)\b",
     re.IGNORECASE,
 )
-COUNTING = ("many", "much", "long", "often", "old")
-ASKING = ("what", "which", "who", "where", "when", *COUNTING)
-PRESENT = ("is", "am", "do", "does", "have", "has", "will", "should", "can", "s", "m", "ve")
-LISTING = ("are", "re")  # the present of several things, of which a later telling makes none outdated
-PAST = (
-    "did", "was", "were", "had", "ago", "passed", "between", "before", "earlier",
-    "initially", "originally", "previously",
-)  # fmt: skip
 EXPRESSLY = ("now", "current", "currently", "latest", "still", "today")
 _FIRST_PERSON = re.compile(r"\b(i|me|my|we|our)\b", re.IGNORECASE)
 
@@ -39,34 +35,15 @@ class MessageFeatures(NamedTuple):
         feature_bits: a bit each, in the order of `FEATURE_NAMES`.
         speaker_tokens: the token ids of the speaker's first name.
         at: when it was said, in seconds since 1970; 0 where that is not known.
+        header: how many of the utterance's first token ids are the day and the name that stand before the text.
+        event: the time that the text tells of, from when to when, in seconds since 1970; both 0 where it names none.
     """
 
     feature_bits: int = 0
     speaker_tokens: tuple[int, ...] = ()
     at: int = 0
-
-
-class Tenses(NamedTuple):
-    """The word pieces of `ASKING`, `COUNTING`, `PRESENT`, `LISTING`, `PAST` and `EXPRESSLY`."""
-
-    asking: Set[int]
-    counting: Set[int]
-    present: Set[int]
-    listing: Set[int]
-    past: Set[int]
-    expressly: Set[int]
-
-    def is_current_state_query(self, said: Set[int], named: bool) -> bool:
-        """Whether a cue asks how something stands now: "What is my …", not "When did I …" nor "What are …".
-
-        Args:
-            said: the cue's word pieces.
-            named: whether it names a speaker. Where people talk with each other a later remark that fits is as a rule
-                more of the same talk and makes nothing outdated; then it must ask expressly ("Where is Ann now?").
-        """
-        counted = bool(said & self.counting) and bool(said & self.listing)
-        present = bool(said & self.asking) and (counted or bool(said & self.present)) and not said & self.past
-        return present and (not named or bool(said & self.expressly))
+    header: int = 0
+    event: tuple[int, int] = (0, 0)
 
 
 def header(speaker: str | None, at: datetime) -> str:
@@ -91,6 +68,25 @@ def feature_bits(text: str, speaker: str | None, reply: bool) -> int:
         speaker is not None,
     )
     return sum(1 << place for place, has in enumerate(there) if has)
+
+
+def learned_bits(intents: Mapping[str, float] | None) -> int:
+    """The features that the intents tell, as bits; none where nothing was trained to tell."""
+    told = intents or {}
+    return sum(1 << FEATURE_NAMES.index(name) for name in LEARNED if told.get(name.replace(" ", "_"), 0.0) > 0.5)
+
+
+def has(feature_bits: Int[Tensor, "*rows"], name: str) -> Bool[Tensor, "*rows"]:
+    """Whether each row has the feature of that name."""
+    return (feature_bits >> FEATURE_NAMES.index(name)) & 1 > 0
+
+
+def only_requests(feature_bits: Int[Tensor, "*rows"]) -> Bool[Tensor, "*rows"]:
+    """Whether a row only asks the assistant for something: no evidence for its own answer.
+
+    What a speaker with a name asks is asked of other people, whose answers follow.
+    """
+    return has(feature_bits, "only asks") & ~has(feature_bits, "named") & ~has(feature_bits, "reply")
 
 
 def features(

@@ -23,14 +23,21 @@ WITHIN = (2, WINDOW)  # slots each way with which a slot is seen to match the cu
 SIGNALS = (
     "similarity", "exact", "rarest", "strong", "key", "speaker_tokens", "other voice", "near",
     *(f"{name} within {steps}" for steps in WITHIN for name in ("similarity", "exact")),
+    "sentence", "about self", "negative",
 )  # fmt: skip
+_OWN = {  # of each signal that is taken together with neighbours, the slot's own
+    SIGNALS.index(f"{name} within {steps}"): SIGNALS.index(name) for name in ("similarity", "exact") for steps in WITHIN
+}
 _FAR = 12.0  # nats below the best at which a slot counts as not read
 _FIRST = 8  # slots that the first read hands to the second
 _RIVALS = 32  # slots, those read most, among which a later one may stand for an earlier one
 _AHEAD = 0.5  # nats that it then comes before it
 _SHARP = 0.03  # of similarity, about the threshold at which a slot counts as telling what is asked
 _EVIDENCE = 5  # numbers that the confidence goes by
-_ENDS_ASKING, _REPLY, _FIRST_PERSON = (FEATURE_NAMES.index(trait) for trait in ("ends asking", "reply", "first person"))
+_ENDS_ASKING, _REPLY, _FIRST_PERSON, _CHANGES = (
+    FEATURE_NAMES.index(name) for name in ("ends asking", "reply", "first person", "tells change")
+)
+_DISTINGUISHING = 0.1  # share of the cue above which a word tells one thing from another
 
 
 class RerankerInput(NamedTuple):
@@ -46,7 +53,9 @@ class RerankerInput(NamedTuple):
         order: grows with the time of writing.
         keys: unit vectors.
         chain: the places of the WINDOW slots before (nearest first), then of those after; `slots` where there is none.
-        allowed: the slots that a reading may address.
+        allowed: the slots that a reading may address and that are evidence.
+        exact: 1 where a slot holds a form of a word piece of the cue.
+        shares: how much each word piece of the cue counts; they sum to 1.
     """
 
     content: Float[Tensor, "readings slots"]
@@ -59,6 +68,8 @@ class RerankerInput(NamedTuple):
     keys: Float[Tensor, "slots word"]
     chain: Int[Tensor, "slots around"]
     allowed: Bool[Tensor, "readings slots"]
+    exact: Float[Tensor, "readings slots cue"] | None = None
+    shares: Float[Tensor, "readings cue"] | None = None
 
 
 class RerankerOutput(NamedTuple):
@@ -81,7 +92,7 @@ class Reranker(nn.Module):
 
     recency_override: Tensor
 
-    def __init__(self, hidden: int = 16) -> None:
+    def __init__(self, hidden: int = 32) -> None:
         super().__init__()
         self.signals = nn.Parameter(torch.zeros(len(SIGNALS)))
         self.features = nn.Parameter(torch.zeros(FEATURES))
@@ -116,8 +127,8 @@ class Reranker(nn.Module):
     ) -> Float[Tensor, "readings slots"]:
         """The log weights with a later telling before an earlier one, where the cue asks how something stands now.
 
-        Of two slots of one speaker that both match the cue by itself, and of which none is a reply, the later one is
-        raised to just above the earlier one, which stays where it is.
+        Of two slots of one speaker that both match the cue by themselves, tell the same thing of the same one, and are
+        no replies, the later one is raised to just above the earlier one, which stays where it is.
         """
         if self.recency_override.isinf() or not found.now.any():
             return logits
@@ -127,9 +138,27 @@ class Reranker(nn.Module):
         tells, height = tells.gather(1, best), logits.gather(1, best)
         order, speaker = found.order[best], found.speaker[best]
         later = (order.unsqueeze(1) > order.unsqueeze(2)) & (speaker.unsqueeze(1) == speaker.unsqueeze(2))
+        later = later & ~self._of_another(found, best)
         lacks = (height.unsqueeze(2) - height.unsqueeze(1) + _AHEAD).clamp(min=0.0)
         raised = (later * tells.unsqueeze(2) * tells.unsqueeze(1) * lacks).amax(1)  # over the earlier ones
         return logits.scatter_add(1, best, raised)
+
+    def _of_another(
+        self, found: RerankerInput, best: Int[Tensor, "readings rivals"]
+    ) -> Bool[Tensor, "readings rivals rivals"]:
+        """[r, i, j]: whether slot j tells of another one what slot i tells: it lacks a word of the cue that i holds.
+
+        "My brother's phone number is …" lacks the sister that the cue names, and shares the rest. A statement of a
+        change may lack any word: "I moved to Berlin" outdates "I live in Paris".
+        """
+        if found.exact is None or found.shares is None:
+            return torch.zeros(*best.shape, best.shape[1], dtype=torch.bool, device=best.device)
+        held = found.exact.gather(1, best.unsqueeze(2).expand(-1, -1, found.exact.shape[2]))
+        counted = held * found.shares.unsqueeze(1)
+        lacks = counted @ (1.0 - held).transpose(1, 2)  # of i's words, the share that j lacks
+        both = counted @ held.transpose(1, 2)
+        changes = found.features[best][..., _CHANGES] > 0
+        return (lacks > _DISTINGUISHING) & (both > _DISTINGUISHING) & ~changes.unsqueeze(1)
 
     def confidence(self, found: RerankerInput, weighed: RerankerOutput) -> Float[Tensor, " readings"]:
         """The probability that what the cue asks for is among the slots.
@@ -186,6 +215,19 @@ def _start_at(network: nn.Sequential, value: float) -> None:
     assert isinstance(last, nn.Linear)
     nn.init.zeros_(last.weight)
     nn.init.constant_(last.bias, value)
+
+
+def without_neighbours(found: RerankerInput) -> RerankerInput:
+    """What was found, as if no slot had neighbours: what is left is each slot's own match."""
+    nowhere = torch.full_like(found.chain, len(found.chain))
+    return found._replace(chain=nowhere, signals=own_signals(found.signals))
+
+
+def own_signals(signals: Float[Tensor, "readings slots signals"]) -> Float[Tensor, "readings slots signals"]:
+    """The signals as they are where no slot's neighbours match anything of the cue that it doesn't."""
+    signals = signals.clone()
+    signals[..., list(_OWN)] = signals[..., list(_OWN.values())]
+    return signals
 
 
 def evidence(found: RerankerInput, weighed: RerankerOutput) -> Float[Tensor, "readings evidence"]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
 import torch
-from jaxtyping import Bool, Float, Int, UInt8, jaxtyped
+from jaxtyping import Bool, Float, Int, Int8, UInt8, jaxtyped
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
@@ -156,25 +156,32 @@ class EpisodicState(TensorState):
 
     A free row has source 0; the other sources are the numbers of messages in their user's log, from 1. They also
     tell the time: `clock` is the last number written, `touched` what it was when a row was last written or read.
-    `said_at` is when what a row holds was said, in seconds since 1970; 0 where that is not known. `feature_bits` has
-    a bit a feature (see `message_features`); `speaker_tokens` are the token ids of the speaker's name, then -1.
+    `said_at` is when what a row holds was said, in seconds since 1970; 0 where that is not known. From `event_from` to
+    `event_to` is the time that it tells of, both 0 where it names none. `sentence` is the direction of the mean facet
+    of all that was said there, stopwords included, in whole numbers. `standing` is the probability that it holds until
+    revoked. `feature_bits` has a bit a feature (see `message_features`); `speaker_tokens` are the token ids of the
+    speaker's name, then -1.
     Links are row-sparse: row j of `forward_*` lists the rows written after row j, row i of `backward_*` those before
     row i, both with their weight L[i, j] of the temporal link matrix. Unused places hold -1 and weight 0.
     """
 
-    schema: ClassVar[int] = 3
+    schema: ClassVar[int] = 4
 
     words: UInt8[Tensor, "*batch slots facets bytes"]
     token_ids: Int[Tensor, "*batch slots facets"]
     keys: Float[Tensor, "*batch slots word"]
+    sentence: Int8[Tensor, "*batch slots word"]
     source: Int[Tensor, "*batch slots"]
     part: Int[Tensor, "*batch slots"]
     touched: Int[Tensor, "*batch slots"]
     said_at: Int[Tensor, "*batch slots"]
+    event_from: Int[Tensor, "*batch slots"]
+    event_to: Int[Tensor, "*batch slots"]
     feature_bits: Int[Tensor, "*batch slots"]
     speaker_tokens: Int[Tensor, "*batch slots voice"]
     usage: Float[Tensor, "*batch slots"]
     strength: Float[Tensor, "*batch slots"]
+    standing: Float[Tensor, "*batch slots"]
     reads: Int[Tensor, "*batch slots"]
     forward_slots: Int[Tensor, "*batch slots links"]
     forward_weights: Float[Tensor, "*batch slots links"]

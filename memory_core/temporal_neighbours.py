@@ -46,16 +46,16 @@ def around(state: EpisodicState, rows: Int[Tensor, " rows"], steps: int) -> Int[
 
 
 def best_within(
-    each: Float[Tensor, "rows cue"], near_by: Int[Tensor, "rows both_ways"], steps: int
+    each: Float[Tensor, "rows cue"], near_by: Int[Tensor, "rows both_ways"], steps: int, own: Float[Tensor, "rows cue"]
 ) -> Float[Tensor, "rows cue"]:
-    """Of every column, each row's value or the best of so many rows before and after it.
+    """Of every column, each row's own value or the best of so many rows before and after it.
 
     Args:
-        each: at least -1.
+        each: what a row counts for those beside it; at least -1.
         near_by: as `around` gives it, for as many steps or more.
     """
     there = torch.unflatten(near_by, 1, (2, -1))[:, :, :steps].flatten(1)
-    best: Tensor = torch.maximum(each, functional.pad(each, (0, 0, 0, 1), value=-1.0)[there].amax(1))
+    best: Tensor = torch.maximum(own, functional.pad(each, (0, 0, 0, 1), value=-1.0)[there].amax(1))
     return best
 
 

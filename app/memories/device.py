@@ -15,7 +15,8 @@ from prometheus_client import Gauge
 from torch import Tensor
 
 from memory_core.encoder import Encoder, Utterance, joined
-from memory_core.episodic import EpisodicMemory, Reading
+from memory_core.episodic import EpisodicMemory
+from memory_core.reading import Reading
 from memory_core.state import EpisodicState
 
 WAITING = Gauge("mneme_waiting", "Texts to encode and cues to read that wait for the one thread that computes")
@@ -30,7 +31,7 @@ class Cue(NamedTuple):
     """What one read needs."""
 
     state: EpisodicState
-    utterance: Utterance
+    cues: Sequence[Utterance]
     among: Tensor | None
     span: tuple[int, int] | None
 
@@ -69,12 +70,16 @@ class Device:
     async def read(
         self,
         state: EpisodicState,
-        utterance: Utterance,
+        cues: Sequence[Utterance],
         among: Tensor | None = None,
         span: tuple[int, int] | None = None,
     ) -> Reading:
-        """Reads one memory; the caller keeps others from changing it meanwhile."""
-        reading: Reading = (await self._reading([Cue(state, utterance, among, span)]))[0]
+        """Reads one memory; the caller keeps others from changing it meanwhile.
+
+        Args:
+            cues: of one reading, the main one first; see `EpisodicMemory.read`.
+        """
+        reading: Reading = (await self._reading([Cue(state, cues, among, span)]))[0]
         return reading
 
     async def run(self, compute: Callable[..., Out], *args: Any) -> Out:

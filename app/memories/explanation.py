@@ -69,10 +69,10 @@ async def explained(
 
     async def view(live: CachedMemory) -> ExplainedRecall:
         lookup = of.lookup(user_id, live)
-        cue, decided = await decide(of.device, live.state, parsed, cues, lookup)
+        addressed, decided = await decide(of.device, live.state, parsed, cues, lookup)
         wanted = await of.wanted(user_id, live, Filter(session_id))
         among = rows_of(live, wanted)
-        why = await of.device.run(explanation.explain, of.core, live.state, cue, among, decided.span)
+        why = await of.device.run(explanation.explain, of.core, live.state, addressed, among, decided.span)
         found = grouped(why.reading, live.state, k, among=wanted)
         known = await lookup({entry.source for entry in found})
         recollections = recollected(found, known, live.head.capacity)

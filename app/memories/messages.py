@@ -12,7 +12,6 @@ from typing import Any
 import torch
 
 from app.memories.cache import CachedMemory
-from app.memories.times import seconds
 from app.store.log import Message
 from app.store.memories import MemoryRecord
 from memory_core.encoder import Utterance
@@ -76,9 +75,7 @@ def write_message_(
     core: EpisodicMemory, state: EpisodicState, message: Message, utterance: Utterance
 ) -> tuple[EpisodicState, Written]:
     """Writes a message to the memory, in place."""
-    message_features = core.message_features(
-        message.content, message.speaker, _is_reply(message), seconds(message.occurred_at)
-    )
+    message_features = core.message_features(message.content, message.speaker, _is_reply(message), message.occurred_at)
     return core.write_(state, utterance, message.seq, precedence_gate(core, message), message_features)
 
 

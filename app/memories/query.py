@@ -8,6 +8,7 @@ A day or an event that only tells another time by ("the week before 3 August", "
 part of what is asked for: the cue goes without it, or what was said of it would come first.
 """
 
+import re
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -20,11 +21,13 @@ from app.memories.times import span_named, without_day
 from app.memories.trace import grouped, recollected
 from app.store.log import Message
 from memory_core.encoder import Utterance
-from memory_core.episodic import Reading
+from memory_core.reading import Reading
 from memory_core.state import EpisodicState
 
 _OF_EVENT = 3  # messages that are asked when an event was
 _KNOWN = 0.75  # confidence from which the memory holds an event
+_SENTENCE_END = re.compile(r"(?<=[.!?…])\s+|(?<=[。！？؟])\s*|\n+")
+_QUESTION_ENDS = ("?", "？", "؟")
 
 Lookup = Callable[[Collection[int]], Awaitable[Mapping[int, Message]]]  # the messages of these numbers
 
@@ -50,32 +53,51 @@ class ParsedQuery(NamedTuple):
         cue: what the memory is addressed with.
         span: the time that it names, from when to when, in seconds since 1970.
         dated_by: the event that it names a time by, of which only the memory can tell when it was.
+        context: the whole text, where the cue is only the question in it; it is read too, and counts less.
     """
 
     cue: str
     span: tuple[int, int] | None = None
     dated_by: EventCue | None = None
+    context: str | None = None
 
     @property
     def texts(self) -> list[str]:
         """What is to be encoded for `read`."""
-        return [self.cue] if self.dated_by is None else [self.cue, self.dated_by.cue, self.dated_by.event.name]
+        dated = [] if self.dated_by is None else [self.dated_by.cue, self.dated_by.event.name]
+        return [self.cue, *dated, *([] if self.context is None else [self.context])]
 
     def plain(self, text: str) -> dict[str, Any]:
         """What was decided of a text, as the log keeps it; empty where the text itself is the cue."""
-        kept = {"cue": self.cue} if self.cue != text else {}
-        return {**kept, "span": list(self.span)} if self.span else kept
+        kept: dict[str, Any] = {"cue": self.cue} if self.cue != text else {}
+        if self.span:
+            kept["span"] = list(self.span)
+        return {**kept, "context": True} if self.context else kept
 
 
 def parse(text: str, at: datetime) -> ParsedQuery:
-    """What `text`, said at a time, asks for."""
-    span = span_named(text, at)
+    """What `text`, said at a time, asks for.
+
+    Of a text that tells and then asks, the last question is the cue: what is told before it is not asked for.
+    """
+    question = last_question(text)
+    context = None if question == text else text
+    span = span_named(question, at)
     if span is not None:
-        return ParsedQuery(_or_all(without_day(text), text), span)
-    event = event_named(text)
+        return ParsedQuery(_or_all(without_day(question), question), span, context=context)
+    event = event_named(question)
     if event is None:
-        return ParsedQuery(text)
-    return ParsedQuery(text, dated_by=EventCue(event, _or_all(without_event(text), text), at))
+        return ParsedQuery(question, context=context)
+    return ParsedQuery(
+        question, dated_by=EventCue(event, _or_all(without_event(question), question), at), context=context
+    )
+
+
+def last_question(text: str) -> str:
+    """The last sentence that ends with a question mark, where the text has other sentences too; else the text."""
+    sentences = [sentence for sentence in _SENTENCE_END.split(text) if sentence.strip()]
+    asking = [sentence for sentence in sentences if sentence.rstrip().endswith(_QUESTION_ENDS)]
+    return asking[-1].strip() if asking and len(sentences) > 1 else text
 
 
 def parsed_before(message: Message) -> ParsedQuery:
@@ -83,7 +105,11 @@ def parsed_before(message: Message) -> ParsedQuery:
     if message.parsed is None:
         return parse(message.content, message.occurred_at)
     span = message.parsed.get("span")
-    return ParsedQuery(message.parsed.get("cue", message.content), (span[0], span[1]) if span else None)
+    return ParsedQuery(
+        message.parsed.get("cue", message.content),
+        (span[0], span[1]) if span else None,
+        context=message.content if message.parsed.get("context") else None,
+    )
 
 
 async def read(
@@ -104,29 +130,31 @@ async def read(
     Returns:
         The reading, and the query with all that it left open decided.
     """
-    cue, decided = await decide(device, state, query, cues, messages)
-    return await device.read(state, cue, among, decided.span), decided
+    addressed, decided = await decide(device, state, query, cues, messages)
+    return await device.read(state, addressed, among, decided.span), decided
 
 
 async def decide(
     device: Device, state: EpisodicState, query: ParsedQuery, cues: Sequence[Utterance], messages: Lookup
-) -> tuple[Utterance, ParsedQuery]:
-    """What `read` addresses the memory with, and the query with all that it left open decided.
+) -> tuple[Sequence[Utterance], ParsedQuery]:
+    """The cues that `read` addresses the memory with, and the query with all that it left open decided.
 
     An event of which the memory holds nothing, as far as it can tell, tells no time.
     """
     if query.dated_by is None:
-        return cues[0], query
-    whole, dated, name = cues
+        return cues, query
+    whole, dated, name, *context = cues
     span = await _when(device, state, query.dated_by, name, messages)
-    return (whole, ParsedQuery(query.cue)) if span is None else (dated, ParsedQuery(query.dated_by.cue, span))
+    if span is None:
+        return [whole, *context], ParsedQuery(query.cue, context=query.context)
+    return [dated, *context], ParsedQuery(query.dated_by.cue, span, context=query.context)
 
 
 async def _when(
     device: Device, state: EpisodicState, of: EventCue, name: Utterance, messages: Lookup
 ) -> tuple[int, int] | None:
     """The time meant, by what the memory holds of the event; None where it holds nothing."""
-    reading = await device.read(state, name)
+    reading = await device.read(state, [name])
     if reading.confidence < _KNOWN:
         return None
     found = grouped(reading, state, _OF_EVENT)

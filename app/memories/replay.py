@@ -21,7 +21,7 @@ from memory_core.state import EpisodicState
 
 _MESSAGES_AT_ONCE = 256
 # The last bit of what the encoder gives depends on its batch, and a part next to 0 may then take either sign.
-_SLACK = {"keys": 0.13, "words": 8}  # of bits a facet
+_SLACK = {"keys": 0.13, "words": 8, "sentence": 2}  # of bits a facet
 _TOLERANCE = 1e-4
 
 

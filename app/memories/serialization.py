@@ -11,9 +11,13 @@ from app.store.database import Row
 from app.store.memories import MemoryRecord
 from memory_core.binary_codes import count_pieces, slot_keys
 from memory_core.episodic import EpisodicMemory
+from memory_core.message_features import only_requests
 from memory_core.state import EpisodicState
 
-_COUNTERS = ("source", "part", "touched", "said_at", "feature_bits", "usage", "strength", "reads")
+_COUNTERS = (
+    "source", "part", "touched", "said_at", "event_from", "event_to", "feature_bits", "usage", "strength", "standing",
+    "reads",
+)  # fmt: skip
 _LINKS = ("forward_slots", "forward_weights", "backward_slots", "backward_weights")
 
 _SLACK = 1e-3
@@ -50,6 +54,7 @@ def word_rows(state: EpisodicState, written: Iterable[int]) -> list[Row]:
                 "word": _bytes(word),
                 "token_ids": _bytes(token_ids[:held]),
                 "speaker_tokens": _bytes(speaker_tokens),
+                "sentence": _bytes(state.sentence[slot]),
             }
         )
     return rows
@@ -129,8 +134,10 @@ def _loaded(memory: EpisodicMemory, head: MemoryRecord, rows: Sequence[Row]) -> 
     state.words[index], state.token_ids[index] = words.to(device), token_ids.to(device)
     voices = np.frombuffer(b"".join(row["speaker_tokens"] for row in rows), dtype="<i4").reshape(len(rows), -1)
     state.speaker_tokens[index] = torch.from_numpy(voices.copy()).to(device, state.speaker_tokens.dtype)
+    sentences = np.frombuffer(b"".join(row["sentence"] for row in rows), np.int8).reshape(len(rows), -1)
+    state.sentence[index] = torch.from_numpy(sentences.copy()).to(device)
     state.keys[index] = slot_keys(state.words[index], state.token_ids[index])
-    state.piece_counts.copy_(count_pieces(state.token_ids, len(state.piece_counts)))
+    state.piece_counts.copy_(count_pieces(state.token_ids, len(state.piece_counts), ~only_requests(state.feature_bits)))
     return state
 
 

@@ -9,7 +9,8 @@ from torch import Tensor
 
 from app.store.log import Message
 from app.store.memories import ReadTrace
-from memory_core.episodic import EpisodicMemory, Reading
+from memory_core.episodic import EpisodicMemory
+from memory_core.reading import Reading
 from memory_core.state import EpisodicState
 
 _NOTHING = 1e-6  # a weight that rounds to none

@@ -98,7 +98,7 @@ async def advance(connection: AsyncConnection, expected: int, new: MemoryRecord)
 async def slot_rows(connection: AsyncConnection, memory_id: str) -> list[Row]:
     """All used slots with their words, in order."""
     chosen = (
-        sa.select(slots, words.c.word, words.c.token_ids, words.c.speaker_tokens)
+        sa.select(slots, words.c.word, words.c.token_ids, words.c.speaker_tokens, words.c.sentence)
         .join(words, sa.and_(words.c.memory_id == slots.c.memory_id, words.c.slot == slots.c.slot))
         .where(slots.c.memory_id == memory_id, words.c.memory_id == memory_id)
         .order_by(slots.c.slot)

@@ -152,6 +152,7 @@ words = sa.Table(
     sa.Column("word", sa.LargeBinary, nullable=False),
     sa.Column("token_ids", sa.LargeBinary, nullable=False),
     sa.Column("speaker_tokens", sa.LargeBinary, nullable=False, server_default=""),
+    sa.Column("sentence", sa.LargeBinary, nullable=False, server_default=""),
 )
 
 # The trace of a turn: one row a slot that its message read.

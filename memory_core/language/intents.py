@@ -22,6 +22,7 @@ INTENTS = (
     "standing",  # it tells what holds until revoked and matters at every turn: "Call me Sam", "I'm vegetarian"
     "negative",  # it denies, or tells or asks of a dislike: "I can't stand heights"
     "about_self",  # its matter is the speaker's own, not another's: "I drive a Fiat"
+    "tells_change",  # it tells that something is no longer as it was: "I moved to Rome", "Rollo died", "no more coffee"
 )
 _WIDTH = 256  # of a facet
 _BUCKETS = 8192  # for pieces and their neighbours

@@ -131,13 +131,13 @@ def _conversation(row: Mapping[str, Any], unanswerable: bool) -> Conversation:
     ]
     questions = [
         Question(
-            build_batch["question"],
-            frozenset(build_batch["evidence"]),
-            build_batch["category"],
-            moment(build_batch["asked_at"]),
-            build_batch.get("asked_in"),
+            question["question"],
+            frozenset(question["evidence"]),
+            question["category"],
+            moment(question["asked_at"]),
+            question.get("asked_in"),
         )
-        for build_batch in row["questions"]
-        if unanswerable or (build_batch["evidence"] and build_batch["category"] not in UNANSWERABLE)
+        for question in row["questions"]
+        if unanswerable or (question["evidence"] and question["category"] not in UNANSWERABLE)
     ]
     return Conversation(row["id"], turns, questions)

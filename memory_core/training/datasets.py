@@ -7,6 +7,7 @@ its questions becomes what the reader is given. It must not know how a reader is
 import dataclasses
 import random
 import re
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import accumulate
@@ -15,13 +16,15 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from memory_core import candidate_retrieval
+from memory_core import candidate_retrieval, reading
 from memory_core.encoder import Encoder
 from memory_core.episodic import EpisodicMemory
 from memory_core.message_features import feature_bits, features, header
 from memory_core.reranker import RerankerInput
 from memory_core.state import EpisodicState
+from memory_core.training import everyday
 from memory_core.training.conversations import UNANSWERABLE, Conversation, Question, Turn, read_conversations
+from memory_core.training.everyday import EVERYDAY
 
 LINES = "friendsqa"  # a set of short lines, each by somebody with a name, in scenes that are short too
 
@@ -51,10 +54,10 @@ class RecallTraining:
 
     seed: int = 1
     sets: Mapping[str, float] = dataclasses.field(
-        default_factory=lambda: {"friendsqa": 6.0, "beam-train": 1.0, "realmem": 0.5}
+        default_factory=lambda: {"friendsqa": 5.0, "beam-train": 1.0, EVERYDAY: 1.5}
     )
     held: int = 8
-    steps: int = 1_500
+    steps: int = 2_000
     batch_size: int = 16
     rate: float = 6e-3
     scenes: int = 20
@@ -123,7 +126,9 @@ def datasets(data: Path, name: str, training: RecallTraining, unanswerable: bool
     Args:
         unanswerable: whether their questions without an answer count too, with no evidence.
     """
-    conversations = read_conversations(data, name, unanswerable)
+    conversations = (
+        everyday.conversations(training.seed) if name == EVERYDAY else read_conversations(data, name, unanswerable)
+    )
     size = training.scenes if name == LINES else 1
     chosen = random.Random(f"{training.seed} {name}")
     grouped = (conversations[start : start + size] for start in range(0, len(conversations), size))
@@ -153,7 +158,7 @@ def written(
         said = dataset.turns[start : start + 64]
         encoded = encoder.encode([header(turn.speaker, at) + turn.text for turn, at in said])
         for number, ((turn, at), utterance) in enumerate(zip(said, encoded, strict=True), start + 1):
-            message_features = memory.message_features(turn.text, turn.speaker, turn.reply, int(at.timestamp()))
+            message_features = memory.message_features(turn.text, turn.speaker, turn.reply, at)
             gate = memory.precedence_gate(turn.text, turn.reply)
             state, wrote = memory.write_(state, utterance, number, gate, message_features)
             if usage:
@@ -171,7 +176,8 @@ def rows_asked_for(memory: EpisodicMemory, encoder: Encoder, dataset: Dataset) -
     for number, ((turn, _), windows) in enumerate(zip(dataset.turns, cut, strict=True), start=1):
         bits = feature_bits(turn.text, turn.speaker, turn.reply)
         token_ids = [piece for window in windows for piece in window]
-        held = sum(piece not in stopword_mask for piece in token_ids) or len(token_ids)
+        counts = Counter(piece for piece in token_ids if piece not in stopword_mask) or Counter(token_ids)
+        held = sum(min(count, memory.config.repeats) for count in counts.values())
         for part, start in enumerate(range(0, max(held, 1), memory.config.facets)):
             rows.append((bits, part, min(held - start, memory.config.facets)))
             wanted.append(float(number in told))
@@ -214,10 +220,10 @@ def build_batch(
     allowed = source < ends.unsqueeze(1)
     each = []
     for cue, may in zip(cues, allowed, strict=True):
-        stage = memory.retrieve_candidates(state, cue, None, None)
-        cosines = candidate_retrieval.cosines([state], [stage])[0]
+        of = memory.retrieve_candidates(state, cue, None, None)
+        cosines = candidate_retrieval.cosines([state], [of])[0]
         there = may.unsqueeze(1)  # what was said later must not make its neighbours look better
-        each.append(memory.found(state, stage._replace(exact=stage.exact * there), cosines * there))
+        each.append(reading.found(memory, state, of._replace(exact=of.exact * there), cosines * there))
     memory.config = whole
     right = torch.stack([torch.isin(source, source.new_tensor(sorted(told))) for _, told, _ in questions])
     found = each[0]._replace(
@@ -225,7 +231,9 @@ def build_batch(
         signals=torch.cat([one.signals for one in each]),
         topic=torch.cat([one.topic for one in each]),
         now=torch.cat([one.now for one in each]),
-        allowed=allowed,
+        allowed=allowed & torch.cat([one.allowed for one in each]),
+        exact=None,
+        shares=None,
     )
     return RecallBatch(found, source, state.said_at[slots], right, [question.category for question, _, _ in questions])
 

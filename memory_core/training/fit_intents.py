@@ -205,7 +205,7 @@ def add_to(path: Path, fitted: Path) -> None:
 
 def _joined(intent: str, parts: list[bool | None]) -> bool | None:
     """Whether an intent holds of a text, by its sentences; None where they don't say."""
-    if intent in ("asks", "asks_of_now", "asks_of_conversation", "standing"):
+    if intent in ("asks", "asks_of_now", "asks_of_conversation", "standing", "tells_change"):
         return True if True in parts else None if None in parts else False
     if intent == "only_asks":
         return False if False in parts else None if None in parts else True

@@ -25,8 +25,9 @@ from memory_core import addressing, weights
 from memory_core.allocation import EpisodicConfig
 from memory_core.encoder import Encoder
 from memory_core.episodic import EpisodicMemory
+from memory_core.language.intents import Intents
 from memory_core.message_features import FEATURE_NAMES
-from memory_core.reranker import SIGNALS, WINDOW, WITHIN, Reranker
+from memory_core.reranker import SIGNALS, WINDOW, Reranker, own_signals
 from memory_core.state import EpisodicState
 from memory_core.training.calibration import calibrate, calibration, fit_modes, fit_recency_override, fit_write_gate
 from memory_core.training.conversations import EVALUATION_ONLY
@@ -47,12 +48,13 @@ from memory_core.write_gate import WriteGate
 CUTS = (1, 5, 10, 20)
 _NEAR = SIGNALS.index("near")
 VOICES = [SIGNALS.index("speaker_tokens"), SIGNALS.index("other voice")]
-_OWN = {
-    SIGNALS.index(f"{name} within {steps}"): SIGNALS.index(name) for name in ("similarity", "exact") for steps in WITHIN
-}
 _PERSON = [FEATURE_NAMES.index("reply"), FEATURE_NAMES.index("named")]
 _DAY = 86_400
-_GATE = "write_gate."
+_GATE, _INTENTS = "write_gate.", "intents."
+_DECIDING = (  # frequent words that turn what is asked for into its opposite, or are all that is asked for
+    "not", "no", "don", "didn", "doesn", "isn", "wasn", "weren", "aren", "won", "nt", "can", "like", "likes", "liked",
+    "know", "knows", "knew", "time", "times",
+)  # fmt: skip
 
 
 class RecallError(Exception):
@@ -102,7 +104,9 @@ def stopword_pieces(encoder: Encoder, sets: Sequence[Sequence[str]], most: int, 
             counts[sorted({piece for window in cut for piece in window})] += 1
         shares.append((counts / len(texts)).clamp(min=1e-9).log())
     chosen = torch.stack(shares).mean(0).topk(most).indices
-    return torch.isin(lemma_ids[:-1], lemma_ids[chosen])
+    found = torch.isin(lemma_ids[:-1], lemma_ids[chosen])
+    found[[piece for window in encoder.windows([" ".join(_DECIDING)])[0] for piece in window]] = False
+    return found
 
 
 def word_lemmas(spellings: Sequence[str]) -> Tensor:
@@ -184,13 +188,6 @@ def train_reader(
     return reader
 
 
-def alone(signals: Tensor) -> Tensor:
-    """Signals as they are where no slot's neighbours match anything of the cue that it doesn't."""
-    signals = signals.clone()
-    signals[..., list(_OWN)] = signals[..., list(_OWN.values())]
-    return signals
-
-
 def _dated(batch: RecallBatch, late: float, chosen: random.Random) -> RecallBatch:
     """The batch with cues that name the day, week or month of their evidence, or one a little before it."""
     near = []
@@ -199,7 +196,7 @@ def _dated(batch: RecallBatch, late: float, chosen: random.Random) -> RecallBatc
         start = at - chosen.randrange(length)
         if chosen.random() < late:
             start -= chosen.randrange(2 * length)
-        near.append(addressing.temporal_proximity(batch.said_at, (start, start + length)))
+        near.append(addressing.temporal_proximity(batch.said_at, batch.said_at, (start, start + length)))
     signals = batch.found.signals.clone()
     signals[..., _NEAR] = torch.stack(near)
     return dataclasses.replace(batch, found=batch.found._replace(signals=signals))
@@ -217,7 +214,7 @@ def _with_shuffled_context(batch: RecallBatch, drawn: torch.Generator) -> Recall
     features[:, _PERSON] = 0.0
     signals[..., VOICES] = 0.0
     speaker = torch.zeros_like(found.speaker)
-    shuffled_context = found._replace(chain=chain, features=features, signals=alone(signals), speaker=speaker)
+    shuffled_context = found._replace(chain=chain, features=features, signals=own_signals(signals), speaker=speaker)
     return dataclasses.replace(batch, found=shuffled_context)
 
 
@@ -284,11 +281,13 @@ def train(
     calibrate(reader, [one for each in kept.values() for one in each], others[0], training.answerable)
     confidence = calibration(reader, [one for each in held.values() for one in each], others[1], training.answerable)
     memory.reranker = reader
-    intents, right = train_intents(encoder, training.seed, watch, training.patterns)
-    tensors = memory.state_dict() | {"projection": encoder.projection, "centre": encoder.centre} | tensors_of(intents)
+    tensors = memory.state_dict() | {"projection": encoder.projection, "centre": encoder.centre}
     told = {"schema": weights.SCHEMA, "transformer": encoder.transformer_fingerprint(), "word": str(memory.config.word)}
     save_file(
-        {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()},
+        {
+            name: (tensor.half() if name.startswith(_INTENTS) else tensor).detach().cpu().contiguous()
+            for name, tensor in tensors.items()
+        },
         folder / "recall.safetensors",
         told,
     )
@@ -296,7 +295,6 @@ def train(
         "training": _described(training),
         "seconds": round(time.perf_counter() - began),
         "confidence": confidence,
-        "intents, cross-validated": right,
         "held": {name: summary(measure(reader, each)) for name, each in held.items()},
         "held, untrained": {name: summary(measure(None, each)) for name, each in held.items()},
     }
@@ -319,6 +317,10 @@ def unread(encoder: Encoder, base: Mapping[str, Tensor]) -> EpisodicMemory:
     if gate:
         memory.write_gate = WriteGate().requires_grad_(False)
         memory.write_gate.load_state_dict(gate)
+    intents = {name.removeprefix(_INTENTS): tensor for name, tensor in base.items() if name.startswith(_INTENTS)}
+    if intents:
+        memory.intents = Intents().requires_grad_(False)
+        memory.intents.load_state_dict(intents)
     return memory
 
 
@@ -359,7 +361,8 @@ def _how_written(
         rows, wanted = zip(*(rows_asked_for(memory, encoder, dataset) for dataset in kept), strict=True)
         sets.append((torch.cat(rows), torch.cat(wanted)))
     gate = fit_write_gate(sets)
-    return base | {_GATE + name: tensor.detach() for name, tensor in gate.state_dict().items()}
+    intents, _ = train_intents(encoder, training.seed, watch, training.patterns)
+    return base | tensors_of(intents) | {_GATE + name: tensor.detach() for name, tensor in gate.state_dict().items()}
 
 
 def _stored(path: Path, make: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:

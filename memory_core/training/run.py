@@ -112,9 +112,9 @@ def network_of(run: Run, task: Task) -> Recurrent[Any]:
     return models.build(run.model, task.inputs, task.outputs, **sizes)
 
 
-def _check(what: str, build_batch: str, known: tuple[str, ...]) -> None:
-    if build_batch not in known:
-        raise RunError(f"no {what} {build_batch}; there are {', '.join(known)}")
+def _check(what: str, chosen: str, known: tuple[str, ...]) -> None:
+    if chosen not in known:
+        raise RunError(f"no {what} {chosen}; there are {', '.join(known)}")
 
 
 def train(
@@ -177,7 +177,7 @@ def train(
 
 def _claim(folder: Path, run: Run, resume: bool) -> None:
     """Makes sure that the folder is this run's own."""
-    path, build_batch = folder / RUN, dataclasses.asdict(run)
+    path, described = folder / RUN, dataclasses.asdict(run)
     if not resume:
         if path.exists():
             raise RunError(f"{folder} holds a run already: go on with it by --resume, or name another folder by --out")
@@ -185,10 +185,10 @@ def _claim(folder: Path, run: Run, resume: bool) -> None:
     elif not path.is_file():
         raise RunError(f"{folder} holds no run to resume")
     else:
-        before, now = json.loads(path.read_text(encoding="utf-8")), json.loads(json.dumps(build_batch))
+        before, now = json.loads(path.read_text(encoding="utf-8")), json.loads(json.dumps(described))
         before, now = before | before.pop("training"), now | now.pop("training")
         changed = [name for name in now if name != "steps" and before.get(name) != now[name]]
         if changed:
             was = ", ".join(f"{name} {before.get(name)} (asked for: {now[name]})" for name in changed)
             raise RunError(f"{folder} holds a run with {was}; only --steps may change")
-    path.write_text(json.dumps(build_batch, indent=1) + "\n", encoding="utf-8")
+    path.write_text(json.dumps(described, indent=1) + "\n", encoding="utf-8")

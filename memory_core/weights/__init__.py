@@ -6,7 +6,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 RECALL = Path(__file__).with_name("recall.safetensors")
-SCHEMA = "5"
+SCHEMA = "6"
 
 
 class WeightsError(ValueError):

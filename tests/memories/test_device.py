@@ -160,7 +160,7 @@ async def test_memories_read_together_are_read_as_if_alone(small_device: Device)
             state, _ = memory.write_(state, said, source)
         states.append(state)
     before = [state.clone() for state in states]
-    together = await asyncio.gather(*(small_device.read(*each) for each in zip(states, cues, strict=True)))
+    together = await asyncio.gather(*(small_device.read(state, [cue]) for state, cue in zip(states, cues, strict=True)))
     for state, copy, cue, got in zip(states, before, cues, together, strict=True):
         (alone,) = memory.read([state], [cue])
         assert torch.equal(got.rows, alone.rows)

@@ -8,8 +8,10 @@ import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
 
+from app.memories.replay import replay
 from app.store.database import Database
 from app.store.migration import check, migrate
+from app.store.tables import memories
 from tests.memories.conftest import Another
 from tests.memories.histories import History, assert_whole, said
 from tests.store.contents import Tables, tables
@@ -17,6 +19,7 @@ from tests.store.contents import Tables, tables
 NEW = {
     "messages": ("utc_offset", "name", "metadata", "parsed"),
     "slots": ("standing", "event_from", "event_to"),
+    "words": ("sentence",),
 }
 
 
@@ -81,7 +84,11 @@ async def test_a_database_of_the_version_before_migrates_replays_and_serves(anot
     assert {name: len(rows) for name, rows in again.items()} == {name: len(rows) for name, rows in whole.items()}
     assert again["memory_members"] == whole["memory_members"]
     assert all(row["metadata"] in ({}, "{}") and row["parsed"] is None for row in again["messages"])
+    async with served.database.writing() as connection:  # other weights wrote it: a version's fingerprint is its own
+        await connection.execute(memories.update().values(fingerprint="before"))
     for user in ("ada", "bob"):
+        done = await replay(served.database, served.device, user, write=True)
+        assert done is not None and done.foreign and done.written
         await assert_whole(served, user)
         await served.remember(user, [said("a river")])
         assert (await served.recall(user, "a river", 3)).recollections

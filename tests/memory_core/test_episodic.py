@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from memory_core.allocation import EpisodicConfig
 from memory_core.binary_codes import count_pieces, decode_word, slot_keys
 from memory_core.encoder import Encoder, Utterance
-from memory_core.episodic import EpisodicMemory, Reading
+from memory_core.episodic import EpisodicMemory
+from memory_core.reading import Reading
 from memory_core.state import EpisodicState
 from tests.memory_core import oracle
 from tests.memory_core.conftest import SMALL

@@ -26,7 +26,7 @@ def told(memory: EpisodicMemory, encoder: Encoder) -> EpisodicState:
     for source, (speaker, day, text) in enumerate(SAID, 1):
         at = datetime(2025, 5, day, 12, tzinfo=UTC)
         utterance = encoder.encode([header(speaker, at) + text])[0]
-        features = memory.message_features(text, speaker, at=int(at.timestamp()))
+        features = memory.message_features(text, speaker, at=at)
         state, _ = memory.write_(state, utterance, source, 1.0, features)
     return state
 
@@ -35,7 +35,7 @@ def test_what_is_explained_is_the_reading_that_the_memory_gives(
     memory: EpisodicMemory, encoder: Encoder, told: EpisodicState
 ) -> None:
     cue = encoder.encode(["Where does Ann live now?"])[0]
-    why, reading = explain(memory, told, cue), memory.read([told], [cue])[0]
+    why, reading = explain(memory, told, [cue]), memory.read([told], [cue])[0]
     assert why.reading.rows.tolist() == reading.rows.tolist()
     torch.testing.assert_close(why.reading.weights, reading.weights)
     assert why.reading.confidence == reading.confidence
@@ -46,7 +46,7 @@ def test_what_is_explained_is_the_reading_that_the_memory_gives(
 def test_without_renewal_the_later_home_would_not_come_before_the_earlier(
     memory: EpisodicMemory, encoder: Encoder, told: EpisodicState
 ) -> None:
-    why = explain(memory, told, encoder.encode(["Where does Ann live now?"])[0])
+    why = explain(memory, told, encoder.encode(["Where does Ann live now?"]))
     assert why.current_state
     assert {"content", "reranked", "speaker", "recency"} == set(why.orders)
     assert why.orders["reranked"].index(4) < why.orders["reranked"].index(1)
@@ -56,7 +56,7 @@ def test_without_renewal_the_later_home_would_not_come_before_the_earlier(
 def test_without_the_name_the_other_speaker_s_home_stands_higher(
     memory: EpisodicMemory, encoder: Encoder, told: EpisodicState
 ) -> None:
-    orders = explain(memory, told, encoder.encode(["Where does Ben live?"])[0]).orders
+    orders = explain(memory, told, encoder.encode(["Where does Ben live?"])).orders
     assert orders["reranked"].index(3) <= orders["speaker"].index(3)
     assert orders["reranked"] != orders["speaker"]
 
@@ -66,16 +66,16 @@ def test_a_time_window_is_told_by_what_would_be_without_it(
 ) -> None:
     cue = encoder.encode(["Where did I live?"])[0]
     span = (int(datetime(2025, 5, 3, tzinfo=UTC).timestamp()), int(datetime(2025, 5, 4, tzinfo=UTC).timestamp()))
-    with_time = explain(memory, told, cue, span=span).orders
-    assert with_time["time"] == explain(memory, told, cue).orders["reranked"]
+    with_time = explain(memory, told, [cue], span=span).orders
+    assert with_time["time"] == explain(memory, told, [cue]).orders["reranked"]
     assert with_time["reranked"].index(1) <= with_time["time"].index(1)
-    assert "time" not in explain(memory, told, cue).orders
+    assert "time" not in explain(memory, told, [cue]).orders
 
 
 def test_a_word_that_stands_in_both_matches_itself_best(
     memory: EpisodicMemory, encoder: Encoder, told: EpisodicState
 ) -> None:
-    why = explain(memory, told, encoder.encode(["Who has a bicycle?"])[0])
+    why = explain(memory, told, encoder.encode(["Who has a bicycle?"]))
     found = match(told, why.terms, 4)
     cue, row = encoder.names(why.terms.token_ids), encoder.names(found.token_ids)
     assert found.cosines.shape == (len(row), len(cue))
@@ -83,6 +83,6 @@ def test_a_word_that_stands_in_both_matches_itself_best(
 
 
 def test_an_empty_memory_is_explained_too(memory: EpisodicMemory, encoder: Encoder) -> None:
-    why = explain(memory, memory.empty(64), encoder.encode(["Where does Ann live now?"])[0])
+    why = explain(memory, memory.empty(64), encoder.encode(["Where does Ann live now?"]))
     assert why.orders["reranked"] == []
     assert why.candidates == 0

@@ -10,8 +10,9 @@ import torch
 
 from memory_core.binary_codes import decode_word
 from memory_core.encoder import Utterance
-from memory_core.episodic import EpisodicMemory, Reading
+from memory_core.episodic import EpisodicMemory
 from memory_core.message_features import MessageFeatures
+from memory_core.reading import Reading
 from memory_core.state import EpisodicState
 from tests.memory_core.factories import dense_links, dense_weighting, follow_up, moved, saying
 from tests.memory_core.oracle import Array, DenseMemory

@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from memory_core.encoder import Encoder
-from memory_core.episodic import EpisodicMemory, Reading
+from memory_core.episodic import EpisodicMemory
+from memory_core.reading import Reading
 from memory_core.state import EpisodicState
 
 

@@ -12,9 +12,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from memory_core import candidate_retrieval
+from memory_core import reading as readings_of
 from memory_core.encoder import Encoder, Utterance
 from memory_core.episodic import EpisodicMemory
-from memory_core.message_features import FEATURE_NAMES, FEATURES, MessageFeatures, feature_bits
+from memory_core.message_features import FEATURE_NAMES, FEATURES, LEARNED, MessageFeatures, feature_bits
 from memory_core.reranker import NEIGHBOURS, SIGNALS, WINDOW, Reranker, RerankerInput, evidence
 from memory_core.state import EpisodicState
 from tests.memory_core.factories import saying
@@ -285,9 +286,9 @@ def test_a_cue_that_names_a_speaker_tells_who_spoke(small: EpisodicMemory) -> No
 def test_traits_are_seen_as_they_were_written(small: EpisodicMemory) -> None:
     state, _ = small.write(small.empty(16), saying(1, 10), 1, message_features=MessageFeatures(0b1000101, ()))
     seen = what_is_found(small, state, saying(2, 3)).features
-    assert seen[:, : len(FEATURE_NAMES)].tolist() == [[1, 0, 1, 0, 0, 0, 1]] * 3
-    assert seen[:, 7].tolist() == [0.0, 1.0, 1.0]
-    torch.testing.assert_close(seen[:, 8], torch.log1p(torch.tensor([4.0, 4.0, 2.0])))
+    assert seen[:, : len(FEATURE_NAMES)].tolist() == [[1, 0, 1, 0, 0, 0, 1] + [0] * len(LEARNED)] * 3
+    assert seen[:, -2].tolist() == [0.0, 1.0, 1.0]
+    torch.testing.assert_close(seen[:, -1], torch.log1p(torch.tensor([4.0, 4.0, 2.0])))
 
 
 def test_the_topic_is_what_is_asked_of_names_apart(small: EpisodicMemory) -> None:
@@ -311,8 +312,6 @@ def test_the_topic_is_what_is_asked_of_names_apart(small: EpisodicMemory) -> Non
         ("How many plants do I have?", True),
         ("When is the meeting?", True),
         ("How many cards are in my gallery?", True),
-        ("What are her hobbies?", False),
-        ("Where are the children?", False),
         ("When did I buy the bicycle?", False),
         ("What was my first phone number?", False),
         ("How many days are there between the two meetings?", False),
@@ -370,7 +369,7 @@ def what_is_found(
 ) -> RerankerInput:
     """What the memory found for its reader."""
     stage = memory.retrieve_candidates(state, cue, None, span)
-    return memory.found(state, stage, candidate_retrieval.cosines([state], [stage])[0])
+    return readings_of.found(memory, state, stage, candidate_retrieval.cosines([state], [stage])[0])
 
 
 def test_of_messages_all_but_the_same_the_one_that_equals_the_cue_is_found(

@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from memory_core import weights
 from memory_core.encoder import Encoder
-from memory_core.message_features import FEATURE_NAMES, features
+from memory_core.message_features import FEATURE_NAMES, LEARNED, features
 from memory_core.read_mode_prototypes import FOLLOW_UPS
 from memory_core.reranker import SIGNALS, WINDOW, Reranker
 from memory_core.training import calibration, datasets, recall
@@ -41,9 +41,9 @@ def scene(number: int) -> str:
             "speaker": PEOPLE[(place + number + place % 2 + 1) % 4], "text": text,
         })  # fmt: skip
         if place % 2:
-            build_batch = f"Where is the {thing}?"
+            question = f"Where is the {thing}?"
             questions.append({
-                "id": str(place), "question": build_batch, "answer": "", "category": "Where", "asked_at": None,
+                "id": str(place), "question": question, "answer": "", "category": "Where", "asked_at": None,
                 "evidence": [f"{number}:{place}"],
             })  # fmt: skip
     return json.dumps({"id": str(number), "turns": turns, "questions": questions})
@@ -128,7 +128,8 @@ def test_the_rows_that_a_gate_is_fitted_to_are_those_that_are_written(data: Path
         state = datasets.written(memory, encoder, dataset)
         slots = (state.source > 0).nonzero().squeeze(1)
         held = (state.token_ids[slots] >= 0).sum(1)
-        torch.testing.assert_close(told, features(state.feature_bits[slots], state.part[slots], held))
+        surely = state.feature_bits[slots] & ((1 << len(FEATURE_NAMES) - len(LEARNED)) - 1)  # a gate knows no intents
+        torch.testing.assert_close(told, features(surely, state.part[slots], held))
         answers = {source for _, sources, _ in dataset.questions for source in sources}
         assert wanted.tolist() == [float(source in answers) for source in state.source[slots].tolist()]
         assert memory.write_gate is not None
@@ -186,10 +187,10 @@ def test_auroc_and_calibration_error_on_cases_done_by_hand() -> None:
 
 def test_a_renamed_question_names_another_speaker_of_the_conversation() -> None:
     said = [Turn(str(n), "s", "user", name, None, "…") for n, name in enumerate(("Ada Lee", "Bela", "#NOTE#", None))]
-    build_batch = Question("What did Ada tell Cleo of Ada's dog?", frozenset("0"), "What", None)
+    question = Question("What did Ada tell Cleo of Ada's dog?", frozenset("0"), "What", None)
     for number in range(10):
-        other = datasets.entity_swapped(build_batch, Conversation("c", said, [build_batch]), random.Random(number))
-        assert other == replace(build_batch, text="What did Bela tell Cleo of Bela's dog?", evidence=frozenset())
+        other = datasets.entity_swapped(question, Conversation("c", said, [question]), random.Random(number))
+        assert other == replace(question, text="What did Bela tell Cleo of Bela's dog?", evidence=frozenset())
     for text in ("What did Adam tell Cleo?", "What did Ada tell Bela?"):  # names nobody, or everybody
         nobody = Question(text, frozenset("0"), "What", None)
         assert datasets.entity_swapped(nobody, Conversation("c", said, [nobody]), random.Random(1)) is None

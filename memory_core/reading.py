@@ -1,0 +1,269 @@
+"""From the candidates of a cue to a read weighting: what content addressing found, the reranker, the read modes.
+
+Functions over a memory's parameters, a state and its candidates. What they give says where every weight came from:
+the slot's own match, its neighbours along the temporal links, or the links of what the last turn read.
+"""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+from torch.nn import functional
+
+from memory_core import addressing, temporal_neighbours
+from memory_core.candidate_retrieval import Candidates
+from memory_core.message_features import FEATURE_NAMES, features, has, only_requests
+from memory_core.reranker import (
+    SIGNALS,
+    WINDOW,
+    WITHIN,
+    RerankerInput,
+    RerankerOutput,
+    without_neighbours,
+)
+from memory_core.state import EpisodicState
+
+if TYPE_CHECKING:
+    from memory_core.episodic import EpisodicMemory
+
+_MISMATCH = {"about self": 2.5, "negative": 2.0}  # nats that a slot loses where cue and slot differ in it
+_CHANGE = 1.5  # nats that a change gains where the cue asks how something stands now
+_CHANGED = 3  # slots, those read most, which a change may outdate
+_CLOSE = 2.0  # nats below the best within which these lie
+_RARE = 4  # slots that hold a word at most, for two slots with it to tell of the same
+_AHEAD = 0.5  # nats that the change then comes before what it changes
+_SAME_ASKING = 0.8  # cosine of a request's sentence with the cue's from which it is the cue asked before
+_BEHIND = 2.0  # nats that a request or a reply to it comes behind the best statement
+
+
+class Reading(NamedTuple):
+    """A sparse read weighting, the strongest row first, with each mode's part of it (they sum to `weights`).
+
+    `confidence` is in [0, 1]: the probability that the memory holds what the cue asks for, as far as the training's
+    conversations tell; untrained it is a fixed function of the best similarity.
+    """
+
+    rows: Int[Tensor, " read"]
+    weights: Float[Tensor, " read"]
+    content: Float[Tensor, " read"]
+    forward: Float[Tensor, " read"]
+    backward: Float[Tensor, " read"]
+    confidence: float
+
+
+def found(
+    memory: "EpisodicMemory", state: EpisodicState, of: Candidates, cosines: Float[Tensor, "slots cue"]
+) -> RerankerInput:
+    """What content addressing found in the candidates, as the reranker takes it; one reading."""
+    slots, shares, exact = of.slots, of.terms.shares, of.exact
+    similarity, matched = cosines @ shares, exact @ shares
+    speaker_tokens, keys = state.speaker_tokens[slots], state.keys[slots].float()
+    bits = state.feature_bits[slots]
+    said = (speaker_tokens.unsqueeze(2) == of.named).any(2)
+    spoke = ((speaker_tokens < 0) | said).all(1) & (speaker_tokens[:, 0] >= 0)
+    now = not of.dated and memory.asks_of_now(of, bool(spoke.any()))
+    rest = shares * ~torch.isin(of.terms.token_ids, speaker_tokens)
+    topic = (cosines + memory.lexical * exact) @ (rest / rest.sum().clamp(min=1e-6))
+    near_by = temporal_neighbours.around(state, slots, WINDOW)
+    quiet = no_evidence(bits, near_by, of)
+    content = memory.key_strength * (similarity + memory.lexical * matched + memory.time_share * of.proximity)
+    sentence = functional.normalize(state.sentence[slots].float(), dim=-1) @ of.pooled
+    heard = (~quiet).unsqueeze(1)  # what is no evidence makes its neighbours none
+    own, negative = (_agreement(name, bits, of) for name in ("about self", "negative"))
+    signals = [
+        similarity,
+        matched,
+        (exact * shares).amax(1) if len(shares) else matched,
+        (cosines - 0.5).clamp(min=0.0) @ shares,
+        keys @ of.pooled,
+        spoke.float(),
+        (~spoke & spoke.any()).float(),
+        of.proximity,
+        *(
+            temporal_neighbours.best_within(each * heard, near_by, steps, each) @ shares
+            for steps in WITHIN
+            for each in (cosines, exact)
+        ),
+        sentence,
+        own,
+        negative,
+    ]
+    return RerankerInput(
+        content=(content + state.strength[slots].log()).unsqueeze(0),
+        signals=torch.stack(signals, -1).unsqueeze(0),
+        topic=topic.unsqueeze(0),
+        now=torch.tensor([now], device=slots.device),
+        features=features(bits, state.part[slots], (state.token_ids[slots] >= 0).sum(1)),
+        speaker=(
+            (speaker_tokens + 1) * (memory.vocabulary + 1) ** torch.arange(speaker_tokens.shape[1], device=slots.device)
+        ).sum(1),
+        order=state.source[slots],
+        keys=keys,
+        chain=near_by,
+        allowed=(~quiet).unsqueeze(0),
+        exact=exact.unsqueeze(0),
+        shares=shares.unsqueeze(0),
+    )
+
+
+def no_evidence(bits: Int[Tensor, " slots"], near_by: Int[Tensor, "slots around"], of: Candidates) -> Tensor:
+    """Slots that only ask the assistant, and replies to these: no evidence for what the cue asks.
+
+    Unless the cue asks of the conversation itself ("What did I ask you yesterday?").
+    """
+    if of.intents is not None and of.intents["asks_of_conversation"] > 0.5:
+        return torch.zeros_like(bits, dtype=torch.bool)
+    asks = only_requests(bits)
+    before = functional.pad(asks, (0, 1))[near_by[:, 0]]
+    return asks | (has(bits, "reply") & before)
+
+
+def _agreement(name: str, bits: Int[Tensor, " slots"], of: Candidates) -> Float[Tensor, " slots"]:
+    """In [-1, 1]: 1 where cue and slot surely both have a feature or both lack it, -1 where one has it alone."""
+    if of.intents is None:
+        return torch.zeros(len(bits), device=bits.device)
+    cue = 2.0 * of.intents[name.replace(" ", "_")] - 1.0
+    return cue * (2.0 * has(bits, name).float() - 1.0)
+
+
+def weigh(
+    memory: "EpisodicMemory", state: EpisodicState, of: Candidates, cosines: Float[Tensor, "slots cue"]
+) -> Reading:
+    """The reading of one cue: the candidates' weighting, then the read modes."""
+    lent = torch.zeros(2, len(of.slots), device=of.slots.device)
+    if memory.reranker is None or not len(of.slots):
+        similarity = cosines @ of.terms.shares + memory.lexical * (of.exact @ of.terms.shares)
+        weighting = addressing.content_weighting(
+            similarity + memory.time_share * of.proximity, memory.key_strength, state.strength[of.slots]
+        )
+        best = similarity.max() if len(similarity) else similarity.new_zeros(())
+        confidence = torch.sigmoid(memory.confidence_strength * (best - memory.confidence_threshold))
+    else:
+        given = found(memory, state, of, cosines)
+        logits, output = rerank(memory, state, of, given)
+        weighting = torch.softmax(logits, -1)
+        lent = _owed_to_neighbours(memory.reranker(without_neighbours(given)), output)
+        confidence = memory.reranker.confidence(given, output)[0]
+    return _through_modes(memory, state, of, weighting, lent, float(confidence))
+
+
+def rerank(
+    memory: "EpisodicMemory", state: EpisodicState, of: Candidates, given: RerankerInput
+) -> tuple[Float[Tensor, " slots"], RerankerOutput]:
+    """The log weights of one reading, and the reranker's own output."""
+    assert memory.reranker is not None
+    output: RerankerOutput = memory.reranker(given)
+    unnamed = 1.0 - given.features[:, FEATURE_NAMES.index("named")]
+    logits = output.logits[0]
+    for name, cost in _MISMATCH.items():
+        logits = logits - cost * unnamed * (-given.signals[0, :, SIGNALS.index(name)]).clamp(min=0.0)
+    if bool(given.now[0]):
+        logits = _with_changes(memory, state, of, given, logits)
+    return _requests_behind(logits, given), output
+
+
+def _with_changes(
+    memory: "EpisodicMemory", state: EpisodicState, of: Candidates, given: RerankerInput, logits: Tensor
+) -> Float[Tensor, " slots"]:
+    """The log weights with what tells of a change before what it changes, where the cue asks how something stands now.
+
+    "Rollo died" shares no word with "What pets do I have?", but with "I have a dog called Rollo" it shares a rare one.
+    """
+    changes = (given.features[:, FEATURE_NAMES.index("tells change")] > 0) & given.allowed[0]
+    if not changes.any():
+        return logits
+    logits = logits + _CHANGE * changes
+    told = logits.masked_fill(~given.allowed[0], -torch.inf)
+    for first in told.topk(min(_CHANGED, len(told))).indices.tolist():
+        if told.max() - told[first] > _CLOSE:
+            break
+        if changes[first]:  # what a change says besides is no reason to bring up others
+            continue
+        mine = memory.lemma_ids.long()[state.token_ids[of.slots[first]].long()]
+        mine = mine[(mine >= 0) & ~torch.isin(mine, memory.lemma_ids.long()[of.terms.token_ids])]
+        rare = mine[state.piece_counts[mine] <= _RARE]
+        held = memory.lemma_ids.long()[state.token_ids[of.slots].long()]
+        shares = torch.isin(held, rare).any(1)
+        later = (given.order > given.order[first]) & (given.speaker == given.speaker[first])
+        ahead = changes & shares & later
+        logits = torch.where(ahead, torch.maximum(logits, told[first] + _AHEAD), logits)
+    return logits
+
+
+def _owed_to_neighbours(alone: RerankerOutput, output: RerankerOutput) -> Float[Tensor, "2 slots"]:
+    """The shares of each weight that are owed to the slots before (read forward) and after it (read backward).
+
+    What a slot would weigh if it had no neighbours is its own; the rest is theirs, divided as the links contribute.
+    """
+    rest = -torch.expm1((alone.logits - output.logits)[0].clamp(max=0.0))
+    both = (output.forward + output.backward)[0]
+    forward = torch.where(both > 1e-6, output.forward[0] / both.clamp(min=1e-6), 0.5)
+    return torch.stack([rest * forward, rest * (1.0 - forward)])
+
+
+def _requests_behind(logits: Float[Tensor, " slots"], given: RerankerInput) -> Float[Tensor, " slots"]:
+    """The log weights with what is no evidence behind the best statement; the cue asked before has none at all."""
+    quiet = ~given.allowed[0]
+    if not quiet.any():
+        return logits
+    told = logits[~quiet]
+    behind = told.max() - _BEHIND if len(told) else logits.max()
+    sentence = given.signals[0, :, SIGNALS.index("sentence")]
+    again = quiet & (sentence > _SAME_ASKING) & bool(len(told))
+    lowered = torch.where(quiet, torch.minimum(logits, behind), logits)
+    return lowered.masked_fill(again, -torch.inf)
+
+
+def _through_modes(
+    memory: "EpisodicMemory", state: EpisodicState, of: Candidates, weighting: Tensor, lent: Tensor, confidence: float
+) -> Reading:
+    kept = torch.sort(weighting, descending=True, stable=True).indices[: memory.config.read]
+    slots, content, lent = of.slots[kept], weighting[kept], lent[:, kept]
+    content = content / content.sum().clamp(min=1e-12)
+    following, forward_mode, content_mode, backward_mode = memory.read_modes(of.pooled, of.intents)
+    last = addressing.sharpen(state.read_weights, 2.0)
+    origin, flow = torch.cat([slots, state.read_slots]), torch.cat([(1 - following) * content, following * last])
+    forward = addressing.follow_links(origin, flow, state.forward_slots, state.forward_weights)
+    backward = addressing.follow_links(origin, flow, state.backward_slots, state.backward_weights)
+    every, place = torch.unique(torch.cat([slots, forward[0], backward[0]]), return_inverse=True)
+    shares = torch.zeros(3, len(every), device=slots.device)
+    bounds = (len(slots), len(slots) + len(forward[0]))
+    shares[:, place[: bounds[0]]] = content_mode * content * torch.cat([1.0 - lent.sum(0, keepdim=True), lent])
+    shares[1, place[bounds[0] : bounds[1]]] += forward_mode * forward[1]
+    shares[2, place[bounds[1] :]] += backward_mode * backward[1]
+    total = shares.sum(0)
+    order = torch.sort(total, descending=True, stable=True).indices[: memory.config.read]
+    order = order[total[order] > 0]
+    sure = max(confidence, float(following * (total.sum() > 0)))
+    parts = shares[:, order]
+    return Reading(every[order], total[order], parts[0], parts[1], parts[2], sure)
+
+
+def mixed(readings: Sequence[Reading], most: int) -> Reading:
+    """One reading out of those of several cues: each counts by the square of its confidence, the first one twice.
+
+    Args:
+        most: rows that it keeps.
+    """
+    if len(readings) == 1:
+        return readings[0]
+    counts = [(2.0 if number == 0 else 1.0) * one.confidence**2 for number, one in enumerate(readings)]
+    whole = max(sum(counts), 1e-12)
+    rows, place = torch.unique(torch.cat([one.rows for one in readings]), return_inverse=True)
+    parts = readings[0].weights.new_zeros(3, len(rows))
+    scaled = [
+        count / whole * torch.stack([one.content, one.forward, one.backward])
+        for count, one in zip(counts, readings, strict=True)
+    ]
+    parts.index_add_(1, place, torch.cat(scaled, 1))
+    total = parts.sum(0)
+    order = torch.sort(total, descending=True, stable=True).indices[:most]
+    kept = parts[:, order]
+    return Reading(rows[order], total[order], kept[0], kept[1], kept[2], max(one.confidence for one in readings))
+
+
+def pooled(facets: Float[Tensor, "pieces word"]) -> Float[Tensor, " word"]:
+    """The direction of the facets' mean."""
+    return functional.normalize(facets.sum(0), dim=0)
