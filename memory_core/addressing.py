@@ -91,18 +91,23 @@ def inverse_length(words: Float[Tensor, "*batch word"]) -> Float[Tensor, "*batch
     return (words.square().sum(-1) + _EPSILON).rsqrt()
 
 
+_LONGEST_FADE = 30 * 86_400  # seconds
+
+
 def temporal_proximity(
     start_at: Int[Tensor, " slots"], end_at: Int[Tensor, " slots"], span: tuple[int, int]
 ) -> Float[Tensor, " slots"]:
     """How near slots lie to a span of time: 1 where they meet, halved for every length of the span between them.
 
+    A span of more than 30 days counts as 30 long outside: else "before 2025" would be near to all that came after, too.
+
     Args:
-        start_at, end_at: from when to when a slot lasts, in the unit of the span.
+        start_at, end_at: from when to when a slot lasts, in seconds since 1970.
         span: from when to when, not empty.
     """
     start, end = span
     away = torch.maximum(start - end_at, start_at - end).clamp(min=0)
-    return torch.exp2(-away.double() / (end - start)).float()
+    return torch.exp2(-away.double() / min(end - start, _LONGEST_FADE)).float()
 
 
 def content_weighting(

@@ -26,6 +26,8 @@ from memory_core.allocation import EpisodicConfig
 from memory_core.binary_codes import encode_sentence, encode_word
 from memory_core.candidate_retrieval import Candidates
 from memory_core.encoder import Encoder, Utterance
+from memory_core.language import VERSION
+from memory_core.language.header import header
 from memory_core.language.intents import INTENTS, Intents, intent_input
 from memory_core.links import write_links_
 from memory_core.message_features import (
@@ -33,7 +35,6 @@ from memory_core.message_features import (
     MessageFeatures,
     feature_bits,
     features,
-    header,
     learned_bits,
 )
 from memory_core.read_mode_prototypes import FOLLOW_UPS, LOOK_BACKS
@@ -123,8 +124,11 @@ class EpisodicMemory(nn.Module):
         return self.follow_up_prototypes.device
 
     def fingerprint(self) -> str:
-        """Names all that decides what a log becomes: encoder, parameters, sizes, schema. Equal folds, equal names."""
-        digest = hashlib.sha256(f"{self._encoder} {EpisodicState.schema} {self.config}".encode())
+        """Names all that decides what a log becomes: encoder, parameters, sizes, schema, rules of language.
+
+        Equal folds, equal names.
+        """
+        digest = hashlib.sha256(f"{self._encoder} {EpisodicState.schema} {self.config} {VERSION}".encode())
         for name, tensor in sorted(self.state_dict().items()):
             digest.update(name.encode() + tensor.detach().cpu().contiguous().numpy().tobytes())
         return digest.hexdigest()[:16]

@@ -6,7 +6,6 @@ language simply has fewer traits.
 
 import re
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import NamedTuple
 
 import torch
@@ -44,12 +43,6 @@ class MessageFeatures(NamedTuple):
     at: int = 0
     header: int = 0
     event: tuple[int, int] = (0, 0)
-
-
-def header(speaker: str | None, at: datetime) -> str:
-    """What is written before a text so that its facets know when it was said and by whom: "8 May 2023, Ann: "."""
-    day = at.astimezone(UTC)
-    return f"{day.day} {day:%B %Y}, " + (f"{speaker}: " if speaker else "")
 
 
 def feature_bits(text: str, speaker: str | None, reply: bool) -> int:

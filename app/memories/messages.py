@@ -16,7 +16,7 @@ from app.store.log import Message
 from app.store.memories import MemoryRecord
 from memory_core.encoder import Utterance
 from memory_core.episodic import EpisodicMemory, Written
-from memory_core.message_features import header
+from memory_core.language.header import header
 from memory_core.state import EpisodicState
 
 

@@ -16,11 +16,11 @@ from typing import Any, NamedTuple
 from torch import Tensor
 
 from app.memories.device import Device
-from app.memories.events import Event, event_named, event_span, without_event
-from app.memories.times import span_named, without_day
 from app.memories.trace import grouped, recollected
 from app.store.log import Message
 from memory_core.encoder import Utterance
+from memory_core.language.events import Event, event_named, event_span, without_event
+from memory_core.language.times import named_span, without_time
 from memory_core.reading import Reading
 from memory_core.state import EpisodicState
 
@@ -82,9 +82,9 @@ def parse(text: str, at: datetime) -> ParsedQuery:
     """
     question = last_question(text)
     context = None if question == text else text
-    span = span_named(question, at)
+    span = named_span(question, at)
     if span is not None:
-        return ParsedQuery(_or_all(without_day(question), question), span, context=context)
+        return ParsedQuery(_or_all(without_time(question, at), question), span, context=context)
     event = event_named(question)
     if event is None:
         return ParsedQuery(question, context=context)

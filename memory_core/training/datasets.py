@@ -19,7 +19,8 @@ from torch import Tensor
 from memory_core import candidate_retrieval, reading
 from memory_core.encoder import Encoder
 from memory_core.episodic import EpisodicMemory
-from memory_core.message_features import feature_bits, features, header
+from memory_core.language.header import header
+from memory_core.message_features import feature_bits, features
 from memory_core.reranker import RerankerInput
 from memory_core.state import EpisodicState
 from memory_core.training import everyday

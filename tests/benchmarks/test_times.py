@@ -2,11 +2,12 @@
 
 import pytest
 
-from app.memories.events import event_named, event_span
-from app.memories.times import seconds, span_named
 from app.memories.trace import Recollection
 from app.store.log import Message
 from benchmarks.times import EVENTS, NOW, SUBJECTS, by_events, material, messages
+from memory_core.language.events import event_named, event_span
+from memory_core.language.spans import seconds
+from memory_core.language.times import named_span
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
@@ -16,7 +17,7 @@ def test_every_question_names_the_time_of_its_own_message_and_of_no_other_on_the
     for start in range(0, len(dated), 6):
         same = dated[start : start + 6]
         for one in same:
-            span = span_named(one.question, NOW)
+            span = named_span(one.question, NOW)
             assert span is not None, one.question
             assert [other for other in same if span[0] <= seconds(other.at) < span[1]] == [one], one.question
 

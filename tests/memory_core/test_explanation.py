@@ -8,7 +8,7 @@ import torch
 from memory_core.encoder import Encoder
 from memory_core.episodic import EpisodicMemory
 from memory_core.explanation import explain, match
-from memory_core.message_features import header
+from memory_core.language.header import header
 from memory_core.state import EpisodicState
 
 SAID = [

@@ -6,11 +6,12 @@ memory finds for its name. As with `times`, a text that names no event must cost
 
 import re
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
-from typing import NamedTuple
+from datetime import datetime
+from typing import NamedTuple, Protocol
 
-from app.memories.times import BESIDE, DAY, FIRST, day_told, days_beside, midnight, seconds
-from app.memories.trace import Recollection
+from memory_core.language.spans import DAY, Now, Span, local_date, nth_day
+from memory_core.language.times import FIRST, told_span
+from memory_core.language.times_english import BESIDE, days_beside
 
 _WHOSE = r"(?:my|our|your|his|her|their|the|[^\W\d]+(?:'s|’s))"
 _ENDS = (
@@ -27,6 +28,17 @@ _PHRASE = re.compile(
 )
 _YEARLY = re.compile(r"\b(?:birthday|anniversary)$", re.IGNORECASE)
 _NEXT_BEST = 0.5  # of the heaviest recollection's weight: one that names a day and weighs as much is believed before it
+
+
+class Told(Protocol):
+    """A message that the memory finds for an event's name."""
+
+    @property
+    def content(self) -> str: ...
+    @property
+    def occurred_at(self) -> datetime: ...
+    @property
+    def weight(self) -> float: ...
 
 
 class Event(NamedTuple):
@@ -59,8 +71,8 @@ def without_event(text: str) -> str:
     return text[: found.start()] + text[found.end() :] if found and found["beside"] else text
 
 
-def event_span(event: Event, found: Sequence[Recollection], asked_at: datetime) -> tuple[int, int] | None:
-    """The time meant, from when to when, in seconds since 1970; None where nothing was found.
+def event_span(event: Event, found: Sequence[Told], asked_at: datetime) -> Span | None:
+    """The time meant; None where nothing was found.
 
     Args:
         found: what the memory has for the event's name, the heaviest first. The first that weighs well and names a day
@@ -68,22 +80,17 @@ def event_span(event: Event, found: Sequence[Recollection], asked_at: datetime) 
     """
     if not found:
         return None
+    now = Now(asked_at)
     believed = (one for one in found if one.weight >= _NEXT_BEST * found[0].weight)
-    days = (day_told(one.content, one.occurred_at, asked_at) for one in believed)
-    day = next(filter(None, days), None) or midnight(found[0].occurred_at)
+    days = (day_told(one.content, one.occurred_at) for one in believed)
+    day = next(filter(None, days), None) or found[0].occurred_at.toordinal()
     if _YEARLY.search(event.name):
-        day = _last(day, asked_at.astimezone(UTC))
-    try:
-        start = day + timedelta(days=event.first)
-    except OverflowError:
-        return None
-    return seconds(start), seconds(start) + event.days * DAY
+        told = local_date(day)
+        day = now.yearly(nth_day(told.month, told.day), "past")[0]
+    return now.days(day + event.first, day + event.first + event.days)
 
 
-def _last(day: datetime, now: datetime) -> datetime:
-    """The same day of the last year in which it was before now; 29 February, where there is none, is the 28th."""
-    year = now.year if (day.month, day.day) <= (now.month, now.day) else now.year - 1
-    try:
-        return day.replace(year=year)
-    except ValueError:
-        return day.replace(year=year, day=28)
+def day_told(text: str, said_at: datetime) -> int | None:
+    """The number of the day that a message names for what it tells of; None where it names none, or more than a day."""
+    span = told_span(text, said_at)
+    return Now(said_at).number(span.start) if span and span.end - span.start <= DAY else None
