@@ -7,7 +7,7 @@ memory finds for its name. As with `times`, a text that names no event must cost
 import re
 from collections.abc import Sequence
 from datetime import datetime
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from memory_core.language.spans import DAY, Now, Span, local_date, nth_day
 from memory_core.language.times import FIRST, told_span
@@ -30,6 +30,7 @@ _YEARLY = re.compile(r"\b(?:birthday|anniversary)$", re.IGNORECASE)
 _NEXT_BEST = 0.5  # of the heaviest recollection's weight: one that names a day and weighs as much is believed before it
 
 
+@runtime_checkable
 class Told(Protocol):
     """A message that the memory finds for an event's name."""
 

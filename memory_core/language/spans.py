@@ -72,10 +72,10 @@ class Now:
         """The span of days, without the one after the last."""
         return self.span(self.midnight(first), self.midnight(after))
 
-    def hours(self, number: int, first: float, after: float) -> Span | None:
+    def hours(self, number: int, first: int, after: int) -> Span | None:
         """The span of some hours of a day; they may run into the next."""
         start = self.midnight(number)
-        return self.span(start + int(first * HOUR), start + int(after * HOUR))
+        return self.span(start + first * HOUR, start + after * HOUR)
 
     def week(self, ahead: int) -> Days:
         """The week, from Monday, so many after this one."""
