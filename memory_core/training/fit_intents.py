@@ -21,8 +21,8 @@ from torch.nn import functional
 
 from memory_core import weights
 from memory_core.encoder import Encoder
+from memory_core.language.header import header
 from memory_core.language.intents import FEATURES, INTENTS, Intents, intent_input
-from memory_core.message_features import header
 from memory_core.training.intent_sentences import Pattern, shipped
 
 PREFIX = "intents."
