@@ -97,7 +97,9 @@ _LONGEST_FADE = 30 * 86_400  # seconds
 def temporal_proximity(
     start_at: Int[Tensor, " slots"], end_at: Int[Tensor, " slots"], span: tuple[int, int]
 ) -> Float[Tensor, " slots"]:
-    """How near slots lie to a span of time: 1 where they meet, halved for every length of the span between them.
+    """How near slots lie to a span of time: 1 where they overlap, halved for every length of the span away.
+
+    How far a slot is away is told by its middle.
 
     A span of more than 30 days counts as 30 long outside: else "before 2025" would be near to all that came after, too.
 
@@ -106,7 +108,9 @@ def temporal_proximity(
         span: from when to when, not empty.
     """
     start, end = span
-    away = torch.maximum(start - end_at, start_at - end).clamp(min=0)
+    middle = (start_at + end_at) // 2
+    apart = torch.maximum(start - middle, middle - end).clamp(min=0)
+    away = apart.masked_fill((start_at < end) & (end_at > start), 0)
     return torch.exp2(-away.double() / min(end - start, _LONGEST_FADE)).float()
 
 

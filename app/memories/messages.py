@@ -17,7 +17,10 @@ from app.store.memories import MemoryRecord
 from memory_core.encoder import Utterance
 from memory_core.episodic import EpisodicMemory, Written
 from memory_core.language.header import header
+from memory_core.language.times import told_span
 from memory_core.state import EpisodicState
+
+_LONGEST_EVENT = 367 * 86_400  # seconds
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,8 +78,16 @@ def write_message_(
     core: EpisodicMemory, state: EpisodicState, message: Message, utterance: Utterance
 ) -> tuple[EpisodicState, Written]:
     """Writes a message to the memory, in place."""
-    message_features = core.message_features(message.content, message.speaker, _is_reply(message), message.occurred_at)
+    message_features = core.message_features(
+        message.content, message.speaker, _is_reply(message), message.occurred_at, _event(message)
+    )
     return core.write_(state, utterance, message.seq, precedence_gate(core, message), message_features)
+
+
+def _event(message: Message) -> tuple[int, int]:
+    """The time that a message tells of, at most a year long; (0, 0) where it names none."""
+    span = told_span(message.content, message.occurred_at)
+    return (span.start, span.end) if span and span.end - span.start <= _LONGEST_EVENT else (0, 0)
 
 
 def remembered(live: CachedMemory, messages: Sequence[Message], timings_ms: dict[str, float]) -> Remembered:

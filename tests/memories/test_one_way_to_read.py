@@ -147,3 +147,16 @@ async def test_a_message_from_before_decisions_were_kept_is_parsed_when_it_is_re
     assert [one.parsed for one in await logged(memories, "eve")] == [
         one.parsed for one in await logged(memories, "ada")
     ]
+
+
+async def test_a_day_to_come_is_answered_by_what_was_told_of_it(speaking: Memories) -> None:
+    at = datetime(2026, 11, 26, 10, tzinfo=timezone(timedelta(hours=1)))
+    for days, text in (
+        (357, "I went hiking in the hills."),
+        (9, "The dentist appointment is on 3 December."),
+        (5, "I cleaned out the garage."),
+        (2, "I booked a table at the Lotus Garden."),
+    ):
+        await speaking.remember("ada", [Draft("user", text, "s", at - timedelta(days=days))])
+    found = await speaking.recall("ada", "What is on 3 December?", 4, asked_at=at)
+    assert "dentist" in found.recollections[0].content

@@ -9,7 +9,7 @@ import torch
 
 from memory_core.encoder import Encoder
 from memory_core.episodic import EpisodicMemory
-from memory_core.message_features import header
+from memory_core.language.header import header
 from memory_core.reading import Reading
 
 CHATTER = (
