@@ -125,14 +125,21 @@ class Batched:
         while self._waiting:
             batch, self._waiting = self._waiting, []
             WAITING.dec(sum(len(items) for items, _ in batch))
-            try:
-                done = await self._run(self._compute, [item for items, _ in batch for item in items])
-            except Exception as error:
-                for _, result in batch:
-                    if not result.done():
-                        result.set_exception(error)
-                continue
-            for items, result in batch:
-                mine, done = done[: len(items)], done[len(items) :]
-                if not result.done():  # whoever asked may have gone
-                    result.set_result(mine)
+            await self._answer(batch)
+
+    async def _answer(self, batch: Sequence[tuple[Sequence[Any], asyncio.Future[list[Any]]]]) -> None:
+        """Computes a batch; where that fails, each caller's items by themselves, so that errors are the item's own."""
+        try:
+            done = await self._run(self._compute, [item for items, _ in batch for item in items])
+        except Exception as error:
+            if len(batch) > 1:
+                for one in batch:
+                    if not one[1].done():  # whoever asked may have gone
+                        await self._answer([one])
+            elif not batch[0][1].done():
+                batch[0][1].set_exception(error)
+            return
+        for items, result in batch:
+            mine, done = done[: len(items)], done[len(items) :]
+            if not result.done():
+                result.set_result(mine)

@@ -60,12 +60,12 @@ async def test_what_is_asked_while_one_runs_is_one_batch_and_each_gets_its_own(s
     assert slow.batches == [[1], [2, 3, 4]]
 
 
-async def test_a_failure_reaches_every_caller_of_its_batch_and_no_other(slow: Slow, batched: Batched) -> None:
-    tasks = await together(slow, batched([1]), batched([2]), batched([-3]))
+async def test_a_failure_is_the_items_own_and_no_one_elses_of_its_batch(slow: Slow, batched: Batched) -> None:
+    tasks = await together(slow, batched([1]), batched([2]), batched([-3, 4]), batched([5]))
     slow.go.set()
-    first, *others = await asyncio.gather(*tasks, return_exceptions=True)
-    assert first == [1]
-    assert [str(one) for one in others] == ["negative", "negative"]
+    first, second, failed, last = await asyncio.gather(*tasks, return_exceptions=True)
+    assert [first, second, last] == [[1], [4], [25]]
+    assert str(failed) == "negative"
     assert await batched([5]) == [25]
 
 

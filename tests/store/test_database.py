@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+import traceback
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -169,6 +170,14 @@ async def test_a_fault_in_the_code_is_not_called_an_absent_database(database: Da
     with pytest.raises(sa.exc.DBAPIError):
         async with database.reading() as connection:
             await connection.execute(sa.text("SELECT nonsense FROM nowhere"))
+
+
+async def test_the_error_of_a_failed_statement_holds_nobodys_words(database: Database) -> None:
+    statement, told = sa.text("SELECT nonsense FROM nowhere WHERE a = :word"), {"word": "my pin is 4711"}
+    with pytest.raises((StoreUnavailable, sa.exc.DBAPIError)) as failed:
+        async with database.reading() as connection:
+            await connection.execute(statement, told)
+    assert "4711" not in "".join(traceback.format_exception(failed.value, limit=0))
 
 
 async def test_moments_come_back_as_they_went_in_wherever_they_were_said(database: Database) -> None:
