@@ -5,7 +5,7 @@ MAKEFLAGS += --no-builtin-rules --no-print-directory
 SHELL := /bin/bash
 LOCKS := requirements.txt requirements-weights.txt pyproject.toml scripts/install
 
-.PHONY: help serve chat page-pictures test bench bench-recall bench-peers bench-times bench-everyday bench-networks bench-answers demo crash compose-check clean
+.PHONY: help serve chat test bench bench-recall bench-peers bench-times bench-everyday bench-networks bench-answers demo page-pictures crash compose-check clean
 .DEFAULT_GOAL := help
 
 help:  ## this list

@@ -21,6 +21,7 @@ from memory_core.reranker import (
     WITHIN,
     RerankerInput,
     RerankerOutput,
+    tells_one_change,
     without_neighbours,
 )
 from memory_core.state import EpisodicState
@@ -171,7 +172,7 @@ def _with_changes(
 
     "Rollo died" shares no word with "What pets do I have?", but with "I have a dog called Rollo" it shares a rare one.
     """
-    changes = (given.features[:, FEATURE_NAMES.index("tells change")] > 0) & given.allowed[0]
+    changes = tells_one_change(given.features) & given.allowed[0]
     if not changes.any():
         return logits
     logits = logits + _CHANGE * changes

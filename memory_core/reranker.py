@@ -8,6 +8,7 @@ earlier one. Read modes of Graves et al. 2016, as a function of the cue and of w
 It must not know texts or states: it sees signals, traits and the chain of links alone.
 """
 
+import math
 from typing import NamedTuple
 
 import torch
@@ -37,6 +38,7 @@ _EVIDENCE = 5  # numbers that the confidence goes by
 _ENDS_ASKING, _REPLY, _FIRST_PERSON, _CHANGES = (
     FEATURE_NAMES.index(name) for name in ("ends asking", "reply", "first person", "tells change")
 )
+_SHORT = 16  # facets of a message that tells one thing
 _DISTINGUISHING = 0.1  # share of the cue above which a word tells one thing from another
 
 
@@ -157,7 +159,7 @@ class Reranker(nn.Module):
         counted = held * found.shares.unsqueeze(1)
         lacks = counted @ (1.0 - held).transpose(1, 2)  # of i's words, the share that j lacks
         both = counted @ held.transpose(1, 2)
-        changes = found.features[best][..., _CHANGES] > 0
+        changes = tells_one_change(found.features)[best]
         return (lacks > _DISTINGUISHING) & (both > _DISTINGUISHING) & ~changes.unsqueeze(1)
 
     def confidence(self, found: RerankerInput, weighed: RerankerOutput) -> Float[Tensor, " readings"]:
@@ -215,6 +217,11 @@ def _start_at(network: nn.Sequential, value: float) -> None:
     assert isinstance(last, nn.Linear)
     nn.init.zeros_(last.weight)
     nn.init.constant_(last.bias, value)
+
+
+def tells_one_change(features: Float[Tensor, "*slots features"]) -> Bool[Tensor, "*slots"]:
+    """Whether a slot tells of a change and of little else: what a long message changes can be anything in it."""
+    return (features[..., _CHANGES] > 0) & (features[..., -1] <= math.log1p(_SHORT))
 
 
 def without_neighbours(found: RerankerInput) -> RerankerInput:

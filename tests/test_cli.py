@@ -50,7 +50,8 @@ def complaint(ended: subprocess.CompletedProcess[str]) -> str:
     assert "Traceback" not in ended.stderr
     lines = ended.stderr.strip().splitlines()
     assert all(line.startswith("mneme: ") for line in lines), ended.stderr
-    assert all(line.endswith("…") or "stored, weights" in line for line in lines[:-1]), ended.stderr
+    progress = ("…", "stored, weights", "open to everybody")
+    assert all(any(part in line for part in progress) for line in lines[:-1]), ended.stderr
     return lines[-1]
 
 
@@ -148,7 +149,8 @@ def damage(url: str, user: str) -> None:
     async def change() -> None:
         database = Database(url)
         async with database.writing() as connection:
-            await connection.execute(sa.update(slots).where(slots.c.user_id == user).values(strength=0.123))
+            of = sa.select(memories.c.id).where(memories.c.owner_id == user).scalar_subquery()
+            await connection.execute(sa.update(slots).where(slots.c.memory_id == of).values(strength=0.123))
         await database.close()
 
     asyncio.run(change())

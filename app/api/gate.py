@@ -21,6 +21,7 @@ from app.access.limits import TooMuch
 from app.access.origins import Hosts, is_foreign
 from app.api.auth import Authentication
 from app.api.errors import problem
+from app.memories.validation import readable
 from app.settings import Settings
 from app.store.audit import Act
 from app.store.database import StoreUnavailable
@@ -178,12 +179,17 @@ def _note(scope: Scope, authentication: Authentication, status: int) -> None:
             by_token=caller is not None and caller.by_token,
             method=scope["method"],
             route=route[:128],
-            user_id=user_id[:128] if user_id is not None else None,
-            object_id=next((str(named[name])[:128] for name in _OBJECTS if name in named), None),
+            user_id=_as_kept(user_id) if user_id is not None else None,
+            object_id=next((_as_kept(str(named[name])) for name in _OBJECTS if name in named), None),
             status=status,
             request_id=state.get("request_id", "")[:64],
         )
     )
+
+
+def _as_kept(name: str) -> str:
+    """A name out of a path, as the audit log keeps it: PostgreSQL takes no NUL, and refused names are listed too."""
+    return readable(name)[:128]
 
 
 def until_the_end(scope: Scope, end: Callable[[], None]) -> None:

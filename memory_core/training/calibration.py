@@ -61,7 +61,7 @@ def fit_recency_override(reader: Reranker, sets: Sequence[RecallBatch]) -> None:
     ]
     before = [reader(of.found).logits for of in asking]  # as yet no slot counts so
     costs = {}
-    for threshold in torch.linspace(0.3, 0.7, 81).tolist():
+    for threshold in torch.linspace(0.45, 0.7, 51).tolist():
         reader.recency_override.fill_(threshold)
         updates, others = [], []
         for of, logits in zip(asking, before, strict=True):

@@ -55,7 +55,7 @@ class RecallTraining:
 
     seed: int = 1
     sets: Mapping[str, float] = dataclasses.field(
-        default_factory=lambda: {"friendsqa": 5.0, "beam-train": 1.0, EVERYDAY: 1.5}
+        default_factory=lambda: {"friendsqa": 5.0, "beam-train": 1.0, EVERYDAY: 0.5}
     )
     held: int = 8
     steps: int = 2_000
