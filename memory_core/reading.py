@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn import functional
 
@@ -16,6 +16,7 @@ from memory_core import addressing, temporal_neighbours
 from memory_core.candidate_retrieval import Candidates
 from memory_core.message_features import FEATURE_NAMES, features, has, only_requests
 from memory_core.reranker import (
+    DISTINGUISHING,
     SIGNALS,
     WINDOW,
     WITHIN,
@@ -32,7 +33,8 @@ if TYPE_CHECKING:
 _MISMATCH = {"about self": 2.5, "negative": 2.0}  # nats that a slot loses where cue and slot differ in it
 _CHANGE = 1.5  # nats that a change gains where the cue asks how something stands now
 _CHANGED = 3  # slots, those read most, which a change may outdate
-_CLOSE = 2.0  # nats below the best within which these lie
+_CLOSE = 3.0  # nats below the best within which these lie
+_FITS = 0.2  # cosine of a sentence with the cue from which it may be about the same
 _RARE = 4  # slots that hold a word at most, for two slots with it to tell of the same
 _AHEAD = 0.5  # nats that the change then comes before what it changes
 _SAME_ASKING = 0.8  # cosine of a request's sentence with the cue's from which it is the cue asked before
@@ -188,9 +190,18 @@ def _with_changes(
         held = memory.lemma_ids.long()[state.token_ids[of.slots].long()]
         shares = torch.isin(held, rare).any(1)
         later = (given.order > given.order[first]) & (given.speaker == given.speaker[first])
-        ahead = changes & shares & later
+        ahead = changes & later & (shares | _same_matter(given, first))
         logits = torch.where(ahead, torch.maximum(logits, told[first] + _AHEAD), logits)
     return logits
+
+
+def _same_matter(given: RerankerInput, first: int) -> Bool[Tensor, " slots"]:
+    """Slots that are about what the cue asks, and not about another one than the slot `first` names."""
+    assert given.exact is not None and given.shares is not None
+    held, counted = given.exact[0], given.exact[0, first] * given.shares[0]
+    lacks, both = (1.0 - held) @ counted, held @ counted
+    fits = (both > DISTINGUISHING) | (given.signals[0, :, SIGNALS.index("sentence")] > _FITS)
+    return fits & ~((lacks > DISTINGUISHING) & (both > DISTINGUISHING))
 
 
 def _owed_to_neighbours(alone: RerankerOutput, output: RerankerOutput) -> Float[Tensor, "2 slots"]:

@@ -39,7 +39,7 @@ _ENDS_ASKING, _REPLY, _FIRST_PERSON, _CHANGES = (
     FEATURE_NAMES.index(name) for name in ("ends asking", "reply", "first person", "tells change")
 )
 _SHORT = 16  # facets of a message that tells one thing
-_DISTINGUISHING = 0.1  # share of the cue above which a word tells one thing from another
+DISTINGUISHING = 0.1  # share of the cue above which a word tells one thing from another
 
 
 class RerankerInput(NamedTuple):
@@ -159,8 +159,9 @@ class Reranker(nn.Module):
         counted = held * found.shares.unsqueeze(1)
         lacks = counted @ (1.0 - held).transpose(1, 2)  # of i's words, the share that j lacks
         both = counted @ held.transpose(1, 2)
-        changes = tells_one_change(found.features)[best]
-        return (lacks > _DISTINGUISHING) & (both > _DISTINGUISHING) & ~changes.unsqueeze(1)
+        changes, short = tells_one_change(found.features)[best], is_short(found.features)[best]
+        compared = short.unsqueeze(2) & (short & ~changes).unsqueeze(1)  # a long message lacks a word by chance
+        return (lacks > DISTINGUISHING) & (both > DISTINGUISHING) & compared
 
     def confidence(self, found: RerankerInput, weighed: RerankerOutput) -> Float[Tensor, " readings"]:
         """The probability that what the cue asks for is among the slots.
@@ -221,7 +222,12 @@ def _start_at(network: nn.Sequential, value: float) -> None:
 
 def tells_one_change(features: Float[Tensor, "*slots features"]) -> Bool[Tensor, "*slots"]:
     """Whether a slot tells of a change and of little else: what a long message changes can be anything in it."""
-    return (features[..., _CHANGES] > 0) & (features[..., -1] <= math.log1p(_SHORT))
+    return (features[..., _CHANGES] > 0) & is_short(features)
+
+
+def is_short(features: Float[Tensor, "*slots features"]) -> Bool[Tensor, "*slots"]:
+    """Whether a slot holds so little that it tells one thing."""
+    return features[..., -1] <= math.log1p(_SHORT)
 
 
 def without_neighbours(found: RerankerInput) -> RerankerInput:
