@@ -5,7 +5,7 @@ MAKEFLAGS += --no-builtin-rules --no-print-directory
 SHELL := /bin/bash
 LOCKS := requirements.txt requirements-weights.txt pyproject.toml scripts/install
 
-.PHONY: help serve chat test bench bench-recall bench-peers bench-times bench-everyday bench-networks bench-answers demo page-pictures crash compose-check clean
+.PHONY: help serve chat test bench bench-recall bench-peers bench-times bench-everyday bench-weeks bench-networks bench-answers demo page-pictures crash compose-check clean
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -49,6 +49,9 @@ bench-times: .venv/.dev  ## how often "what did I tell you last week about …" 
 
 bench-everyday: .venv/.dev  ## how often recall is right in everyday use, by kind: asking again, whose, time zones, updates …
 	@exec .venv/bin/python -m benchmarks.everyday
+
+bench-weeks: .venv/.dev  ## whether recall holds over four simulated weeks of one user: docs/figures/weeks.svg
+	@exec .venv/bin/python -m benchmarks.everyday_weeks
 
 .peer-dnc/.installed: requirements-networks.txt
 	@.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --upgrade --target .peer-dnc -r $<
