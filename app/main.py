@@ -24,6 +24,7 @@ from app.api import (
     memory,
     memory_map,
     messages,
+    openai,
     page,
     replay_check,
     sessions,
@@ -33,6 +34,7 @@ from app.api import (
 )
 from app.api.gate import Gate
 from app.api.middleware import Application
+from app.assistant.completion import Completions
 from app.assistant.embedded import EmbeddedModel
 from app.assistant.generator import Generator
 from app.assistant.turn import Assistant
@@ -65,7 +67,8 @@ def create_app(settings: Settings, tell: Callable[[str], None] = logger.info) ->
         telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
     )
     memory_routes = (memory, memory_map, usage_history, explanation, replay_check)
-    for part in (chat, messages, timeline, *memory_routes, sessions, users, keys, audit, health, documentation, page):
+    talking = (chat, openai, messages, timeline)
+    for part in (*talking, *memory_routes, sessions, users, keys, audit, health, documentation, page):
         app.include_router(part.router)
     errors.install(app)
     app.add_middleware(Gate, settings=settings)
@@ -108,11 +111,13 @@ async def _lifespan(app: FastAPI, settings: Settings, tell: Callable[[str], None
     memories = Memories(database, device, settings.slots, settings.cache_mb * 2**20)
     app.state.memories, app.state.generator = memories, generator
     app.state.assistant = Assistant(memories, generator, settings)
+    app.state.completions = Completions(memories, generator, settings)
     app.state.audit.start()
     try:
         yield
     finally:
         await app.state.assistant.close()
+        await app.state.completions.close()
         await app.state.audit.close()
         await generator.aclose()
         if embedded is not None:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import uvicorn
 
+from app.assistant.completion import Completions
 from app.assistant.turn import Assistant
 from app.connections import bounded_protocol
 from app.main import create_app
@@ -72,7 +73,8 @@ class _Server(uvicorn.Server):
     async def shutdown(self, sockets: object = None) -> None:
         # Replies under way end with what they have: uvicorn would wait for them, and then drop them.
         assistant: Assistant = self.config.app.state.assistant  # type: ignore[union-attr]
-        await asyncio.gather(assistant.close(), super().shutdown(sockets))  # type: ignore[arg-type]
+        completions: Completions = self.config.app.state.completions  # type: ignore[union-attr]
+        await asyncio.gather(assistant.close(), completions.close(), super().shutdown(sockets))  # type: ignore[arg-type]
 
 
 class _Recording:

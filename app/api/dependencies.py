@@ -6,6 +6,7 @@ from fastapi import Depends, Request
 
 from app.access.audit import AuditLog
 from app.access.keys import Keys
+from app.assistant.completion import Completions
 from app.assistant.turn import Assistant
 from app.memories.memories import Memories
 from app.settings import Settings
@@ -19,6 +20,11 @@ def _memories(request: Request) -> Memories:
 def _assistant(request: Request) -> Assistant:
     assistant: Assistant = request.app.state.assistant
     return assistant
+
+
+def _completions(request: Request) -> Completions:
+    completions: Completions = request.app.state.completions
+    return completions
 
 
 def _settings(request: Request) -> Settings:
@@ -38,6 +44,7 @@ def _audit(request: Request) -> AuditLog:
 
 MemoriesDep = Annotated[Memories, Depends(_memories)]
 AssistantDep = Annotated[Assistant, Depends(_assistant)]
+CompletionsDep = Annotated[Completions, Depends(_completions)]
 SettingsDep = Annotated[Settings, Depends(_settings)]
 KeysDep = Annotated[Keys, Depends(_keys)]
 AuditDep = Annotated[AuditLog, Depends(_audit)]

@@ -12,6 +12,7 @@ from starlette.exceptions import HTTPException
 
 from app.access.keys import CannotMint, NoSuchKey
 from app.access.limits import Busy, TooMuch
+from app.api.openai_errors import BadRequest, openai_error, speaks_openai
 from app.api.presence import ClientLeft
 from app.api.schemas import BadCursor
 from app.assistant.generator import GeneratorError
@@ -117,6 +118,9 @@ def install(app: FastAPI) -> None:
 def _reply(body: Problem, headers: dict[str, str] | None = None) -> JSONResponse:
     if body["status"] == HTTPStatus.SERVICE_UNAVAILABLE:
         headers = {"Retry-After": "1", **(headers or {})}
+    if speaks_openai(body["instance"]):
+        status, shown = openai_error(body, body.get("param"))
+        return JSONResponse(shown, status, headers)
     return JSONResponse(body, body["status"], headers, "application/problem+json")
 
 
@@ -138,7 +142,8 @@ async def _on_http(request: Request, error: Exception) -> JSONResponse:
         detail = "body: not UTF-8"
         return _reply(problem(HTTPStatus.UNPROCESSABLE_ENTITY, detail, request.url.path, errors=[entry]))
     detail = error.detail if error.detail != status.phrase else f"{request.method} {request.url.path}: {error.detail}"
-    return _reply(problem(status, str(detail), request.url.path), dict(error.headers or {}))
+    extra = {"param": error.param} if isinstance(error, BadRequest) else {}
+    return _reply(problem(status, str(detail), request.url.path, **extra), dict(error.headers or {}))
 
 
 async def _on_bad_request(request: Request, error: Exception) -> JSONResponse:

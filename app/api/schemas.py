@@ -48,6 +48,7 @@ UserId = Annotated[
     Path(pattern=IDENTIFIER, description="the caller's own name for the user", examples=["ada"]),
     AfterValidator(no_dots),
 ]
+UserName = Annotated[str, Field(pattern=IDENTIFIER), AfterValidator(no_dots)]
 SessionId = Annotated[str, Path(pattern=IDENTIFIER, examples=["monday"]), AfterValidator(no_dots)]
 MessageId = Annotated[str, Path(pattern=MESSAGE_ID, description="as given when it was remembered")]
 SlotNumber = Annotated[int, Path(ge=0, le=1_000_000)]

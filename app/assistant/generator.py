@@ -6,7 +6,8 @@ line that an operator can act upon; the key must never be part of it, nor of any
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
@@ -72,12 +73,25 @@ class Generator:
                 yielded until then is not a whole reply.
         """
         body = {
-            "model": self._model,
             "messages": [{"role": message.role, "content": message.content} for message in messages],
             "max_tokens": max_tokens,
             "temperature": temperature,
-            "stream": True,
         }
+        async with aclosing(self.chunks(body)) as chunks:
+            async for chunk in chunks:
+                if text := text_of(chunk):
+                    yield text
+
+    async def chunks(self, body: Mapping[str, Any]) -> AsyncGenerator[dict[str, Any], None]:
+        """Yields the reply to a request of the OpenAI interface, chunk by chunk, as the server sends them.
+
+        Args:
+            body: the request, without `model` and `stream`.
+
+        Raises:
+            GeneratorError: as `stream`.
+        """
+        body = {**body, "model": self._model, "stream": True}
         finished = False
         try:
             async with asyncio.timeout(self._timeout):
@@ -94,10 +108,9 @@ class Generator:
                         data = await _next_event(lines)
                     if data is None or data == "[DONE]":
                         break
-                    text, last = self._parse(data)
-                    finished = finished or last
-                    if text:
-                        yield text
+                    chunk = self._parse(data)
+                    finished = finished or any(choice.get("finish_reason") for choice in chunk["choices"])
+                    yield chunk
             finally:
                 await response.aclose()
         except TimeoutError:
@@ -133,19 +146,15 @@ class Generator:
         base = self._client.base_url
         return f"generator at {base.host}" + (f":{base.port}" if base.port else "")
 
-    def _parse(self, data: str) -> tuple[str, bool]:
-        """One event's text, and whether the server says that the reply ends here."""
+    def _parse(self, data: str) -> dict[str, Any]:
         try:
             chunk: dict[str, Any] = json.loads(data)
             if chunk.get("error"):
                 raise GeneratorError(f"{self._where} failed: {self._one_line(_reason(chunk))}")
-            if not chunk["choices"]:
-                return "", False
-            choice = chunk["choices"][0]
-            text = (choice.get("delta") or {}).get("content") or ""
-            if not isinstance(text, str):
-                raise TypeError(text)
-            return text, choice.get("finish_reason") is not None
+            chunk["choices"] = [dict(choice) for choice in chunk["choices"]]
+            if not isinstance(text_of(chunk), str):
+                raise TypeError(data)
+            return chunk
         except (ValueError, KeyError, TypeError, AttributeError):
             raise GeneratorError(f"{self._where} sent a chunk that is not of the OpenAI interface") from None
 
@@ -167,6 +176,13 @@ class Generator:
         if self._key:
             reason = reason.replace(self._key, "***")
         return reason if len(reason) <= _ERROR_CHARACTERS else reason[:_ERROR_CHARACTERS] + "…"
+
+
+def text_of(chunk: Mapping[str, Any]) -> str:
+    """The text that a chunk adds to the reply."""
+    choices = chunk["choices"]
+    text: str = ((choices[0].get("delta") or {}).get("content") or "") if choices else ""
+    return text
 
 
 async def _next_event(lines: AsyncIterator[str]) -> str | None:

@@ -32,6 +32,10 @@ from memory_core.encoder import Utterance
 Done = TypeVar("Done")
 
 
+class AlreadyKnown(Exception):
+    """A message of that external id is in the log."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Recalled:
     """What a reading found."""
@@ -109,6 +113,9 @@ class Memories:
         Args:
             k: messages to recall.
             history: latest messages of the session to bring along.
+
+        Raises:
+            AlreadyKnown: a message of that external id is in the log; nothing was changed.
         """
         began = time.perf_counter()
         query = parse(draft.content, draft.occurred_at)
@@ -116,6 +123,8 @@ class Memories:
         encode = _ms(began)
 
         async def once(live: CachedMemory) -> TurnContext:
+            if await self._known(user_id, live, [draft]):
+                raise AlreadyKnown(draft.external_id)
             started = time.perf_counter()
             reading, decided = await read(self.device, live.state, query, cues, self.lookup(user_id, live))
             found, seq = grouped(reading, live.state, k), live.head.last_seq + 1

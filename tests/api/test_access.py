@@ -18,12 +18,13 @@ from fastapi.routing import iter_route_contexts
 
 from app.access.caller import Grant
 from app.access.keys import Keys
+from app.api.openai_errors import speaks_openai
 from benchmarks.scripted_model import ScriptedModel
 from tests.api.conftest import started
 from tests.api.service import Service, problem
 
 Route = tuple[str, str]
-OPEN, USER, ACTING, SERVICE, ADMIN = "open", "user", "acting", "service", "admin"
+OPEN, KEYED, USER, ACTING, SERVICE, ADMIN = "open", "keyed", "user", "acting", "service", "admin"
 
 U = "/v1/users/{user_id}"
 TABLE: dict[Route, tuple[str, int]] = {
@@ -42,6 +43,10 @@ TABLE: dict[Route, tuple[str, int]] = {
     ("DELETE", "/v1/keys/{key_id}"): (ADMIN, 204),
     ("POST", "/v1/tokens"): (SERVICE, 200),
     ("POST", "/v1/chat"): (ACTING, 200),
+    ("POST", "/v1/chat/completions"): (ACTING, 200),
+    ("GET", "/v1/models"): (KEYED, 200),
+    ("GET", "/v1/models/{model}"): (KEYED, 200),
+    ("POST", "/v1/embeddings"): (ACTING, 200),
     ("POST", f"{U}/messages"): (USER, 201),
     ("GET", f"{U}/messages"): (USER, 200),
     ("GET", f"{U}/messages/{{message_id}}/trace"): (USER, 200),
@@ -65,6 +70,7 @@ TABLE: dict[Route, tuple[str, int]] = {
     ("POST", f"{U}/import"): (USER, 201),
     ("DELETE", U): (USER, 204),
 }
+HI = [{"role": "user", "content": "Hi."}]
 HEADING = '{"kind": "mneme-export", "format": 1}\n'
 REACH = {
     # caller -> the kinds of route it may call; `own` and `other` say whose key it is
@@ -73,12 +79,12 @@ REACH = {
     "revoked key": {OPEN},
     "expired key": {OPEN},
     "forged token": {OPEN},
-    "admin": {OPEN, USER, ACTING, SERVICE, ADMIN},
-    "service": {OPEN, USER, ACTING, SERVICE},
-    "own key": {OPEN, USER, ACTING},
-    "own token": {OPEN, USER, ACTING},
-    "other's key": {OPEN},
-    "other's token": {OPEN},
+    "admin": {OPEN, KEYED, USER, ACTING, SERVICE, ADMIN},
+    "service": {OPEN, KEYED, USER, ACTING, SERVICE},
+    "own key": {OPEN, KEYED, USER, ACTING},
+    "own token": {OPEN, KEYED, USER, ACTING},
+    "other's key": {OPEN, KEYED},
+    "other's token": {OPEN, KEYED},
 }
 STRANGERS = {"nobody", "wrong key", "revoked key", "expired key", "forged token"}
 
@@ -136,7 +142,7 @@ async def test_the_table_names_every_route_and_no_other(closed: Closed) -> None:
 async def test_every_route_that_asks_for_a_key_says_so_in_the_openapi_document(closed: Closed) -> None:
     document = await closed.service.get("/openapi.json")
     reach = {ADMIN: ["admin"], SERVICE: ["service", "admin"], USER: ["user", "service", "admin"]}
-    reach[ACTING] = reach[USER]
+    reach[ACTING] = reach[KEYED] = reach[USER]
     for path, item in document["paths"].items():
         for method, one in item.items():
             kind, _ = TABLE[method.upper(), path]
@@ -156,6 +162,7 @@ async def a_user(closed: Closed) -> tuple[str, dict[str, str], dict[str, str | N
         "message_id": remembered.json()["messages"][0]["id"],
         "session_id": "s1",
         "slot": "0",
+        "model": "mneme",
         "key_id": spare.stored.id,
     }
     service = await closed.keys.caller(str(closed.credentials["service"]))
@@ -178,6 +185,12 @@ def request_for(route: Route, user: str) -> dict[str, Any]:
         ("POST", "/v1/keys"): {"name": "new", "scope": "service"},
         ("POST", "/v1/tokens"): {"user_id": user},
         ("POST", "/v1/chat"): {"user_id": user, "message": "Hello there."},
+        ("POST", "/v1/chat/completions"): {
+            "model": "m",
+            "user": user,
+            "messages": [{"role": "user", "content": "Hi."}],
+        },
+        ("POST", "/v1/embeddings"): {"model": "m", "user": user, "input": "Hi."},
         ("POST", f"{U}/messages"): {"messages": [{"role": "user", "content": "It rains."}]},
         ("PATCH", f"{U}/messages/{{message_id}}"): {"content": "It rains."},
         ("POST", f"{U}/memory/recall"): {"query": "What is my dog called?"},
@@ -209,10 +222,20 @@ async def test_each_route_answers_whom_it_should_and_nobody_else(closed: Closed,
         if allowed:
             assert response.status_code == status, (caller, response.text)
         elif caller in STRANGERS:
-            problem(response, 401)
+            refusal(response, 401)
             assert response.headers["www-authenticate"].startswith("Bearer")
         else:
-            problem(response, 403)
+            refusal(response, 403)
+
+
+def refusal(response: httpx.Response, status: int) -> dict[str, Any]:
+    """The problem, in the shape that the route's clients expect."""
+    if not speaks_openai(response.request.url.path):
+        return problem(response, status)
+    assert response.status_code == status, response.text
+    error = dict(response.json()["error"])
+    assert error["message"] and error["type"] and {"param", "code"} <= set(error)
+    return error
 
 
 async def test_a_key_of_one_user_cannot_tell_whether_another_exists(closed: Closed) -> None:
@@ -225,7 +248,7 @@ async def test_a_key_of_one_user_cannot_tell_whether_another_exists(closed: Clos
         for one in (user, f"nobody-{uuid.uuid4().hex[:12]}"):
             path = pattern.format(**{**names, "user_id": one})
             response = await closed.call(method, path, callers["other's key"], **request_for(route, one))
-            answers.append({**problem(response, 403), "instance": None})
+            answers.append({**refusal(response, 403), "instance": None})
         assert answers[0] == answers[1], route
 
 

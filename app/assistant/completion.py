@@ -1,0 +1,281 @@
+"""One request of a client that speaks OpenAI's interface: find the conversation, recall, hand on to the generator,
+remember.
+
+The client's own messages, instructions and options go to the generator; what is added are the recollections. With the
+memory off nothing is read or written. Nothing that was recalled, and no system message, is ever remembered.
+"""
+
+import asyncio
+import dataclasses
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import aclosing, suppress
+from datetime import datetime
+from typing import Any
+
+from app.assistant.generator import Generator, GeneratorError, text_of
+from app.assistant.prompt import build_prompt
+from app.memories.cache import Locks
+from app.memories.conversations import REPLY, Line, Placement, external_id, place
+from app.memories.live import NotFound
+from app.memories.memories import AlreadyKnown, Memories, Recalled
+from app.memories.messages import DifferentText, Draft
+from app.memories.validation import MOST_CHARACTERS, readable
+from app.settings import Settings
+from app.store.log import Message
+
+_TRIES = 5
+
+
+@dataclasses.dataclass(frozen=True)
+class Request:
+    """What a client asks.
+
+    Attributes:
+        messages: as the generator takes them, instructions among them; at least one is the user's.
+        options: what else the generator gets.
+        remembers: whether the conversation is remembered.
+        recalls: whether the memory is read.
+    """
+
+    user_id: str
+    messages: Sequence[Mapping[str, Any]]
+    options: Mapping[str, Any]
+    session_id: str | None
+    occurred_at: datetime
+    k: int
+    max_tokens: int
+    recalls: bool = True
+    remembers: bool = True
+
+
+@dataclasses.dataclass(frozen=True)
+class Prepared:
+    """The generator is about to be asked. Without a memory there is no session and nothing recalled."""
+
+    session_id: str | None = None
+    user_message_id: str | None = None
+    recalled: Recalled | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Failed:
+    """Generating failed; what there was of a reply is remembered as interrupted."""
+
+    reason: str
+
+
+Event = Prepared | Failed | dict[str, Any]
+
+
+@dataclasses.dataclass(frozen=True)
+class _Turn:
+    prepared: Prepared
+    user: Message | None = None
+
+
+class Completions:
+    """Runs requests, over the memories and a generator."""
+
+    def __init__(self, memories: Memories, generator: Generator, settings: Settings) -> None:
+        self._memories, self._generator, self._settings = memories, generator, settings
+        self._turns = Locks()
+        self._running: dict[asyncio.Task[None], asyncio.Event] = {}
+
+    async def run(self, request: Request) -> AsyncIterator[Event]:
+        """`Prepared`, then the generator's chunks; `Failed` where they end too early.
+
+        Closing the iterator stops the generator; what had come of the reply is remembered as interrupted.
+
+        Raises:
+            StoreUnavailable, ForeignMemory: the memory cannot be used.
+        """
+        events: asyncio.Queue[Event | None] = asyncio.Queue()
+        left = asyncio.Event()
+        task = asyncio.create_task(self._run(request, events.put_nowait, left))
+        self._running[task] = left
+        task.add_done_callback(self._running.pop)
+        task.add_done_callback(lambda _: events.put_nowait(None))
+        try:
+            while (event := await events.get()) is not None:
+                yield event
+            await task
+        finally:
+            left.set()
+
+    async def close(self) -> None:
+        """Stops what runs, and waits until the replies are remembered."""
+        for left in self._running.values():
+            left.set()
+        await asyncio.gather(*self._running, return_exceptions=True)
+
+    async def _run(self, request: Request, emit: Callable[[Event], None], left: asyncio.Event) -> None:
+        if not request.recalls and not request.remembers:
+            emit(Prepared())
+            failure, _ = await self._generate(request, request.messages, emit, left)
+            if failure:
+                emit(Failed(failure))
+            return
+        async with self._turns.holding(request.user_id):
+            turn = await self._prepare(request)
+            emit(turn.prepared)
+            messages = self._prompt(request, turn.prepared.recalled)
+            failure, text = await self._generate(request, messages, emit, left)
+            if turn.user is not None and text.strip():
+                await self._remember_reply(request, turn.user, text, "interrupted" if failure else "complete")
+            if failure:
+                emit(Failed(failure))
+
+    async def _prepare(self, request: Request) -> _Turn:
+        said = spoken_lines(request.messages)
+        while said and said[-1].role != "user":  # after a call of a tool the reply still belongs to what the user said
+            said = said[:-1]
+        if not said or not request.remembers:
+            query = said[-1].content if said else ""
+            recalled = await self._recall(request, query, said) if query.strip() else None
+            return _Turn(Prepared(request.session_id, None, recalled))
+        for _ in range(_TRIES):
+            where = await place(self._memories, request.user_id, said, request.session_id, request.occurred_at)
+            try:
+                return await self._write(request, said, where)
+            except AlreadyKnown:  # another process was faster; look again
+                continue
+        raise AlreadyKnown("the conversation is being changed elsewhere")
+
+    async def _write(self, request: Request, said: Sequence[Line], where: Placement) -> _Turn:
+        for message in where.replaced:
+            try:
+                await self._memories.forget(request.user_id, message.id)
+            except NotFound:
+                continue
+        drafts = [
+            Draft(
+                line.role,
+                line.content,
+                where.session_id,
+                request.occurred_at,
+                external_id=external_id(where.session_id, said[: place + 1]),
+            )
+            for place, line in enumerate(said)
+        ]
+        pairs = zip(drafts, where.known, strict=True)
+        fresh = [draft for draft, known in pairs if known is None and draft.content.strip()]
+        user = where.known[-1]
+        if user is not None:
+            recalled = await self._recall(request, said[-1].content, said)
+            return _Turn(Prepared(where.session_id, user.id, recalled), user)
+        if fresh[:-1]:
+            await self._memories.remember(request.user_id, fresh[:-1])
+        k = request.k + len(said) if request.recalls else 1
+        heard = await self._memories.recall_and_store(request.user_id, fresh[-1], min(k, 100), 0)
+        user, _ = heard.remembered.messages[0]
+        recalled = _others(heard.recalled, said, request.k) if request.recalls else None
+        return _Turn(Prepared(where.session_id, user.id, recalled), user)
+
+    async def _recall(self, request: Request, query: str, said: Sequence[Line]) -> Recalled | None:
+        if not request.recalls:
+            return None
+        try:
+            k = min(request.k + len(said), 100)
+            return _others(await self._memories.recall(request.user_id, query, k), said, request.k)
+        except NotFound:
+            return None
+
+    def _prompt(self, request: Request, recalled: Recalled | None) -> Sequence[Mapping[str, Any]]:
+        """The client's messages with the recollections, which stand where the generator uses them best."""
+        *earlier, last = request.messages
+        instructions = [one for one in request.messages if one["role"] in ("system", "developer")]
+        others = [one for one in earlier if one["role"] not in ("system", "developer")]
+        found = recalled.recollections if recalled else []
+        doubtful = recalled is not None and recalled.confidence < self._settings.doubt_below
+        is_plain = last["role"] == "user" and all(
+            isinstance(one["content"], str) and one["role"] in ("user", "assistant") for one in [*others, last]
+        )
+        history = [_Said(one["role"], one["content"], request.occurred_at) for one in others] if is_plain else []
+        built = build_prompt(
+            found,
+            history,
+            last["content"] if is_plain else "",
+            request.occurred_at,
+            context=self._settings.generator_context,
+            max_tokens=request.max_tokens,
+            examples=self._settings.small_model and is_plain and not instructions,
+            doubtful=doubtful,
+        )
+        system = "\n\n".join([built[0].content, *(_text(one["content"]) for one in instructions)])
+        if is_plain:
+            shown = [{"role": one.role, "content": one.content} for one in built[1:]]
+        else:
+            system = f"{system}\n\n{built[-1].content}".rstrip()
+            shown = [dict(one) for one in request.messages if one["role"] not in ("system", "developer")]
+        return [{"role": "system", "content": system}, *shown]
+
+    async def _generate(
+        self,
+        request: Request,
+        messages: Sequence[Mapping[str, Any]],
+        emit: Callable[[Event], None],
+        left: asyncio.Event,
+    ) -> tuple[str | None, str]:
+        """Why the reply is not whole, if so, and its text."""
+        said: list[str] = []
+
+        async def consume() -> None:
+            body = {"messages": [dict(one) for one in messages], **request.options}
+            async with aclosing(self._generator.chunks(body)) as chunks:
+                async for chunk in chunks:
+                    said.append(readable(text_of(chunk)))
+                    emit(chunk)
+
+        consuming, leaving = asyncio.create_task(consume()), asyncio.create_task(left.wait())
+        await asyncio.wait({consuming, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        leaving.cancel()
+        if not consuming.done():
+            consuming.cancel()
+            await asyncio.gather(consuming, return_exceptions=True)
+            return "the reply was interrupted", "".join(said)
+        try:
+            consuming.result()
+        except GeneratorError as error:
+            return str(error), "".join(said)
+        return None, "".join(said)
+
+    async def _remember_reply(self, request: Request, user: Message, text: str, status: str) -> None:
+        # Of two replies to one message, from two processes at once, the first is kept.
+        draft = Draft(
+            "assistant",
+            text[:MOST_CHARACTERS],
+            user.session_id,
+            request.occurred_at,
+            external_id=REPLY + user.id,
+            status=status,
+        )
+        with suppress(DifferentText):
+            await self._memories.remember(request.user_id, [draft])
+
+
+@dataclasses.dataclass(frozen=True)
+class _Said:
+    role: str
+    content: str
+    occurred_at: datetime
+    speaker: str | None = None
+
+
+def spoken_lines(messages: Sequence[Mapping[str, Any]]) -> list[Line]:
+    """What of a request is conversation: the texts of the user and of the assistant."""
+    lines = [Line(one["role"], _text(one["content"])) for one in messages if one["role"] in ("user", "assistant")]
+    return [line for line in lines if line.content.strip()]
+
+
+def _text(content: Any) -> str:
+    if isinstance(content, str):
+        return content
+    texts = [part.get("text") for part in content or [] if isinstance(part, dict)]
+    return "\n".join(text for text in texts if isinstance(text, str))
+
+
+def _others(recalled: Recalled, said: Sequence[Line], k: int) -> Recalled:
+    """What was recalled but does not stand in the conversation, which the generator sees anyhow."""
+    shown = {(line.role, line.content.strip()) for line in said}
+    found = [one for one in recalled.recollections if (one.message.role, one.message.content.strip()) not in shown]
+    return dataclasses.replace(recalled, recollections=found[:k])
