@@ -48,6 +48,7 @@ ERRORS: dict[int | str, dict[str, Any]] = {
         409: "somebody else changed the same memory meanwhile: try again",
         413: "the body is too large",
         421: "this host is not one of the service's",
+        422: "never: what is a 422 elsewhere is a 400 here",
         429: "too many requests a minute: try again later",
         502: "the generator failed",
         503: "the database does not answer",
