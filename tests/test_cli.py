@@ -14,7 +14,7 @@ import pytest
 import sqlalchemy as sa
 from typer.testing import CliRunner, Result
 
-import app.main
+import app.replay_command
 from app.cli import app as command
 from app.memories.device import Device
 from app.memories.memories import Memories
@@ -125,7 +125,9 @@ def remembered(encoder: Encoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     url = f"sqlite:///{tmp_path}/mneme.db"
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("DATABASE_URL", url)
-    monkeypatch.setattr(app.main, "Encoder", lambda *_, **__: encoder)
+    monkeypatch.setattr(
+        app.replay_command, "open_device", lambda settings: Device(lambda: (encoder, EpisodicMemory(encoder)))
+    )
 
     async def talk() -> None:
         await migrate(url)
