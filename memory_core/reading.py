@@ -179,15 +179,16 @@ def _with_changes(
         return logits
     logits = logits + _CHANGE * changes
     told = logits.masked_fill(~given.allowed[0], -torch.inf)
+    held = memory.lemma_ids[state.token_ids[of.slots].long()].long()
+    asked = memory.lemma_ids[of.terms.token_ids].long()
     for first in told.topk(min(_CHANGED, len(told))).indices.tolist():
         if told.max() - told[first] > _CLOSE:
             break
         if changes[first]:  # what a change says besides is no reason to bring up others
             continue
-        mine = memory.lemma_ids.long()[state.token_ids[of.slots[first]].long()]
-        mine = mine[(mine >= 0) & ~torch.isin(mine, memory.lemma_ids.long()[of.terms.token_ids])]
+        mine = held[first]
+        mine = mine[(mine >= 0) & ~torch.isin(mine, asked)]
         rare = mine[state.piece_counts[mine] <= _RARE]
-        held = memory.lemma_ids.long()[state.token_ids[of.slots].long()]
         shares = torch.isin(held, rare).any(1)
         later = (given.order > given.order[first]) & (given.speaker == given.speaker[first])
         ahead = changes & later & (shares | _same_matter(given, first))
