@@ -37,6 +37,7 @@ from app.api.middleware import Application
 from app.assistant.completion import Completions
 from app.assistant.embedded import EmbeddedModel
 from app.assistant.generator import Generator
+from app.assistant.runner import Runner
 from app.assistant.turn import Assistant
 from app.memories.device import Device
 from app.memories.memories import Memories
@@ -110,14 +111,14 @@ async def _lifespan(app: FastAPI, settings: Settings, tell: Callable[[str], None
     generator = _generator(settings, embedded)
     memories = Memories(database, device, settings.slots, settings.cache_mb * 2**20)
     app.state.memories, app.state.generator = memories, generator
-    app.state.assistant = Assistant(memories, generator, settings)
-    app.state.completions = Completions(memories, generator, settings)
+    app.state.runner = runner = Runner(generator)
+    app.state.assistant = Assistant(memories, runner, settings)
+    app.state.completions = Completions(memories, runner, settings)
     app.state.audit.start()
     try:
         yield
     finally:
-        await app.state.assistant.close()
-        await app.state.completions.close()
+        await runner.close()
         await app.state.audit.close()
         await generator.aclose()
         if embedded is not None:

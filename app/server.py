@@ -7,8 +7,7 @@ from collections.abc import Callable
 
 import uvicorn
 
-from app.assistant.completion import Completions
-from app.assistant.turn import Assistant
+from app.assistant.runner import Runner
 from app.connections import bounded_protocol
 from app.main import create_app
 from app.settings import Settings
@@ -72,9 +71,8 @@ class _Server(uvicorn.Server):
 
     async def shutdown(self, sockets: object = None) -> None:
         # Replies under way end with what they have: uvicorn would wait for them, and then drop them.
-        assistant: Assistant = self.config.app.state.assistant  # type: ignore[union-attr]
-        completions: Completions = self.config.app.state.completions  # type: ignore[union-attr]
-        await asyncio.gather(assistant.close(), completions.close(), super().shutdown(sockets))  # type: ignore[arg-type]
+        runner: Runner = self.config.app.state.runner  # type: ignore[union-attr]
+        await asyncio.gather(runner.close(), super().shutdown(sockets))  # type: ignore[arg-type]
 
 
 class _Recording:

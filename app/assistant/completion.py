@@ -5,21 +5,19 @@ The client's own messages, instructions and options go to the generator; what is
 memory off nothing is read or written. Nothing that was recalled, and no system message, is ever remembered.
 """
 
-import asyncio
 import dataclasses
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import aclosing, suppress
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
-from app.assistant.generator import Generator, GeneratorError, text_of
 from app.assistant.prompt import build_prompt
-from app.memories.cache import Locks
+from app.assistant.runner import Reply, Runner, Running
 from app.memories.conversations import REPLY, Line, Placement, external_id, place
 from app.memories.live import NotFound
 from app.memories.memories import AlreadyKnown, Memories, Recalled
 from app.memories.messages import DifferentText, Draft
-from app.memories.validation import MOST_CHARACTERS, readable
+from app.memories.validation import MOST_CHARACTERS
 from app.settings import Settings
 from app.store.log import Message
 
@@ -74,14 +72,12 @@ class _Turn:
 
 
 class Completions:
-    """Runs requests, over the memories and a generator."""
+    """Requests, over the memories and a runner of replies."""
 
-    def __init__(self, memories: Memories, generator: Generator, settings: Settings) -> None:
-        self._memories, self._generator, self._settings = memories, generator, settings
-        self._turns = Locks()
-        self._running: dict[asyncio.Task[None], asyncio.Event] = {}
+    def __init__(self, memories: Memories, runner: Runner, settings: Settings) -> None:
+        self._memories, self._runner, self._settings = memories, runner, settings
 
-    async def run(self, request: Request) -> AsyncIterator[Event]:
+    def run(self, request: Request) -> AsyncIterator[Event]:
         """`Prepared`, then the generator's chunks; `Failed` where they end too early.
 
         Closing the iterator stops the generator; what had come of the reply is remembered as interrupted.
@@ -89,41 +85,20 @@ class Completions:
         Raises:
             StoreUnavailable, ForeignMemory: the memory cannot be used.
         """
-        events: asyncio.Queue[Event | None] = asyncio.Queue()
-        left = asyncio.Event()
-        task = asyncio.create_task(self._run(request, events.put_nowait, left))
-        self._running[task] = left
-        task.add_done_callback(self._running.pop)
-        task.add_done_callback(lambda _: events.put_nowait(None))
-        try:
-            while (event := await events.get()) is not None:
-                yield event
-            await task
-        finally:
-            left.set()
+        has_memory = request.recalls or request.remembers
 
-    async def close(self) -> None:
-        """Stops what runs, and waits until the replies are remembered."""
-        for left in self._running.values():
-            left.set()
-        await asyncio.gather(*self._running, return_exceptions=True)
+        async def work(running: Running[Event]) -> None:
+            turn = await self._prepare(request) if has_memory else _Turn(Prepared())
+            running.emit(turn.prepared)
+            messages = self._prompt(request, turn.prepared.recalled) if has_memory else request.messages
+            asked = {"messages": [dict(one) for one in messages], **request.options}
+            reply = await running.generate(asked, running.emit)
+            if turn.user is not None and reply.text.strip():
+                await self._remember_reply(request, turn.user, reply)
+            if reply.failure:
+                running.emit(Failed(reply.failure))
 
-    async def _run(self, request: Request, emit: Callable[[Event], None], left: asyncio.Event) -> None:
-        if not request.recalls and not request.remembers:
-            emit(Prepared())
-            failure, _ = await self._generate(request, request.messages, emit, left)
-            if failure:
-                emit(Failed(failure))
-            return
-        async with self._turns.holding(request.user_id):
-            turn = await self._prepare(request)
-            emit(turn.prepared)
-            messages = self._prompt(request, turn.prepared.recalled)
-            failure, text = await self._generate(request, messages, emit, left)
-            if turn.user is not None and text.strip():
-                await self._remember_reply(request, turn.user, text, "interrupted" if failure else "complete")
-            if failure:
-                emit(Failed(failure))
+        return self._runner.run(request.user_id if has_memory else None, work)
 
     async def _prepare(self, request: Request) -> _Turn:
         said = spoken_lines(request.messages)
@@ -209,45 +184,15 @@ class Completions:
             shown = [dict(one) for one in request.messages if one["role"] not in ("system", "developer")]
         return [{"role": "system", "content": system}, *shown]
 
-    async def _generate(
-        self,
-        request: Request,
-        messages: Sequence[Mapping[str, Any]],
-        emit: Callable[[Event], None],
-        left: asyncio.Event,
-    ) -> tuple[str | None, str]:
-        """Why the reply is not whole, if so, and its text."""
-        said: list[str] = []
-
-        async def consume() -> None:
-            body = {"messages": [dict(one) for one in messages], **request.options}
-            async with aclosing(self._generator.chunks(body)) as chunks:
-                async for chunk in chunks:
-                    said.append(readable(text_of(chunk)))
-                    emit(chunk)
-
-        consuming, leaving = asyncio.create_task(consume()), asyncio.create_task(left.wait())
-        await asyncio.wait({consuming, leaving}, return_when=asyncio.FIRST_COMPLETED)
-        leaving.cancel()
-        if not consuming.done():
-            consuming.cancel()
-            await asyncio.gather(consuming, return_exceptions=True)
-            return "the reply was interrupted", "".join(said)
-        try:
-            consuming.result()
-        except GeneratorError as error:
-            return str(error), "".join(said)
-        return None, "".join(said)
-
-    async def _remember_reply(self, request: Request, user: Message, text: str, status: str) -> None:
+    async def _remember_reply(self, request: Request, user: Message, reply: Reply) -> None:
         # Of two replies to one message, from two processes at once, the first is kept.
         draft = Draft(
             "assistant",
-            text[:MOST_CHARACTERS],
+            reply.text[:MOST_CHARACTERS],
             user.session_id,
             request.occurred_at,
             external_id=REPLY + user.id,
-            status=status,
+            status=reply.status,
         )
         with suppress(DifferentText):
             await self._memories.remember(request.user_id, [draft])

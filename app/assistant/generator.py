@@ -6,8 +6,7 @@ line that an operator can act upon; the key must never be part of it, nor of any
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
@@ -63,33 +62,17 @@ class Generator:
             trust_env=httpx.URL(url).host not in _LOOPBACK,
         )
 
-    async def stream(
-        self, messages: Sequence[ChatMessage], *, max_tokens: int, temperature: float
-    ) -> AsyncGenerator[str, None]:
-        """Yields the reply piece by piece; closing the iterator hangs up, and the server stops generating.
-
-        Raises:
-            GeneratorError: the server cannot be reached, refuses, stalls, breaks off or talks nonsense. What was
-                yielded until then is not a whole reply.
-        """
-        body = {
-            "messages": [{"role": message.role, "content": message.content} for message in messages],
-            "max_tokens": max_tokens,
-            "temperature": temperature,
-        }
-        async with aclosing(self.chunks(body)) as chunks:
-            async for chunk in chunks:
-                if text := text_of(chunk):
-                    yield text
-
     async def chunks(self, body: Mapping[str, Any]) -> AsyncGenerator[dict[str, Any], None]:
         """Yields the reply to a request of the OpenAI interface, chunk by chunk, as the server sends them.
+
+        Closing the iterator hangs up, and the server stops generating.
 
         Args:
             body: the request, without `model` and `stream`.
 
         Raises:
-            GeneratorError: as `stream`.
+            GeneratorError: the server cannot be reached, refuses, stalls, breaks off or talks nonsense. What was
+                yielded until then is not a whole reply.
         """
         body = {**body, "model": self._model, "stream": True}
         finished = False

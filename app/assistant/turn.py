@@ -5,15 +5,15 @@ generating ends: whole, broken off, or left by the client. While it runs no data
 same user's next turn waits.
 """
 
-import asyncio
 import dataclasses
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from datetime import datetime
+from typing import Any
 
-from app.assistant.generator import ChatMessage, Generator, GeneratorError
+from app.assistant.generator import ChatMessage, text_of
 from app.assistant.prompt import build_prompt
-from app.memories.cache import Locks
+from app.assistant.runner import Reply, Runner, Running
 from app.memories.memories import Memories, TurnContext
 from app.memories.messages import Draft, Remembered
 from app.memories.validation import MOST_CHARACTERS, readable
@@ -69,14 +69,12 @@ Event = Recalling | Token | Answered | Broken
 
 
 class Assistant:
-    """Turns, over the memories and a generator."""
+    """Turns, over the memories and a runner of replies."""
 
-    def __init__(self, memories: Memories, generator: Generator, settings: Settings) -> None:
-        self._memories, self._generator, self._settings = memories, generator, settings
-        self._turns = Locks()
-        self._running: dict[asyncio.Task[None], asyncio.Event] = {}
+    def __init__(self, memories: Memories, runner: Runner, settings: Settings) -> None:
+        self._memories, self._runner, self._settings = memories, runner, settings
 
-    async def turn(self, ask: Ask) -> AsyncIterator[Event]:
+    def turn(self, ask: Ask) -> AsyncIterator[Event]:
         """Runs a turn after those of the same user that came before: `Recalling`, `Token`s, `Answered` or `Broken`.
 
         Closing the iterator stops the generator; what had come of the reply is remembered as interrupted.
@@ -84,69 +82,35 @@ class Assistant:
         Raises:
             StoreUnavailable, ForeignMemory: as `Memories.recall_and_store`; nothing was remembered.
         """
-        events: asyncio.Queue[Event | None] = asyncio.Queue()
-        left = asyncio.Event()
-        task = asyncio.create_task(self._run(ask, events.put_nowait, left))
-        self._running[task] = left
-        task.add_done_callback(self._running.pop)
-        task.add_done_callback(lambda _: events.put_nowait(None))
-        try:
-            while (event := await events.get()) is not None:
-                yield event
-            await task
-        finally:
-            left.set()
-
-    async def close(self) -> None:
-        """Stops the turns that run, and waits until their replies are remembered."""
-        for left in self._running.values():
-            left.set()
-        await asyncio.gather(*self._running, return_exceptions=True)
-
-    async def _run(self, ask: Ask, emit: Callable[[Event], None], left: asyncio.Event) -> None:
         began = time.perf_counter()
-        async with self._turns.holding(ask.user_id):
+
+        async def work(running: Running[Event]) -> None:
             draft = Draft("user", ask.message, ask.session_id, ask.occurred_at)
             heard = await self._memories.recall_and_store(ask.user_id, draft, ask.k, self._settings.history)
-            emit(Recalling(heard))
+            running.emit(Recalling(heard))
             started = time.perf_counter()
-            said: list[str] = []
-            failure = await self._generate(ask, heard, said, emit, left)
+            reply = await self._generate(ask, heard, running)
             generated = time.perf_counter()
-            replied = await self._remember_reply(ask, heard, "".join(said), "interrupted" if failure else "complete")
-            if failure or replied is None:
-                emit(Broken(heard, failure or "the generator gave an empty reply", replied))
+            replied = await self._remember_reply(ask, heard, reply)
+            if reply.failure or replied is None:
+                running.emit(Broken(heard, reply.failure or "the generator gave an empty reply", replied))
                 return
             done = time.perf_counter()
             of_reply = replied.timings_ms
             timings = {name: value + of_reply.get(name, 0.0) for name, value in heard.timings_ms.items()}
             timings |= {"generate": 1000 * (generated - started), "total": 1000 * (done - began)}
-            emit(Answered(heard, replied, {name: round(value, 3) for name, value in timings.items()}))
+            running.emit(Answered(heard, replied, {name: round(value, 3) for name, value in timings.items()}))
 
-    async def _generate(
-        self, ask: Ask, heard: TurnContext, said: list[str], emit: Callable[[Event], None], left: asyncio.Event
-    ) -> str | None:
-        """Fills `said` until the reply is whole; returns why it is not, if so."""
+        return self._runner.run(ask.user_id, work)
 
-        async def consume() -> None:
-            prompt = self._prompt(ask, heard)
-            stream = self._generator.stream(prompt, max_tokens=ask.max_tokens, temperature=ask.temperature)
-            async for text in stream:
-                said.append(readable(text))
-                emit(Token(said[-1]))
+    async def _generate(self, ask: Ask, heard: TurnContext, running: Running[Event]) -> Reply:
+        def hand_on(chunk: dict[str, Any]) -> None:
+            if text := readable(text_of(chunk)):
+                running.emit(Token(text))
 
-        consuming, leaving = asyncio.create_task(consume()), asyncio.create_task(left.wait())
-        await asyncio.wait({consuming, leaving}, return_when=asyncio.FIRST_COMPLETED)
-        leaving.cancel()
-        if not consuming.done():
-            consuming.cancel()
-            await asyncio.gather(consuming, return_exceptions=True)
-            return "the reply was interrupted"
-        try:
-            consuming.result()
-        except GeneratorError as error:
-            return str(error)
-        return None
+        messages = [dataclasses.asdict(one) for one in self._prompt(ask, heard)]
+        request = {"messages": messages, "max_tokens": ask.max_tokens, "temperature": ask.temperature}
+        return await running.generate(request, hand_on)
 
     def _prompt(self, ask: Ask, heard: TurnContext) -> list[ChatMessage]:
         shown = {message.id for message in heard.history}
@@ -161,9 +125,10 @@ class Assistant:
             doubtful=heard.recalled.confidence < self._settings.doubt_below,
         )
 
-    async def _remember_reply(self, ask: Ask, heard: TurnContext, text: str, status: str) -> Remembered | None:
-        if not text.strip():
+    async def _remember_reply(self, ask: Ask, heard: TurnContext, reply: Reply) -> Remembered | None:
+        if not reply.text.strip():
             return None
         asked, _ = heard.remembered.messages[0]
-        draft = Draft("assistant", text[:MOST_CHARACTERS], ask.session_id, ask.occurred_at, status=status)
+        text = reply.text[:MOST_CHARACTERS]
+        draft = Draft("assistant", text, ask.session_id, ask.occurred_at, status=reply.status)
         return await self._memories.remember(ask.user_id, [draft], answers=(heard.remembered.head, asked.seq))

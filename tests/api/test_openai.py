@@ -270,3 +270,25 @@ async def test_two_replicas_asked_the_same_at_once_store_it_once(service: Servic
             done, _ = await asyncio.gather(*(ask(client, user, lines) for client in clients))
             lines = [*lines, said("assistant", done.choices[0].message.content)]
         assert await everything(service, user) == [as_stored(lines)]
+
+
+async def test_a_users_turns_wait_for_each_other_whichever_interface_they_come_by(
+    client: openai.AsyncOpenAI, service: Service, user: str
+) -> None:
+    release = asyncio.Event()
+
+    async def waits(prompt: Prompt) -> AsyncGenerator[str, None]:
+        yield "Yes."
+        await release.wait()
+
+    service.model.script = waits
+    first = asyncio.create_task(service.chat(user, "Are you there?"))
+    async with asyncio.timeout(10):
+        await service.model.until(speaking=1)
+    second = asyncio.create_task(ask(client, user, [said("user", "And now?")]))
+    await asyncio.sleep(0.2)
+    assert not second.done() and len(service.model.prompts) == 1
+    release.set()
+    await asyncio.gather(first, second)
+    log = [text for session in await everything(service, user) for _, text in session]
+    assert log == ["Are you there?", "Yes.", "And now?", "Yes."]

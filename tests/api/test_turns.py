@@ -162,7 +162,7 @@ async def test_a_model_that_hangs_for_one_user_keeps_nobody_else_waiting(service
     waiting.cancel()
     next_turn.cancel()
     await asyncio.gather(waiting, next_turn, return_exceptions=True)
-    await service.app.state.assistant.close()
+    await service.app.state.runner.close()
     await quiet(service)
     assert (await service.log(user, "s1"))[0]["content"] == "Hang."
 

@@ -18,6 +18,7 @@ import pytest
 from app.assistant import embedded
 from app.assistant.embedded import EmbeddedModel, ModelError, packaged_model
 from app.assistant.generator import ChatMessage, Generator, GeneratorError
+from tests.assistant.streaming import streamed
 
 HELLO = [ChatMessage("user", "Say hello.")]
 KEY = "key-that-nobody-may-see"
@@ -98,7 +99,7 @@ def refusing(status: str, body: bytes) -> Answer:
 
 
 async def reply_of(generator: Generator, max_tokens: int = 16) -> str:
-    return "".join([text async for text in generator.stream(HELLO, max_tokens=max_tokens, temperature=0)])
+    return "".join([text async for text in streamed(generator, HELLO, max_tokens=max_tokens, temperature=0)])
 
 
 async def failure_of(generator: Generator) -> str:
@@ -113,7 +114,7 @@ async def failure_of(generator: Generator) -> str:
 async def test_the_packaged_model_streams_a_reply_in_pieces(model: EmbeddedModel) -> None:
     async with client_of(model) as generator:
         assert await generator.ready()
-        pieces = [text async for text in generator.stream(HELLO, max_tokens=16, temperature=0)]
+        pieces = [text async for text in streamed(generator, HELLO, max_tokens=16, temperature=0)]
     assert len(pieces) > 2
     assert "hello" in "".join(pieces).lower()
 
@@ -126,7 +127,7 @@ async def test_at_temperature_zero_a_reply_repeats_itself(model: EmbeddedModel) 
 async def test_hanging_up_stops_the_generation(model: EmbeddedModel) -> None:
     """With one slot, the next reply would otherwise wait until the long one is done."""
     async with client_of(model) as generator:
-        stream = generator.stream([ChatMessage("user", "Tell me a very long story.")], max_tokens=400, temperature=0)
+        stream = streamed(generator, [ChatMessage("user", "Tell me a very long story.")], max_tokens=400, temperature=0)
         assert await anext(stream)
         await stream.aclose()
         begin = time.perf_counter()
@@ -143,7 +144,7 @@ async def test_a_wrong_key_is_refused_in_one_line(model: EmbeddedModel) -> None:
 async def test_a_prompt_that_does_not_fit_is_refused_in_one_line(model: EmbeddedModel) -> None:
     async with client_of(model) as generator:
         with pytest.raises(GeneratorError, match=r"400.*exceeds the available context"):
-            async for _ in generator.stream([ChatMessage("user", "word " * 2000)], max_tokens=1, temperature=0):
+            async for _ in streamed(generator, [ChatMessage("user", "word " * 2000)], max_tokens=1, temperature=0):
                 pass
 
 
@@ -173,7 +174,7 @@ async def test_a_closed_model_cannot_be_reached() -> None:
 async def test_closing_the_model_ends_the_replies_under_way() -> None:
     model = EmbeddedModel(context=1024, parallel=1, threads=1)
     async with client_of(model) as generator:
-        stream = generator.stream([ChatMessage("user", "Tell me a very long story.")], max_tokens=900, temperature=0)
+        stream = streamed(generator, [ChatMessage("user", "Tell me a very long story.")], max_tokens=900, temperature=0)
         assert await anext(stream)
         begin = time.perf_counter()
         await asyncio.to_thread(model.close)
@@ -193,7 +194,7 @@ def test_a_model_may_be_closed_as_soon_as_it_runs() -> None:
 
 async def test_a_model_that_died_is_started_anew_by_the_next_reply_once(restless: EmbeddedModel) -> None:
     async with client_of(restless) as generator:
-        stream = generator.stream([ChatMessage("user", "Tell me a very long story.")], max_tokens=400, temperature=0)
+        stream = streamed(generator, [ChatMessage("user", "Tell me a very long story.")], max_tokens=400, temperature=0)
         assert await anext(stream)
         die(restless)
         with pytest.raises(GeneratorError, match=r"^generator at 127\.0\.0\.1:\d+ (broke off|ended the stream)"):
@@ -336,7 +337,7 @@ async def test_hanging_up_closes_the_connection() -> None:
         closed.set()
 
     async with served(watch) as generator:
-        stream = generator.stream(HELLO, max_tokens=8, temperature=0)
+        stream = streamed(generator, HELLO, max_tokens=8, temperature=0)
         assert await anext(stream) == "One"
         await stream.aclose()
         await asyncio.wait_for(closed.wait(), 5)

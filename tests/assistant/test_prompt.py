@@ -12,6 +12,7 @@ from app.assistant.embedded import EmbeddedModel
 from app.assistant.generator import ChatMessage, Generator
 from app.assistant.prompt import NOTES, UNKNOWN, build_prompt, is_question
 from app.assistant.second_person import second_person
+from tests.assistant.streaming import streamed
 
 NOW = datetime(2026, 11, 22, 9, 0, tzinfo=UTC)
 
@@ -166,7 +167,7 @@ async def test_in_doubt_the_packaged_model_says_that_it_does_not_remember(model:
     generator = Generator(model.url, model.api_key, "default", 60)
     recalled = [Recalled(Said("The neighbours are having their roof done.")), Recalled(Said("I slept badly."))]
     asked = build_prompt(recalled, [], "What's my dog called?", NOW, context=4096, max_tokens=64, doubtful=True)
-    stream = generator.stream(asked, max_tokens=32, temperature=0)
+    stream = streamed(generator, asked, max_tokens=32, temperature=0)
     assert "don't remember" in "".join([text async for text in stream])
     await generator.aclose()
 
@@ -231,7 +232,7 @@ async def test_the_packaged_model_answers_from_the_notes(model: EmbeddedModel) -
         Recalled(Said("We adopted a beagle from the shelter and named him Biscuit."), 0.6),
         Recalled(Said("I slept badly."), 0.2),
     ]
-    stream = generator.stream(prompt(recalled), max_tokens=32, temperature=0)
+    stream = streamed(generator, prompt(recalled), max_tokens=32, temperature=0)
     assert "Biscuit" in "".join([text async for text in stream])
     await generator.aclose()
 

@@ -1,0 +1,107 @@
+"""Runs what writes replies: a user's one after the other, each in a task that ends by itself when its client leaves.
+
+A reply's events come while it is made. Whoever reads them may go at any time: the generator is stopped then, and the
+task goes on to remember what there was of the reply.
+"""
+
+import asyncio
+import dataclasses
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import aclosing, nullcontext
+from typing import Any, Generic, TypeVar
+
+from app.assistant.generator import Generator, GeneratorError, text_of
+from app.memories.cache import Locks
+from app.memories.validation import readable
+
+Event = TypeVar("Event")
+_END = object()
+
+
+@dataclasses.dataclass(frozen=True)
+class Reply:
+    """What the generator said, and why that is not all of it, if so."""
+
+    text: str
+    failure: str | None
+
+    @property
+    def status(self) -> str:
+        """As the log keeps it."""
+        return "interrupted" if self.failure else "complete"
+
+
+class Running(Generic[Event]):
+    """A reply that is being made."""
+
+    def __init__(self, generator: Generator, emit: Callable[[Event], None], left: asyncio.Event) -> None:
+        self.emit, self._generator, self._left = emit, generator, left
+
+    async def generate(self, request: Mapping[str, Any], hand_on: Callable[[dict[str, Any]], None]) -> Reply:
+        """Asks the generator, until the reply is whole, it fails, or the client has left.
+
+        Args:
+            request: see `Generator.chunks`.
+            hand_on: gets each chunk as it comes.
+        """
+        said: list[str] = []
+
+        async def consume() -> None:
+            async with aclosing(self._generator.chunks(request)) as chunks:
+                async for chunk in chunks:
+                    said.append(readable(text_of(chunk)))
+                    hand_on(chunk)
+
+        consuming, leaving = asyncio.create_task(consume()), asyncio.create_task(self._left.wait())
+        await asyncio.wait({consuming, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        leaving.cancel()
+        failure = None
+        if not consuming.done():
+            consuming.cancel()
+            await asyncio.gather(consuming, return_exceptions=True)
+            failure = "the reply was interrupted"
+        else:
+            try:
+                consuming.result()
+            except GeneratorError as error:
+                failure = str(error)
+        return Reply("".join(said), failure)
+
+
+class Runner:
+    """Runs replies, over a generator."""
+
+    def __init__(self, generator: Generator) -> None:
+        self._generator = generator
+        self._turns = Locks()
+        self._running: dict[asyncio.Task[None], asyncio.Event] = {}
+
+    async def run(self, user_id: str | None, work: Callable[[Running[Event]], Awaitable[None]]) -> AsyncIterator[Event]:
+        """Yields the events that `work` emits. Closing the iterator stops the generator; `work` then ends by itself.
+
+        Args:
+            user_id: whose replies it waits for; None where it concerns no memory.
+        """
+        events: asyncio.Queue[Any] = asyncio.Queue()
+        left = asyncio.Event()
+
+        async def in_turn() -> None:
+            async with nullcontext() if user_id is None else self._turns.holding(user_id):
+                await work(Running(self._generator, events.put_nowait, left))
+
+        task = asyncio.create_task(in_turn())
+        self._running[task] = left
+        task.add_done_callback(self._running.pop)
+        task.add_done_callback(lambda _: events.put_nowait(_END))
+        try:
+            while (event := await events.get()) is not _END:
+                yield event
+            await task
+        finally:
+            left.set()
+
+    async def close(self) -> None:
+        """Stops the replies that run, and waits until they are remembered."""
+        for left in self._running.values():
+            left.set()
+        await asyncio.gather(*self._running, return_exceptions=True)
