@@ -107,7 +107,7 @@ class Mem0:
         from langchain_core.embeddings import Embeddings
         from mem0 import Memory as Store
 
-        class Ours(Embeddings):  # type: ignore[misc]
+        class Ours(Embeddings):  # type: ignore[misc, unused-ignore]
             def embed_documents(self, texts: list[str]) -> list[list[float]]:
                 return pooled.lists(texts)
 
