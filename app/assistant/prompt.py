@@ -23,6 +23,7 @@ SYSTEM: Final = (
 )
 UNKNOWN: Final = "If the user asks of their own life and your notes do not tell, say that you do not remember."
 NOTES: Final = "What you know about me:"
+STANDING: Final = "What holds until the user changes it:"
 LONGEST_NOTE: Final = 400
 LONGEST_HISTORY: Final = 1200
 _TURN_TOKENS: Final = 8
@@ -73,6 +74,7 @@ def build_prompt(
     max_tokens: int,
     examples: bool = True,
     doubtful: bool = False,
+    standing: Sequence[Recollection] = (),
 ) -> list[ChatMessage]:
     """Builds the messages for the language model.
 
@@ -88,11 +90,15 @@ def build_prompt(
             without the session's messages: what of them matters is recalled.
         doubtful: the memory hardly holds what is asked; a small model is shown how to say so, if that is of the user's
             life (a large one is told in any case).
+        standing: what holds until revoked, oldest first; it is shown at every turn, and never twice.
     """
     asks = is_question(message)
     unknown = doubtful and asks and _OWN.search(message) is not None
     shown = (_DOUBTING if unknown else _ANSWERING if asks else _CHATTING) if examples else []
     system = SYSTEM if examples else f"{SYSTEM} {UNKNOWN}"
+    if standing:
+        system = "\n".join([system, STANDING, *(_note(said.message, now) for said in standing)])
+        recalled = [said for said in recalled if all(said.message is not one.message for one in standing)]
     room = context - min(max_tokens, context // 2) - _turn_tokens(system) - _turn_tokens(NOTES)
     room -= sum(_turn_tokens(example.content) for example in shown)
     message = _shorten_to_tokens(_inert(message), max(room, context // 8))

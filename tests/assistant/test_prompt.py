@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from app.assistant.embedded import EmbeddedModel
 from app.assistant.generator import ChatMessage, Generator
-from app.assistant.prompt import NOTES, UNKNOWN, build_prompt, is_question
+from app.assistant.prompt import NOTES, STANDING, UNKNOWN, build_prompt, is_question
 from app.assistant.second_person import second_person
 from tests.assistant.streaming import streamed
 
@@ -71,6 +71,13 @@ def test_notes_stand_apart_from_a_remark_unless_the_model_is_large() -> None:
     assert shown[-1] == ChatMessage("user", "Good morning!")
     bare = build_prompt(recalled, [], "Good morning!", NOW, context=4096, max_tokens=64, examples=False)
     assert notes(bare) == ["- 22 November 2026: It rained."]
+
+
+def test_what_stands_is_shown_in_the_system_text_and_not_twice() -> None:
+    stands, other = Recalled(Said("I'm vegetarian.")), Recalled(Said("It rained."))
+    shown = build_prompt([stands, other], [], "Hello?", NOW, context=4096, max_tokens=64, standing=[stands])
+    assert shown[0].content.splitlines()[-2:] == [STANDING, "- 22 November 2026: You're vegetarian."]
+    assert notes(shown) == ["- 22 November 2026: It rained."]
 
 
 def test_dates_are_those_of_the_asker() -> None:
