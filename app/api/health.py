@@ -1,5 +1,6 @@
 """What operators ask: is it alive, is it ready, which version, how much."""
 
+import logging
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
@@ -14,6 +15,7 @@ from app.store import health
 from app.store.database import StoreUnavailable
 
 router = APIRouter(tags=["operation"])
+logger = logging.getLogger(__name__)
 
 
 @router.get("/health/live")
@@ -24,11 +26,12 @@ async def live(caller: OpenToAll) -> dict[str, str]:
 
 @router.get("/health/ready", responses={503: {"description": "a part is missing; `parts` says which"}})
 async def ready(request: Request, caller: OpenToAll, memories: MemoriesDep) -> JSONResponse:
-    """The database and the generator answer."""
+    """The database keeps what it is given, and the generator answers."""
     try:
-        await health.ping(memories.database)
+        await health.probe(memories.database)
         database = True
-    except StoreUnavailable:
+    except StoreUnavailable as error:
+        logger.warning("not ready: %s", error)
         database = False
     parts: dict[str, Any] = {"database": database, "generator": await request.app.state.generator.ready()}
     whole = all(parts.values())

@@ -1,5 +1,7 @@
 """Users: listed; and one as a whole, taken along, brought back, erased."""
 
+import logging
+from collections.abc import AsyncIterator
 from datetime import datetime
 from http import HTTPStatus
 from typing import Any
@@ -7,6 +9,7 @@ from typing import Any
 from fastapi import APIRouter, Depends, HTTPException, Request
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, Field
+from starlette.types import Send
 
 from app.api.auth import AdminCaller, UserCaller
 from app.api.dependencies import MemoriesDep
@@ -14,8 +17,11 @@ from app.api.errors import RESPONSES
 from app.api.presence import while_present
 from app.api.schemas import Cursor, Limit, MemoryVersion, UserId, cursor_of, place_of
 from app.memories import inspection, transfer
+from app.memories.serialization import DamagedMemory
+from app.store.database import StoreUnavailable
 
 router = APIRouter(prefix="/v1/users", tags=["users"], responses=RESPONSES)
+logger = logging.getLogger(__name__)
 
 _LINES: dict[str, Any] = {
     "requestBody": {
@@ -76,8 +82,26 @@ async def users(caller: AdminCaller, memories: MemoriesDep, limit: Limit = 50, c
 async def export(user_id: UserId, caller: UserCaller, memories: MemoriesDep) -> StreamingResponse:
     """Everything of the user as JSON lines: a heading, then the messages in order, each with what its turn read."""
     lines = await transfer.export(memories, user_id)
+    begun = [await anext(lines), await anext(lines)]  # what fails at once is an ordinary error reply
     headers = {"Content-Disposition": 'attachment; filename="mneme.jsonl"'}
-    return StreamingResponse(lines, media_type="application/x-ndjson", headers=headers)
+    return _Lines(_chain(begun, lines), media_type="application/x-ndjson", headers=headers)
+
+
+class _Lines(StreamingResponse):
+    """Lines of which one may not be readable: the reply then breaks off, so that no client takes it for whole."""
+
+    async def stream_response(self, send: Send) -> None:
+        try:
+            await super().stream_response(send)
+        except (StoreUnavailable, DamagedMemory) as error:
+            logger.error("an export broke off: %s", error)  # uvicorn closes a connection whose reply has no end
+
+
+async def _chain(begun: list[str], rest: AsyncIterator[str]) -> AsyncIterator[str]:
+    for line in begun:
+        yield line
+    async for line in rest:
+        yield line
 
 
 @router.post(

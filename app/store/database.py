@@ -12,18 +12,25 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
-from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from app.store.sqlite_file import (
+    BUSY_SECONDS,
+    StoreDamaged,
+    StoreUnavailable,
+    StoreUnusable,
+    WatchedFile,
+    prepare,
+    unavailable,
+)
+
+__all__ = ["Conflict", "Database", "Row", "StoreDamaged", "StoreUnavailable", "StoreUnusable", "upsert"]
 
 Row = dict[str, Any]
 Merge = Callable[[sa.sql.ColumnCollection[str, Any]], dict[str, Any]]
-_BUSY_SECONDS = 30
 _STATEMENT_SECONDS = 30.0
 _SCRUB_MILLISECONDS = 250
 logger = logging.getLogger(__name__)
-
-
-class StoreUnavailable(Exception):
-    """The database does not answer; nothing was changed, and the same call may succeed later."""
 
 
 class Conflict(Exception):
@@ -39,15 +46,17 @@ class Database:
 
     def __init__(self, url: str, bounded: bool = True) -> None:
         self.url = driver_url(url)
+        self.damage: str | None = None
+        self._file: WatchedFile | None = None
         if self.sqlite:
             if self.url.database:
                 Path(self.url.database).parent.mkdir(parents=True, exist_ok=True)
-            self.engine = create_async_engine(self.url, hide_parameters=True, connect_args={"timeout": _BUSY_SECONDS})
-            sa.event.listen(self.engine.sync_engine, "connect", _prepare_sqlite)
-            sa.event.listen(self.engine.sync_engine, "begin", _begin_sqlite)
-            sa.event.listen(self.engine.sync_engine, "invalidate", _give_up_sqlite)
+                self._file = WatchedFile(self.url.database)
+            self.engine = self._sqlite_engine()
+            # One writes at a time, and whoever waits for that must take no reader's connection.
+            self.writer = self._sqlite_engine(pool_size=1, max_overflow=0, pool_timeout=BUSY_SECONDS)
         else:
-            self.engine = create_async_engine(
+            self.engine = self.writer = create_async_engine(
                 self.url,
                 hide_parameters=True,  # an error's text must tell no text of a user
                 isolation_level="REPEATABLE READ",  # a memory is loaded as it was at one moment
@@ -57,6 +66,19 @@ class Database:
                 pool_timeout=10,
                 connect_args={"timeout": 5, **(_bounds() if bounded else {})},
             )
+
+    def _sqlite_engine(self, **options: Any) -> AsyncEngine:
+        engine = create_async_engine(self.url, hide_parameters=True, connect_args={"timeout": BUSY_SECONDS}, **options)
+        listen, sync = sa.event.listen, engine.sync_engine
+        if self._file is not None:
+            listen(sync, "do_connect", self._file.before_connect)
+            listen(sync, "connect", self._file.connected)
+            listen(sync, "checkout", self._file.checked_out)
+        else:
+            listen(sync, "connect", lambda connection, _: prepare(connection))
+        listen(sync, "begin", _begin_sqlite)
+        listen(sync, "invalidate", _give_up_sqlite)
+        return engine
 
     @property
     def sqlite(self) -> bool:
@@ -70,7 +92,7 @@ class Database:
         Raises:
             StoreUnavailable: the database went away.
         """
-        async with _telling(), self.engine.connect() as connection:
+        async with self._telling(), self.engine.connect() as connection:
             yield connection
 
     @asynccontextmanager
@@ -81,10 +103,12 @@ class Database:
             StoreUnavailable: the database went away.
             Conflict: a row that this transaction adds is already there.
         """
-        async with _telling(), self.engine.connect() as connection:
+        async with self._telling(), self.writer.connect() as connection:
             await connection.execution_options(writing=True)
             async with connection.begin():
                 yield connection
+            if self._file is not None:
+                self._file.check(connection.sync_connection.info)  # type: ignore[union-attr]
 
     async def scrub(self) -> None:
         """Takes what was deleted out of SQLite's write-ahead log, where it would stay for a while after the commit.
@@ -102,15 +126,52 @@ class Database:
                 try:
                     ((busy, *_),) = await driver.execute_fetchall("PRAGMA wal_checkpoint(TRUNCATE)")
                 finally:
-                    await driver.execute(f"PRAGMA busy_timeout={_BUSY_SECONDS * 1000}")
+                    await driver.execute(f"PRAGMA busy_timeout={BUSY_SECONDS * 1000}")
         except (SQLAlchemyError, sqlite3.Error) as error:
             busy = error
         if busy:
             logger.warning("deleted text may still stand in the write-ahead log until the next deletion")
 
+    def check_room(self) -> None:
+        """Makes sure that an SQLite file has room to grow; other databases tell when they are asked to write.
+
+        Raises:
+            StoreUnavailable: its disk is full.
+        """
+        if self._file is not None:
+            self._file.check_room()
+
     async def close(self) -> None:
         """Closes the connections."""
         await self.engine.dispose()
+        await self.writer.dispose()
+
+    @asynccontextmanager
+    async def _telling(self) -> AsyncIterator[None]:
+        try:
+            yield
+        except IntegrityError as error:
+            raise Conflict(str(error.orig)) from error
+        except (TimeoutError, OSError, PoolTimeout) as error:
+            raise StoreUnavailable(f"{type(error).__name__}: the database does not answer") from error
+        except StoreDamaged as error:
+            self._note_damage(error)
+            raise
+        except DBAPIError as error:
+            if _state(error) in ("40001", "40P01"):  # serialization failure, deadlock
+                raise Conflict(str(error.orig)) from error
+            of_file = unavailable(error.orig)
+            if of_file is not None:
+                self._note_damage(of_file)
+                raise of_file from error
+            if isinstance(error, OperationalError) or error.connection_invalidated or _gone(error):
+                raise StoreUnavailable(str(error.orig).splitlines()[0]) from error
+            raise
+
+    def _note_damage(self, error: StoreUnavailable) -> None:
+        if isinstance(error, StoreDamaged) and self.damage is None:
+            self.damage = str(error)
+            logger.error("%s", error)
 
 
 def driver_url(url: str) -> sa.URL:
@@ -144,22 +205,6 @@ async def insert_missing(connection: AsyncConnection, table: sa.Table, row: Row)
     await connection.execute(dialect.insert(table).values(row).on_conflict_do_nothing())
 
 
-@asynccontextmanager
-async def _telling() -> AsyncIterator[None]:
-    try:
-        yield
-    except IntegrityError as error:
-        raise Conflict(str(error.orig)) from error
-    except (TimeoutError, OSError, PoolTimeout) as error:
-        raise StoreUnavailable(f"{type(error).__name__}: the database does not answer") from error
-    except DBAPIError as error:
-        if _state(error) in ("40001", "40P01"):  # serialization failure, deadlock
-            raise Conflict(str(error.orig)) from error
-        if isinstance(error, OperationalError) or error.connection_invalidated or _gone(error):
-            raise StoreUnavailable(str(error.orig).splitlines()[0]) from error
-        raise
-
-
 def _bounds() -> dict[str, Any]:
     # The server ends a statement that waits for a lock or takes too long; a server that hangs cannot, so we give it up.
     in_milliseconds = str(int(_STATEMENT_SECONDS * 1000))
@@ -174,20 +219,6 @@ def _gone(error: DBAPIError) -> bool:
 
 def _state(error: DBAPIError) -> str:
     return str(getattr(error.orig, "sqlstate", None) or "")
-
-
-def _prepare_sqlite(connection: Any, _: Any) -> None:
-    connection.isolation_level = None  # so that transactions begin where `_begin_sqlite` says
-    cursor = connection.cursor()
-    for pragma in (
-        "journal_mode=WAL",
-        f"busy_timeout={_BUSY_SECONDS * 1000}",
-        "synchronous=FULL",
-        "foreign_keys=ON",
-        "secure_delete=ON",
-    ):
-        cursor.execute(f"PRAGMA {pragma}")
-    cursor.close()
 
 
 def _begin_sqlite(connection: sa.Connection) -> None:

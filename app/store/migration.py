@@ -10,10 +10,12 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
-from app.store.database import Database, StoreUnavailable
+from app.store.database import Database, StoreUnavailable, StoreUnusable
 
 _PATIENCE = 30.0  # seconds that a database may take to come up
 _LOCK = 7204  # any number; replicas that start together take turns by it
+
+_TOUCH = sa.text("UPDATE alembic_version SET version_num = version_num")  # fails where nothing can be written
 
 
 class SchemaError(Exception):
@@ -33,7 +35,7 @@ async def migrate(url: str) -> str:
         The schema's revision.
 
     Raises:
-        StoreUnavailable: no database within half a minute.
+        StoreUnavailable: no database within half a minute; at once where waiting cannot help.
         SchemaError: it is newer than this code.
     """
     database = Database(url, bounded=False)  # others may hold the lock, and large tables take their time
@@ -42,6 +44,8 @@ async def migrate(url: str) -> str:
         while True:
             try:
                 return await _upgrade(database)
+            except StoreUnusable:
+                raise
             except StoreUnavailable:
                 if time.monotonic() > deadline:
                     raise
@@ -82,4 +86,5 @@ async def _upgrade(database: Database) -> str:
             await connection.execute(sa.text("SET TRANSACTION ISOLATION LEVEL READ COMMITTED"))
             await connection.execute(sa.text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
         await connection.run_sync(upgrade)
+        await connection.execute(_TOUCH)
     return newest

@@ -62,11 +62,11 @@ def written_rows(database: Database) -> Iterator[Counter[str]]:
             table = more[0] if first == "UPDATE" else more[1]
             counted[table.strip('"')] += len(parameters) if many else 1
 
-    sa.event.listen(database.engine.sync_engine, "before_cursor_execute", count)
+    sa.event.listen(database.writer.sync_engine, "before_cursor_execute", count)
     try:
         yield counted
     finally:
-        sa.event.remove(database.engine.sync_engine, "before_cursor_execute", count)
+        sa.event.remove(database.writer.sync_engine, "before_cursor_execute", count)
 
 
 # Whole, or not at all
