@@ -25,6 +25,7 @@ from app.api import (
     memory_map,
     messages,
     openai,
+    openai_responses,
     page,
     replay_check,
     sessions,
@@ -68,7 +69,7 @@ def create_app(settings: Settings, tell: Callable[[str], None] = logger.info) ->
         telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
     )
     memory_routes = (memory, memory_map, usage_history, explanation, replay_check)
-    talking = (chat, openai, messages, timeline)
+    talking = (chat, openai, openai_responses, messages, timeline)
     for part in (*talking, *memory_routes, sessions, users, keys, audit, health, documentation, page):
         app.include_router(part.router)
     errors.install(app)

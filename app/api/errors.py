@@ -142,7 +142,7 @@ async def _on_http(request: Request, error: Exception) -> JSONResponse:
         detail = "body: not UTF-8"
         return _reply(problem(HTTPStatus.UNPROCESSABLE_ENTITY, detail, request.url.path, errors=[entry]))
     detail = error.detail if error.detail != status.phrase else f"{request.method} {request.url.path}: {error.detail}"
-    extra = {"param": error.param} if isinstance(error, BadRequest) else {}
+    extra = {"param": error.param, "code": error.code} if isinstance(error, BadRequest) else {}
     return _reply(problem(status, str(detail), request.url.path, **extra), dict(error.headers or {}))
 
 

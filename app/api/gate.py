@@ -30,7 +30,7 @@ logger = logging.getLogger("mneme.bounds")
 
 _UNHURRIED_SECONDS = 10.0  # a body may take so long, and longer
 _SLOWEST_BYTES = 16_384  # if so many bytes come a second
-_OBJECTS = ("message_id", "session_id", "key_id", "slot")
+_OBJECTS = ("message_id", "response_id", "session_id", "key_id", "slot")
 _BOUNDED = ("/v1/", "/mcp")  # health and documentation answer however busy the service is
 
 

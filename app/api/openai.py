@@ -23,7 +23,7 @@ from app.api.dependencies import CompletionsDep, MemoriesDep, SettingsDep
 from app.api.errors import describe
 from app.api.gate import begin_reply, check_text
 from app.api.openai_errors import BadRequest, openai_error
-from app.api.openai_schemas import HANDED_ON, CompletionRequest, EmbeddingRequest, InputMessage, MemoryChoice, Metadata
+from app.api.openai_schemas import HANDED_ON, CompletionRequest, EmbeddingRequest, InputMessage, MemoryChoice
 from app.api.presence import while_present
 from app.api.schemas import Recollection, UserName
 from app.assistant.completion import Completions, Failed, Prepared, spoken_lines
@@ -33,7 +33,7 @@ from app.settings import Settings
 
 router = APIRouter(tags=["OpenAI's interface"])
 
-_UNBUFFERED = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
+UNBUFFERED = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
 _TEXT_PARTS = ("text", "input_text", "output_text")
 _MODEL = {"id": "mneme", "object": "model", "created": 0, "owned_by": "mneme"}
 UserHeader = Annotated[UserName | None, Header(alias="X-Mneme-User", description="whom the request is for")]
@@ -114,14 +114,15 @@ async def completions(
     options = {name: given[name] for name in HANDED_ON if given.get(name) is not None}
     options = {"temperature": settings.temperature, **options, "max_tokens": longest}
     user_id = user_of(acting, body.user, named, body.memory)
-    asked = prepare(settings, user_id, given["messages"], options, longest, body.memory, body.metadata)
+    session_id = body.metadata.session_id if body.metadata else None
+    asked = prepare(settings, user_id, given["messages"], options, longest, body.memory, session_id)
     begin_reply(request.scope, user_id)
     events = counted(completions, asked, request, acting)
     reply = _Reply(body.model, bool(body.stream_options and body.stream_options.include_usage))
     if body.stream:
         first = await anext(events)  # what fails before is an ordinary error
         stream = _stream(reply, first, events, request.url.path)
-        return StreamingResponse(stream, media_type="text/event-stream", headers=_UNBUFFERED)
+        return StreamingResponse(stream, media_type="text/event-stream", headers=UNBUFFERED)
     return JSONResponse(await while_present(request, _whole(reply, events)))
 
 
@@ -149,9 +150,13 @@ def prepare(
     options: dict[str, Any],
     longest: int,
     memory: MemoryChoice,
-    metadata: Metadata | None,
+    session_id: str | None,
+    field: str = "messages",
 ) -> Asked:
     """A checked request for the generator and the memory.
+
+    Args:
+        field: where the client wrote the messages.
 
     Raises:
         BadRequest: a part that the generator does not take.
@@ -162,19 +167,19 @@ def prepare(
         for part in content if isinstance(content, list) else []:
             if part.get("type") not in _TEXT_PARTS and settings.generator_url is None:
                 detail = f"the packaged language model takes no {part.get('type')}; set GENERATOR_URL to one that does"
-                raise BadRequest(detail, f"messages[{place}].content")
+                raise BadRequest(detail, f"{field}[{place}].content")
         if isinstance(content, list) and all(part.get("type") in _TEXT_PARTS for part in content):
             message["content"] = "\n".join(str(part.get("text", "")) for part in content)
         message.setdefault("content", None)
     check_text(settings, sum(len(str(message["content"])) for message in messages))
     has_other_parts = any(isinstance(message["content"], list) for message in messages)
     if not has_other_parts and not any(line.role == "user" for line in spoken_lines(messages)):
-        raise BadRequest("the user's message must not be blank", "messages")
+        raise BadRequest("the user's message must not be blank", field)
     return Asked(
         user_id=user_id,
         messages=messages,
         options={**options, "stream_options": {"include_usage": True}},
-        session_id=metadata.session_id if metadata else None,
+        session_id=session_id,
         occurred_at=datetime.now(UTC),
         k=memory.k or settings.recalled,
         max_tokens=longest,

@@ -78,15 +78,51 @@ class EmbeddingRequest(Lenient):
     user: Identifier | None = None
 
 
+class ConversationName(Lenient):
+    """A session, as the newer interface names one."""
+
+    id: Identifier
+
+
+class Reasoning(Lenient):
+    """How long the generator thinks."""
+
+    effort: str | None = Field(None, max_length=32)
+
+
+class TextFormat(Lenient):
+    """What the reply must be: a text, or JSON by a schema."""
+
+    type: Literal["text", "json_object", "json_schema"] = "text"
+
+
+class TextChoice(Lenient):
+    """How the text of a reply is to be."""
+
+    format: TextFormat = TextFormat()
+
+
 class ResponseRequest(Lenient):
     """A conversation to be continued, by the newer interface."""
 
-    model: str = Field(max_length=256)
-    input: str | Annotated[list[dict[str, Any]], Field(min_length=1, max_length=10_000)]
-    instructions: str | None = None
-    previous_response_id: Annotated[str, Field(max_length=64)] | None = None
-    user: Identifier | None = None
-    metadata: Metadata | None = None
-    memory: MemoryChoice = MemoryChoice()
+    model: str = Field("mneme", max_length=256)
+    input: (
+        Annotated[str, Field(min_length=1)] | Annotated[list[dict[str, Any]], Field(min_length=1, max_length=10_000)]
+    ) = Field(description="a text, or messages: what is new, or the whole conversation")
+    instructions: str | None = Field(None, description="for this reply alone; never remembered")
+    previous_response_id: Annotated[str, Field(max_length=64)] | None = Field(
+        None, description="goes on after that response, also after a restart"
+    )
+    conversation: Identifier | ConversationName | None = Field(None, description="goes on at the end of that session")
+    store: bool | None = Field(True, description="false: nothing of this is remembered")
     stream: bool | None = False
+    user: Identifier | None = None
+    metadata: Metadata | None = Field(None, description="`session_id` in it is taken as `conversation`")
+    memory: MemoryChoice = MemoryChoice()
     max_output_tokens: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
+    temperature: Annotated[float, Field(ge=0, le=2)] | None = None
+    top_p: Annotated[float, Field(ge=0, le=1)] | None = None
+    text: TextChoice | None = None
+    reasoning: Reasoning | None = None
+    tools: list[dict[str, Any]] | None = Field(None, description="none: tools are for chat/completions")
+    background: bool | None = False

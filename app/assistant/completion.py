@@ -13,6 +13,7 @@ from typing import Any
 
 from app.assistant.prompt import build_prompt
 from app.assistant.runner import Reply, Runner, Running
+from app.memories.continuing import go_on_after, go_on_in
 from app.memories.conversations import REPLY, Line, Placement, external_id, place
 from app.memories.live import NotFound
 from app.memories.memories import AlreadyKnown, Memories, Recalled
@@ -33,6 +34,8 @@ class Request:
         options: what else the generator gets.
         remembers: whether the conversation is remembered.
         recalls: whether the memory is read.
+        after: the user's message whose turn came before, where the client names that instead of sending what was said.
+        appends: whether what was said in the session stands before the messages.
     """
 
     user_id: str
@@ -44,6 +47,8 @@ class Request:
     max_tokens: int
     recalls: bool = True
     remembers: bool = True
+    after: str | None = None
+    appends: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,6 +74,7 @@ Event = Prepared | Failed | dict[str, Any]
 class _Turn:
     prepared: Prepared
     user: Message | None = None
+    earlier: Sequence[Message] = ()  # what the client goes on after
 
 
 class Completions:
@@ -84,13 +90,14 @@ class Completions:
 
         Raises:
             StoreUnavailable, ForeignMemory: the memory cannot be used.
+            NoSuchTurn: there is no turn to go on after.
         """
         has_memory = request.recalls or request.remembers
 
         async def work(running: Running[Event]) -> None:
             turn = await self._prepare(request) if has_memory else _Turn(Prepared())
             running.emit(turn.prepared)
-            messages = self._prompt(request, turn.prepared.recalled) if has_memory else request.messages
+            messages = self._prompt(request, turn) if has_memory else request.messages
             asked = {"messages": [dict(one) for one in messages], **request.options}
             reply = await running.generate(asked, running.emit)
             if turn.user is not None and reply.text.strip():
@@ -105,16 +112,25 @@ class Completions:
         while said and said[-1].role != "user":  # after a call of a tool the reply still belongs to what the user said
             said = said[:-1]
         if not said or not request.remembers:
+            goes_on = request.after is not None or request.appends
+            earlier = (await self._place(request, said)).earlier if goes_on else ()
             query = said[-1].content if said else ""
-            recalled = await self._recall(request, query, said) if query.strip() else None
-            return _Turn(Prepared(request.session_id, None, recalled))
+            recalled = await self._recall(request, query, [*_lines(earlier), *said]) if query.strip() else None
+            return _Turn(Prepared(request.session_id, None, recalled), None, earlier)
         for _ in range(_TRIES):
-            where = await place(self._memories, request.user_id, said, request.session_id, request.occurred_at)
+            where = await self._place(request, said)
             try:
-                return await self._write(request, said, where)
+                return await self._write(request, [*_lines(where.earlier), *said], where)
             except AlreadyKnown:  # another process was faster; look again
                 continue
         raise AlreadyKnown("the conversation is being changed elsewhere")
+
+    async def _place(self, request: Request, said: Sequence[Line]) -> Placement:
+        if request.after is not None:
+            return await go_on_after(self._memories, request.user_id, said, request.after)
+        if request.appends and request.session_id is not None:
+            return await go_on_in(self._memories, request.user_id, said, request.session_id)
+        return await place(self._memories, request.user_id, said, request.session_id, request.occurred_at)
 
     async def _write(self, request: Request, said: Sequence[Line], where: Placement) -> _Turn:
         for message in where.replaced:
@@ -129,6 +145,7 @@ class Completions:
                 where.session_id,
                 request.occurred_at,
                 external_id=external_id(where.session_id, said[: place + 1]),
+                metadata=where.marks if place == len(where.earlier) else {},
             )
             for place, line in enumerate(said)
         ]
@@ -137,14 +154,14 @@ class Completions:
         user = where.known[-1]
         if user is not None:
             recalled = await self._recall(request, said[-1].content, said)
-            return _Turn(Prepared(where.session_id, user.id, recalled), user)
+            return _Turn(Prepared(where.session_id, user.id, recalled), user, where.earlier)
         if fresh[:-1]:
             await self._memories.remember(request.user_id, fresh[:-1])
         k = request.k + len(said) if request.recalls else 1
         heard = await self._memories.recall_and_store(request.user_id, fresh[-1], min(k, 100), 0)
         user, _ = heard.remembered.messages[0]
         recalled = _others(heard.recalled, said, request.k) if request.recalls else None
-        return _Turn(Prepared(where.session_id, user.id, recalled), user)
+        return _Turn(Prepared(where.session_id, user.id, recalled), user, where.earlier)
 
     async def _recall(self, request: Request, query: str, said: Sequence[Line]) -> Recalled | None:
         if not request.recalls:
@@ -155,10 +172,12 @@ class Completions:
         except NotFound:
             return None
 
-    def _prompt(self, request: Request, recalled: Recalled | None) -> Sequence[Mapping[str, Any]]:
+    def _prompt(self, request: Request, turn: _Turn) -> Sequence[Mapping[str, Any]]:
         """The client's messages with the recollections, which stand where the generator uses them best."""
-        *earlier, last = request.messages
-        instructions = [one for one in request.messages if one["role"] in ("system", "developer")]
+        recalled = turn.prepared.recalled
+        messages = [*({"role": one.role, "content": one.content} for one in turn.earlier), *request.messages]
+        *earlier, last = messages
+        instructions = [one for one in messages if one["role"] in ("system", "developer")]
         others = [one for one in earlier if one["role"] not in ("system", "developer")]
         found = recalled.recollections if recalled else []
         doubtful = recalled is not None and recalled.confidence < self._settings.doubt_below
@@ -181,7 +200,7 @@ class Completions:
             shown = [{"role": one.role, "content": one.content} for one in built[1:]]
         else:
             system = f"{system}\n\n{built[-1].content}".rstrip()
-            shown = [dict(one) for one in request.messages if one["role"] not in ("system", "developer")]
+            shown = [dict(one) for one in messages if one["role"] not in ("system", "developer")]
         return [{"role": "system", "content": system}, *shown]
 
     async def _remember_reply(self, request: Request, user: Message, reply: Reply) -> None:
@@ -210,6 +229,10 @@ def spoken_lines(messages: Sequence[Mapping[str, Any]]) -> list[Line]:
     """What of a request is conversation: the texts of the user and of the assistant."""
     lines = [Line(one["role"], _text(one["content"])) for one in messages if one["role"] in ("user", "assistant")]
     return [line for line in lines if line.content.strip()]
+
+
+def _lines(stored: Sequence[Message]) -> list[Line]:
+    return [Line(message.role, message.content) for message in stored]
 
 
 def _text(content: Any) -> str:

@@ -8,9 +8,9 @@ processes give a message the same one.
 
 import dataclasses
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
 from app.memories.cache import CachedMemory
 from app.memories.live import NotFound
@@ -24,7 +24,7 @@ REPLY: Final = "reply:"
 _RECENT: Final = timedelta(minutes=10)
 _MOST_SESSIONS: Final = 1000
 _MOST_TRIMMED: Final = 8  # sessions that a history without its beginning is compared with
-_END: Final = 2**62
+END: Final = 2**62
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,11 +47,15 @@ class Placement:
     Attributes:
         known: for each of its lines, in order, the message in the log; None for a line that is new.
         replaced: messages of the session that the conversation no longer has.
+        earlier: the first of the known, where the client did not send them.
+        marks: metadata of the first new message.
     """
 
     session_id: str
-    known: list[Message | None]
+    known: Sequence[Message | None]
     replaced: list[Message]
+    earlier: Sequence[Message] = ()
+    marks: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
 
 async def place(
@@ -70,22 +74,22 @@ async def place(
     async def view(live: CachedMemory) -> Placement:
         async with memories.live.reading(user_id, live) as connection:
             if session_id is not None:
-                stored = await log.latest_of_session(connection, live.head.id, session_id, _END, _END)
-                return _cut(said, session_id, _conversation(stored))
+                stored = await log.latest_of_session(connection, live.head.id, session_id, END, END)
+                return cut(said, session_id, conversation(stored))
             sessions = await log.list_sessions(connection, live.head.id, None, _MOST_SESSIONS)
             alike = [one for one in sessions if one.id.startswith(_prefix(said))]
             found: list[tuple[tuple[bool, int], Placement]] = []
             for one in alike:
-                stored = await log.latest_of_session(connection, live.head.id, one.id, _END, _END)
-                placement = _cut(said, one.id, _conversation(stored))
+                stored = await log.latest_of_session(connection, live.head.id, one.id, END, END)
+                placement = cut(said, one.id, conversation(stored))
                 if _is_the_same(said, placement, one, now):
                     keeps = not any(message.role == "user" for message in placement.replaced)
                     found.append(((keeps, sum(message is not None for message in placement.known)), placement))
             if found:  # the latest of the best
                 return max(found, key=lambda one: one[0])[1]
             for one in [one for one in sessions if one.id.startswith(PREFIX)][:_MOST_TRIMMED]:
-                stored = await log.latest_of_session(connection, live.head.id, one.id, _END, len(said) + 1)
-                trimmed = _continued(said, one.id, _conversation(stored))
+                stored = await log.latest_of_session(connection, live.head.id, one.id, END, len(said) + 1)
+                trimmed = _continued(said, one.id, conversation(stored))
                 if trimmed is not None:
                     return trimmed
             return _new(said, len(alike))
@@ -113,18 +117,21 @@ def _new(said: Sequence[Line], alike: int) -> Placement:
     return Placement(f"{_prefix(said)}{alike + 1}", [None] * len(said), [])
 
 
-def _conversation(stored: Sequence[Message]) -> list[Message]:
+def conversation(stored: Sequence[Message]) -> list[Message]:
+    """What the user and the assistant said."""
     return [message for message in stored if message.role in ("user", "assistant")]
 
 
-def _are_equal(line: Line, message: Message) -> bool:
+def are_equal(line: Line, message: Message) -> bool:
+    """Whether a line is that message of the log."""
     return line.role == message.role and line.content.strip() == message.content.strip()
 
 
-def _cut(said: Sequence[Line], session_id: str, stored: list[Message]) -> Placement:
+def cut(said: Sequence[Line], session_id: str, stored: list[Message]) -> Placement:
+    """Where lines belong that take the place of all these messages of a session."""
     common = 0
     for line, message in zip(said, stored, strict=False):
-        if not _are_equal(line, message):
+        if not are_equal(line, message):
             break
         common += 1
     known = [*stored[:common], *[None] * (len(said) - common)]
@@ -153,6 +160,6 @@ def _continued(said: Sequence[Line], session_id: str, stored: list[Message]) -> 
         lines = said if again else said[:-1]
         kept = stored[:-1] if again and stored and stored[-1].role == "assistant" else stored
         tail = kept[len(kept) - len(lines) :] if 2 <= len(lines) <= len(kept) else []
-        if tail and all(map(_are_equal, lines, tail)) and any(map(_is_generated, tail)):
+        if tail and all(map(are_equal, lines, tail)) and any(map(_is_generated, tail)):
             return Placement(session_id, [*tail, *([] if again else [None])], stored[len(kept) :])
     return None

@@ -44,6 +44,9 @@ TABLE: dict[Route, tuple[str, int]] = {
     ("POST", "/v1/tokens"): (SERVICE, 200),
     ("POST", "/v1/chat"): (ACTING, 200),
     ("POST", "/v1/chat/completions"): (ACTING, 200),
+    ("POST", "/v1/responses"): (ACTING, 200),
+    ("GET", "/v1/responses/{response_id}"): (ACTING, 200),
+    ("DELETE", "/v1/responses/{response_id}"): (ACTING, 200),
     ("GET", "/v1/models"): (KEYED, 200),
     ("GET", "/v1/models/{model}"): (KEYED, 200),
     ("POST", "/v1/embeddings"): (ACTING, 200),
@@ -160,6 +163,7 @@ async def a_user(closed: Closed) -> tuple[str, dict[str, str], dict[str, str | N
     names = {
         "user_id": user,
         "message_id": remembered.json()["messages"][0]["id"],
+        "response_id": f"resp_{remembered.json()['messages'][0]['id']}",
         "session_id": "s1",
         "slot": "0",
         "model": "mneme",
@@ -190,6 +194,7 @@ def request_for(route: Route, user: str) -> dict[str, Any]:
             "user": user,
             "messages": [{"role": "user", "content": "Hi."}],
         },
+        ("POST", "/v1/responses"): {"user": user, "input": "Hi."},
         ("POST", "/v1/embeddings"): {"model": "m", "user": user, "input": "Hi."},
         ("POST", f"{U}/messages"): {"messages": [{"role": "user", "content": "It rains."}]},
         ("PATCH", f"{U}/messages/{{message_id}}"): {"content": "It rains."},
@@ -198,6 +203,8 @@ def request_for(route: Route, user: str) -> dict[str, Any]:
     }
     if route == ("POST", f"{U}/import"):
         return {"content": HEADING, "headers": {"Content-Type": "application/x-ndjson"}}
+    if "{response_id}" in route[1]:
+        return {"headers": {"X-Mneme-User": user}}
     return {"json": bodies[route]} if route in bodies else {}
 
 
