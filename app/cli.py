@@ -1,4 +1,4 @@
-"""The `mneme` command: serve, migrate, chat, replay, train, table.
+"""The `mneme` command: serve, fetch, migrate, chat, replay, train, table.
 
 Parts that take long to import are imported where they are used, so that a wrong setting is told at once.
 """
@@ -40,6 +40,19 @@ def serve() -> None:
 
     with exit_on_error(StoreUnavailable, SchemaError, Unprotected, OSError, *_model_errors()):
         run(chosen, tell)
+
+
+@app.command()
+def fetch() -> None:
+    """Download the language model that GENERATOR names, unless it is here; a break costs little, run it again."""
+    chosen = _settings()
+    if chosen.generator_url is not None:
+        return
+    from app.assistant.embedded import ModelError
+    from app.assistant.fetching import fetch as fetch_model
+
+    with exit_on_error(ModelError, OSError):
+        fetch_model(chosen.generator, chosen.models, tell)
 
 
 @app.command()

@@ -3,7 +3,6 @@
 import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from pathlib import Path
 
 import torch
 from fastapi import FastAPI
@@ -38,6 +37,7 @@ from app.api.middleware import Application
 from app.assistant.completion import Completions
 from app.assistant.embedded import EmbeddedModel
 from app.assistant.generator import Generator
+from app.assistant.models import model_path
 from app.assistant.runner import Runner
 from app.assistant.turn import Assistant
 from app.memories.device import Device
@@ -107,7 +107,7 @@ async def _lifespan(app: FastAPI, settings: Settings, tell: Callable[[str], None
     embedded = None
     if settings.generator_url is None:
         tell("loading the language model …")
-        path = None if settings.generator == "packaged" else Path(settings.generator)
+        path = model_path(settings.generator, settings.models)
         embedded = EmbeddedModel(path, context=settings.generator_context)
     generator = _generator(settings, embedded)
     memories = Memories(database, device, settings.slots, settings.cache_mb * 2**20)

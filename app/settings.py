@@ -13,6 +13,9 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from app.access.credentials import KEY_RULE, is_key
 
+HUB = "hf:"  # what a model on a Hugging Face hub is named by
+MODELS = ("packaged", "small", "tiny")
+
 
 class SettingsError(Exception):
     """A setting that cannot be used; the message is one line that names it and says what to do."""
@@ -46,7 +49,10 @@ class Settings(BaseSettings):
     slots: int = Field(4096, ge=16, le=100_000, description="slots of a new user's memory")
     cache_mb: int = Field(256, ge=1, description="memory states kept on the device, in MiB, least recently used out")
 
-    generator: str = Field("packaged", description="'packaged' (SmolLM2-135M-Instruct), or the path of a GGUF file")
+    generator: str = Field(
+        "packaged", description="packaged (1.5B), small (0.5B), tiny (135M), a GGUF file, or hf:owner/repo/file.gguf"
+    )
+    models_folder: str = Field("~/.cache/mneme/models", description="where models are kept that `mneme fetch` brings")
     generator_url: str | None = Field(
         None, description="an OpenAI-compatible server, such as http://127.0.0.1:11434/v1; replaces GENERATOR"
     )
@@ -73,8 +79,13 @@ class Settings(BaseSettings):
 
     @property
     def small_model(self) -> bool:
-        """Whether the packaged model replies, which needs worked examples in its prompt."""
-        return self.generator_url is None and self.generator == "packaged"
+        """Whether the model that replies needs worked examples in its prompt."""
+        return self.generator_url is None and self.generator == "tiny"
+
+    @property
+    def models(self) -> Path:
+        """The folder of the models."""
+        return Path(self.models_folder).expanduser()
 
     @field_validator("mneme_admin_key")
     @classmethod
@@ -110,8 +121,10 @@ class Settings(BaseSettings):
     @field_validator("generator")
     @classmethod
     def _a_readable_model(cls, generator: str) -> str:
-        if generator != "packaged" and not Path(generator).is_file():
-            raise ValueError(f"no such file: {generator}")
+        if generator in MODELS or generator.startswith(HUB):
+            return generator
+        if not Path(generator).is_file():
+            raise ValueError(f"no such file: {generator}; or one of {', '.join(MODELS)}, {HUB}owner/repo/file.gguf")
         return generator
 
     @field_validator("generator_url")

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("GENERATOR", "tiny")  # what is tested needs no good model; the large ones are not downloaded
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # tests that run side by side share the cores better alone than in teams
 
 import asyncpg

@@ -35,6 +35,7 @@ def mneme(folder: Path, *arguments: str, **settings: str) -> subprocess.Complete
         "PYTHONPATH": str(PROJECT),
         "HF_HUB_OFFLINE": "1",
         "OMP_NUM_THREADS": "1",
+        "GENERATOR": "tiny",
         "DATABASE_URL": f"sqlite:///{folder}/mneme.db",
         **settings,
     }

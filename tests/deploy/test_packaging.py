@@ -119,7 +119,7 @@ def make(folder: Path, *arguments: str, **environment: str) -> subprocess.Comple
 
 def test_serving_again_installs_nothing(tmp_path: Path) -> None:
     planned = make(a_checkout(tmp_path), "-n", "serve").stdout
-    assert planned.splitlines() == [".venv/bin/mneme migrate", "exec .venv/bin/mneme serve"]
+    assert planned.splitlines() == [".venv/bin/mneme fetch", ".venv/bin/mneme migrate", "exec .venv/bin/mneme serve"]
 
 
 @pytest.mark.parametrize("changed", ["requirements.txt", "requirements-weights.txt", "pyproject.toml"])
