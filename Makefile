@@ -3,7 +3,7 @@
 
 MAKEFLAGS += --no-builtin-rules --no-print-directory
 SHELL := /bin/bash
-LOCKS := requirements.txt requirements-weights.txt pyproject.toml scripts/install
+LOCKS := requirements.txt requirements-weights.txt pyproject.toml clients/python/pyproject.toml scripts/install
 
 .PHONY: help serve chat test bench bench-recall bench-peers bench-times bench-everyday bench-weeks bench-networks bench-answers demo page-pictures crash compose-check clean
 .DEFAULT_GOAL := help

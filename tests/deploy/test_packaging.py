@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 import tomllib
 from collections.abc import Iterable, Iterator
 from importlib.metadata import requires
@@ -13,10 +14,12 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+import mneme_client
 from app import __version__
 
 ROOT = Path(__file__).parent.parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+CLIENT = tomllib.loads((ROOT / "clients" / "python" / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 
 
 def pins(*files: str) -> dict[str, str]:
@@ -91,8 +94,29 @@ def test_the_networks_peer_is_pinned_apart() -> None:
     assert set(pins("requirements-networks.txt")) == {"dnc"}
 
 
-def test_the_versions_of_project_and_app_agree() -> None:
-    assert PROJECT["version"] == __version__
+def test_the_versions_of_project_app_and_client_agree() -> None:
+    assert PROJECT["version"] == __version__ == CLIENT["version"] == mneme_client.__version__
+
+
+def test_the_client_needs_only_what_the_service_has_within_its_ranges() -> None:
+    locked = pins("requirements.txt")
+    for requirement in needed(CLIENT["dependencies"]):
+        assert requirement.specifier.contains(locked[canonicalize_name(requirement.name)], prereleases=True)
+    tools = locked | pins("requirements-dev.txt")
+    for requirement in needed(CLIENT["optional-dependencies"]["langgraph"]):
+        assert requirement.specifier.contains(tools[canonicalize_name(requirement.name)], prereleases=True)
+
+
+def test_the_client_installs_alone_without_an_index_and_without_torch(tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    shutil.copytree(ROOT / "clients" / "python", source, ignore=shutil.ignore_patterns("*.egg-info", "build"))
+    pip = [sys.executable, "-m", "pip", "install", "--no-deps", "--no-index", "--no-build-isolation", "--quiet"]
+    subprocess.run([*pip, "--target", tmp_path / "site", source], check=True, capture_output=True)
+    assert (tmp_path / "site" / "mneme_client" / "py.typed").exists()
+    code = "import sys, mneme_client as m; print(m.__file__); sys.exit(bool({'torch', 'app'} & set(sys.modules)))"
+    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(tmp_path / "site")}
+    shown = subprocess.run([sys.executable, "-c", code], env=environment, cwd=tmp_path, capture_output=True, text=True)
+    assert (shown.returncode, shown.stdout.strip()) == (0, str(tmp_path / "site" / "mneme_client" / "__init__.py"))
 
 
 def test_every_target_of_the_makefile_is_in_its_help() -> None:
@@ -107,6 +131,8 @@ def a_checkout(folder: Path) -> Path:
     for name in ("Makefile", "pyproject.toml", "requirements.txt", "requirements-weights.txt", "requirements-dev.txt"):
         shutil.copy(ROOT / name, folder)
     shutil.copytree(ROOT / "scripts", folder / "scripts")
+    (folder / "clients" / "python").mkdir(parents=True)
+    shutil.copy(ROOT / "clients" / "python" / "pyproject.toml", folder / "clients" / "python")
     (folder / ".venv").mkdir()
     (folder / ".venv" / ".service").touch()
     return folder
@@ -122,13 +148,14 @@ def test_serving_again_installs_nothing(tmp_path: Path) -> None:
     assert planned.splitlines() == [".venv/bin/mneme fetch", ".venv/bin/mneme migrate", "exec .venv/bin/mneme serve"]
 
 
-@pytest.mark.parametrize("changed", ["requirements.txt", "requirements-weights.txt", "pyproject.toml"])
+@pytest.mark.parametrize(
+    "changed", ["requirements.txt", "requirements-weights.txt", "pyproject.toml", "clients/python/pyproject.toml"]
+)
 def test_serving_after_a_lock_changed_installs_first(changed: str, tmp_path: Path) -> None:
     checkout = a_checkout(tmp_path)
     os.utime(checkout / ".venv" / ".service", (0, 0))
-    for name in set(os.listdir(checkout)) - {changed, ".venv", "scripts"}:
+    for name in {*os.listdir(checkout), "scripts/install", "clients/python/pyproject.toml"} - {changed, ".venv"}:
         os.utime(checkout / name, (0, 0))
-    os.utime(checkout / "scripts" / "install", (0, 0))
     assert make(checkout, "-n", "serve").stdout.splitlines()[0].endswith("scripts/install")
 
 
