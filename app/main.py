@@ -143,7 +143,9 @@ async def _guard(app: FastAPI, settings: Settings, database: Database, tell: Cal
 
 def _generator(settings: Settings, embedded: EmbeddedModel | None) -> Generator:
     if embedded is not None:
-        return Generator(embedded.url, embedded.api_key, "default", settings.generator_timeout, embedded.revive)
+        return Generator(
+            embedded.url, embedded.api_key, "default", settings.generator_timeout, embedded.revive, embedded.marks
+        )
     key = settings.generator_api_key
     assert settings.generator_url is not None
     secret = key.get_secret_value() if key else None

@@ -78,11 +78,6 @@ class Settings(BaseSettings):
     requests_at_once: int = Field(256, ge=1, description="requests that may be under way")
 
     @property
-    def small_model(self) -> bool:
-        """Whether the model that replies needs worked examples in its prompt."""
-        return self.generator_url is None and self.generator == "tiny"
-
-    @property
     def models(self) -> Path:
         """The folder of the models."""
         return Path(self.models_folder).expanduser()

@@ -177,7 +177,7 @@ class Completions:
         recalled = turn.prepared.recalled
         messages = [*({"role": one.role, "content": one.content} for one in turn.earlier), *request.messages]
         *earlier, last = messages
-        instructions = [one for one in messages if one["role"] in ("system", "developer")]
+        instructions = [_text(one["content"]) for one in messages if one["role"] in ("system", "developer")]
         others = [one for one in earlier if one["role"] not in ("system", "developer")]
         found = recalled.recollections if recalled else []
         doubtful = recalled is not None and recalled.confidence < self._settings.doubt_below
@@ -192,16 +192,13 @@ class Completions:
             request.occurred_at,
             context=self._settings.generator_context,
             max_tokens=request.max_tokens,
-            examples=self._settings.small_model and is_plain and not instructions,
             doubtful=doubtful,
+            instructions=instructions,
         )
-        system = "\n\n".join([built[0].content, *(_text(one["content"]) for one in instructions)])
         if is_plain:
-            shown = [{"role": one.role, "content": one.content} for one in built[1:]]
-        else:
-            system = f"{system}\n\n{built[-1].content}".rstrip()
-            shown = [dict(one) for one in messages if one["role"] not in ("system", "developer")]
-        return [{"role": "system", "content": system}, *shown]
+            return [dataclasses.asdict(one) for one in built]
+        shown = [dict(one) for one in messages if one["role"] not in ("system", "developer")]
+        return [dataclasses.asdict(built[0]), *shown]
 
     async def _remember_reply(self, request: Request, user: Message, reply: Reply) -> None:
         # Of two replies to one message, from two processes at once, the first is kept.

@@ -17,8 +17,11 @@ import threading
 from pathlib import Path
 from typing import Final
 
+from app.assistant.control_text import ControlMarks, marks_of
+
 logger = logging.getLogger(__name__)
 _MAGIC: Final = b"GGUF"
+_DAMAGED: Final = "it is damaged or not supported, or too large for this machine"
 _PATIENCE: Final = 5.0  # seconds that the process has to end by itself
 
 
@@ -42,6 +45,10 @@ class EmbeddedModel:
     def __init__(self, path: Path, *, context: int = 4096, parallel: int = 2, threads: int | None = None) -> None:
         self.path = path
         _check_magic(self.path)
+        try:
+            self.marks = ControlMarks(marks_of(path))
+        except ValueError:
+            raise ModelError(f"{path}: {_DAMAGED}") from None
         self.api_key = secrets.token_urlsafe(32)
         order = {
             "path": str(self.path),
@@ -91,6 +98,9 @@ class EmbeddedModel:
             stdout=subprocess.PIPE,
             bufsize=0,  # nothing is left to be flushed into a pipe that nobody reads
             start_new_session=True,
+            # Threads that wait for each other by sleeping: by spinning they would keep the one off the core that all
+            # wait for, as soon as another process wants a core too.
+            env={**os.environ, "OMP_WAIT_POLICY": "passive"},
         )
         assert self._process.stdin is not None and self._process.stdout is not None
         with contextlib.suppress(BrokenPipeError):
@@ -98,8 +108,7 @@ class EmbeddedModel:
         address = self._process.stdout.readline().decode().strip()
         if not address:
             self._stop()
-            reason = "it is damaged or not supported, or too large for this machine"
-            raise ModelError(f"{self.path}: llama.cpp ended before it served this file: {reason}")
+            raise ModelError(f"{self.path}: llama.cpp ended before it served this file: {_DAMAGED}")
         self.url = f"{address}/v1"
 
 

@@ -12,6 +12,7 @@ from typing import Any, Final, Literal
 
 import httpx
 
+from app.assistant.control_text import ANY_MODEL, ControlMarks
 from app.assistant.embedded import ModelError
 
 _READY_SECONDS: Final = 5.0
@@ -43,11 +44,19 @@ class Generator:
         timeout: seconds without a token after which a reply counts as failed.
         revive: called before each reply, brings the server back if it died, and tells its address; or ends in a
             `ModelError`.
+        marks: made inert in the messages of every request.
     """
 
     def __init__(
-        self, url: str, api_key: str | None, model: str, timeout: float, revive: Callable[[], str] | None = None
+        self,
+        url: str,
+        api_key: str | None,
+        model: str,
+        timeout: float,
+        revive: Callable[[], str] | None = None,
+        marks: ControlMarks = ANY_MODEL,
     ) -> None:
+        self._marks = marks
         self._model = model
         self._timeout = timeout
         self._key = api_key
@@ -74,7 +83,7 @@ class Generator:
             GeneratorError: the server cannot be reached, refuses, stalls, breaks off or talks nonsense. What was
                 yielded until then is not a whole reply.
         """
-        body = {**body, "model": self._model, "stream": True}
+        body = {**body, "messages": self._inert(body["messages"]), "model": self._model, "stream": True}
         finished = False
         try:
             async with asyncio.timeout(self._timeout):
@@ -123,6 +132,13 @@ class Generator:
     async def aclose(self) -> None:
         """Closes the connections; streams under way fail."""
         await self._client.aclose()
+
+    def _inert(self, value: Any) -> Any:
+        if isinstance(value, str):
+            return self._marks.make_inert(value)
+        if isinstance(value, Mapping):
+            return {name: self._inert(inner) for name, inner in value.items()}
+        return [self._inert(inner) for inner in value] if isinstance(value, list | tuple) else value
 
     @property
     def _where(self) -> str:

@@ -121,7 +121,6 @@ class Assistant:
             ask.occurred_at,
             context=self._settings.generator_context,
             max_tokens=ask.max_tokens,
-            examples=self._settings.small_model,
             doubtful=heard.recalled.confidence < self._settings.doubt_below,
         )
 
