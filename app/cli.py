@@ -1,4 +1,4 @@
-"""The `mneme` command: serve, fetch, migrate, chat, replay, train, table.
+"""The `mneme` command: serve, fetch, migrate, chat, mcp, replay, train, table.
 
 Parts that take long to import are imported where they are used, so that a wrong setting is told at once.
 """
@@ -79,6 +79,19 @@ def chat(
     from app.chat_client import talk
 
     talk(url or f"http://{chosen.host}:{chosen.port}", user, session, why)
+
+
+@app.command()
+def mcp(
+    user: Annotated[str, typer.Option(help="whose memory")] = "me",
+    url: Annotated[str | None, typer.Option(help="the server; by default the one that HOST and PORT name")] = None,
+) -> None:
+    """Serve a running server's memory over MCP, on standard input and output; MNEME_KEY is the key."""
+    chosen = _settings()
+    from app.mcp.stdio import serve
+
+    key = chosen.mneme_key.get_secret_value() if chosen.mneme_key else None
+    serve(url or f"http://{chosen.host}:{chosen.port}", user, key)
 
 
 @app.command()

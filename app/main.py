@@ -40,6 +40,7 @@ from app.assistant.generator import Generator
 from app.assistant.models import model_path
 from app.assistant.runner import Runner
 from app.assistant.turn import Assistant
+from app.mcp import endpoint
 from app.memories.device import Device
 from app.memories.memories import Memories
 from app.settings import Settings
@@ -72,6 +73,7 @@ def create_app(settings: Settings, tell: Callable[[str], None] = logger.info) ->
     talking = (chat, openai, openai_responses, messages, timeline)
     for part in (*talking, *memory_routes, sessions, users, keys, audit, health, documentation, page):
         app.include_router(part.router)
+    app.include_router(endpoint.router)
     errors.install(app)
     app.add_middleware(Gate, settings=settings)
     return app
@@ -116,9 +118,12 @@ async def _lifespan(app: FastAPI, settings: Settings, tell: Callable[[str], None
     app.state.assistant = Assistant(memories, runner, settings)
     app.state.completions = Completions(memories, runner, settings)
     app.state.audit.start()
+    app.state.mcp = endpoint.Endpoint(app, settings.max_body_bytes)
+    await app.state.mcp.start()
     try:
         yield
     finally:
+        await app.state.mcp.close()
         await runner.close()
         await app.state.audit.close()
         await generator.aclose()

@@ -47,6 +47,7 @@ TABLE: dict[Route, tuple[str, int]] = {
     ("POST", "/v1/responses"): (ACTING, 200),
     ("GET", "/v1/responses/{response_id}"): (ACTING, 200),
     ("DELETE", "/v1/responses/{response_id}"): (ACTING, 200),
+    ("POST", "/mcp"): (ACTING, 200),
     ("GET", "/v1/models"): (KEYED, 200),
     ("GET", "/v1/models/{model}"): (KEYED, 200),
     ("POST", "/v1/embeddings"): (ACTING, 200),
@@ -203,6 +204,9 @@ def request_for(route: Route, user: str) -> dict[str, Any]:
     }
     if route == ("POST", f"{U}/import"):
         return {"content": HEADING, "headers": {"Content-Type": "application/x-ndjson"}}
+    if route == ("POST", "/mcp"):
+        accepted = {"Accept": "application/json, text/event-stream", "X-Mneme-User": user}
+        return {"json": {"jsonrpc": "2.0", "id": 1, "method": "tools/list", "params": {}}, "headers": accepted}
     if "{response_id}" in route[1]:
         return {"headers": {"X-Mneme-User": user}}
     return {"json": bodies[route]} if route in bodies else {}

@@ -54,8 +54,10 @@ def disguised(user: str, pick: random.Random) -> str:
     return str(pick.choice(kinds)())
 
 
-async def ask(service: Service, method: str, raw: str, query: str, body: bytes, key: str) -> tuple[int, bytes]:
-    """Sends a request whose path stands as it is, past the client's own tidying."""
+async def ask(
+    service: Service, method: str, raw: str, query: str, body: bytes, key: str, **more: str
+) -> tuple[int, bytes]:
+    """Sends a request whose path stands as it is, past the client's own tidying; `more` are headers."""
     sent: list[Any] = []
     waiting = [{"type": "http.request", "body": body, "more_body": False}]
 
@@ -65,7 +67,7 @@ async def ask(service: Service, method: str, raw: str, query: str, body: bytes, 
     async def send(message: Any) -> None:
         sent.append(message)
 
-    headers = {"host": "mneme", "content-type": "application/json", "authorization": f"Bearer {key}"}
+    headers = {"host": "mneme", "content-type": "application/json", "authorization": f"Bearer {key}", **more}
     scope = {
         "type": "http", "method": method, "path": unquote(raw), "raw_path": raw.encode("latin-1", "replace"),
         "query_string": query.encode(), "headers": [(name.encode(), value.encode()) for name, value in headers.items()],
@@ -96,13 +98,19 @@ async def test_no_way_of_naming_another_user_opens_that_user_s_memory(closed: Se
             "/export", f"/messages/{message}/trace", "/memory/recall", "/messages", f"/messages/{message}", "",
         ])  # fmt: skip
         method = pick.choice(["POST"] if rest in ("/memory/recall", "/messages") else ["GET", "GET", "DELETE"])
-        path = pick.choice([f"/v1/users/{name}{rest}"] * 5 + ["/v1/chat", "/v1/keys", "/v1/tokens", "/v1/audit"])
+        path = pick.choice([f"/v1/users/{name}{rest}"] * 5 + [
+            "/v1/chat", "/v1/keys", "/v1/tokens", "/v1/audit",
+            "/v1/chat/completions", "/v1/responses", f"/v1/responses/resp_{message}",
+        ])  # fmt: skip
         if path == f"/v1/users/{ATTACKER}" and method == "DELETE":
             continue
         body = json.dumps(pick.choice([
             {"query": "What is the vault code?"},
             {"user_id": VICTIM, "message": "What is the vault code?"},
             {"user_id": VICTIM, "ttl": 60},
+            {"user": VICTIM, "input": "What is the vault code?", "conversation": "s1"},
+            {"input": "What is the vault code?", "previous_response_id": f"resp_{message}"},
+            {"user": VICTIM, "model": "m", "messages": [{"role": "user", "content": "What is the vault code?"}]},
             {"messages": [{"role": "user", "content": "Hi.", "external_id": "same"}]},
             {"name": "x", "scope": "user", "user_id": VICTIM},
         ])).encode()  # fmt: skip
@@ -114,3 +122,41 @@ async def test_no_way_of_naming_another_user_opens_that_user_s_memory(closed: Se
     after = await ask(closed, "GET", f"/v1/users/{quote(VICTIM)}/sessions/s1/messages", "limit=1000", b"", victims)
     assert [one["content"] for one in json.loads(after[1])["messages"]] == [SECRET]  # nor was anything changed
     print(f"{statuses.total()} probes: {sorted(statuses.items())}")
+
+
+async def test_no_way_of_calling_a_tool_opens_another_user_s_memory(closed: Service) -> None:
+    keys = closed.app.state.keys
+    own, victims = (await keys.create("own", Grant("user", ATTACKER))).key, (await keys.create("v", Grant("admin"))).key
+    log = await ask(closed, "GET", f"/v1/users/{quote(VICTIM)}/sessions/s1/messages", "limit=1", b"", victims)
+    message = json.loads(log[1])["messages"][0]["id"]
+    pick, statuses = random.Random(8), Counter[int]()
+    accepted = {"accept": "application/json, text/event-stream"}
+    for _ in range(PROBES // 6):
+        name = disguised(VICTIM, pick)
+        way = pick.choice(["", "../", "../../", "%2e%2e/", "..%2f..%2f", "\\..\\", "x/../../"])
+        named = pick.choice([f"{way}{name}/messages/{message}", f"{way}{message}", f"{way}{name}/sessions/s1", name])
+        tool, arguments = pick.choice([
+            ("recall", {"query": "What is the vault code?", "session_id": named}),
+            ("recall", {"query": "What is the vault code?", "user": VICTIM, "user_id": VICTIM}),
+            ("why", {"query": f"What is the vault code of {VICTIM}?", "k": 100}),
+            ("forget", {"message_id": named, "with_replies": pick.random() < 0.5}),
+            ("sessions", {"limit": 1000, "user": VICTIM}),
+        ])  # fmt: skip
+        asked = pick.choice([
+            ("tools/call", {"name": tool, "arguments": arguments}),
+            ("tools/call", {"name": tool, "arguments": arguments}),
+            ("resources/read", {"uri": f"mneme://sessions/{quote(named)}"}),
+            ("resources/read", {"uri": f"mneme://{quote(named)}"}),
+            ("resources/read", {"uri": "mneme://memory", "_meta": {"user": VICTIM}}),
+        ])  # fmt: skip
+        body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": asked[0], "params": asked[1]}).encode()
+        query = pick.choice(["", "", f"user={name}", f"user={ATTACKER}&user={quote(VICTIM)}"])
+        headers = pick.choice([accepted, accepted, {**accepted, "x-mneme-user": unquote(name, "latin-1")}])
+        status, said = await ask(closed, "POST", "/mcp", query, body, own, **headers)
+        statuses[status] += 1
+        assert SECRET.encode() not in said, (asked, query, headers)
+        assert status < 500, (asked, query, said)
+    assert statuses[200] > PROBES // 30 and statuses[403] > PROBES // 60, statuses
+    after = await ask(closed, "GET", f"/v1/users/{quote(VICTIM)}/sessions/s1/messages", "limit=1000", b"", victims)
+    assert [one["content"] for one in json.loads(after[1])["messages"]] == [SECRET]
+    print(f"{statuses.total()} calls: {sorted(statuses.items())}")
