@@ -112,7 +112,7 @@ async def _lifespan(app: FastAPI, settings: Settings, tell: Callable[[str], None
         path = model_path(settings.generator, settings.models)
         embedded = EmbeddedModel(path, context=settings.generator_context)
     generator = _generator(settings, embedded)
-    memories = Memories(database, device, settings.slots, settings.cache_mb * 2**20)
+    memories = Memories(database, device, settings.slots, settings.cache_mb * 2**20, settings.standing)
     app.state.memories, app.state.generator = memories, generator
     app.state.runner = runner = Runner(generator)
     app.state.assistant = Assistant(memories, runner, settings)

@@ -38,7 +38,7 @@ async def replay_users(settings: Settings, user: str | None, check: bool, tell: 
             good = True
             for place, one in enumerate(names, 1):
                 try:
-                    done = await _patiently(database, device, one, not check)
+                    done = await _patiently(database, device, one, not check, settings.standing)
                 except _BAD_USER as error:  # the others' memories are replayed all the same
                     told = (str(error).splitlines() or [type(error).__name__])[0]
                     tell(f"[{place}/{len(names)}] {one}: CANNOT be replayed: {told}")
@@ -57,10 +57,10 @@ async def replay_users(settings: Settings, user: str | None, check: bool, tell: 
         await database.close()
 
 
-async def _patiently(database: Database, device: Device, user: str, write: bool) -> Replayed | None:
+async def _patiently(database: Database, device: Device, user: str, write: bool, standing: int) -> Replayed | None:
     for attempt in range(_TRIES):
         try:
-            return await replay(database, device, user, write)
+            return await replay(database, device, user, write, standing=standing)
         except Conflict:  # the user went on talking; take the log as it is now
             if attempt == _TRIES - 1:
                 raise

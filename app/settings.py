@@ -65,6 +65,9 @@ class Settings(BaseSettings):
     max_tokens: int = Field(256, ge=1, le=4096, description="longest reply, where the request names none")
     temperature: float = Field(0.0, ge=0, le=2, description="sampling temperature, where the request names none")
     recalled: int = Field(8, ge=1, le=100, description="recollections a turn gets, where the request names no k")
+    standing: int = Field(
+        8, ge=0, le=64, description="statements that hold until revoked, which every turn reads; 0 reads none"
+    )
     doubt_below: float = Field(
         0.72, ge=0, le=1, description="confidence of the memory below which the assistant may say it does not remember"
     )

@@ -41,6 +41,7 @@ from memory_core.read_mode_prototypes import FOLLOW_UPS, LOOK_BACKS
 from memory_core.reading import Reading, pooled
 from memory_core.reranker import Reranker
 from memory_core.state import EpisodicState
+from memory_core.succession import Succession
 from memory_core.unknown_text import BUCKETS
 from memory_core.write_gate import WriteGate
 
@@ -112,6 +113,7 @@ class EpisodicMemory(nn.Module):
         self.write_gate: WriteGate | None = None
         self.reranker: Reranker | None = None
         self.intents: Intents | None = None
+        self.succession: Succession | None = None
         learned = weights.of(encoder.transformer_fingerprint(), self.config.word) if trained else None
         if learned:
             self.write_gate, self.reranker, self.intents = WriteGate(), Reranker(), Intents()
@@ -428,14 +430,15 @@ class EpisodicMemory(nn.Module):
         """Makes a reading part of the state: the next follow-up starts from it, and what was read is used more.
 
         Args:
-            rows, weights: the strongest of a reading; at most `read` of them are kept. Their usage changes.
+            rows, weights: of a reading, the strongest first. Their usage changes; a follow-up starts from the first
+                `read` of them.
         """
-        rows, weights = rows[: self.config.read], weights[: self.config.read].float()
         self.set_last_read_(state, rows, weights)
-        allocation.use_(state, self.config, rows, weights, state.clock)
+        allocation.use_(state, self.config, rows, weights.float(), state.clock)
 
     def set_last_read_(self, state: EpisodicState, rows: Int[Tensor, " read"], weights: Float[Tensor, " read"]) -> None:
         """Sets where the next follow-up starts from, and nothing else."""
+        rows, weights = rows[: self.config.read], weights[: self.config.read].float()
         state.read_slots.fill_(-1)[: len(rows)] = rows
         state.read_weights.zero_()[: len(rows)] = weights
 

@@ -8,8 +8,8 @@ from app.api.auth import UserCaller
 from app.api.dependencies import MemoriesDep, SettingsDep
 from app.api.errors import RESPONSES
 from app.api.schemas import Cursor, Limit, RecallReply, RecallRequest, SlotNumber, UserId, cursor_of, place_of
-from app.api.views import MemorySummary, Slot, SlotPage, WholeSlot
-from app.memories import inspection
+from app.api.views import MemorySummary, Slot, SlotPage, StandingList, WholeSlot
+from app.memories import inspection, standing
 from app.memories.validation import in_zone, now_in
 
 router = APIRouter(prefix="/v1/users/{user_id}/memory", tags=["memory"], responses=RESPONSES)
@@ -39,6 +39,12 @@ async def recall(
 async def summary(user_id: UserId, caller: UserCaller, memories: MemoriesDep) -> MemorySummary:
     """The memory at a glance."""
     return MemorySummary.of(await inspection.summary(memories, user_id))
+
+
+@router.get("/standing")
+async def what_stands(user_id: UserId, caller: UserCaller, memories: MemoriesDep) -> StandingList:
+    """What holds until revoked, the newest first: every turn reads it beside what the message recalls."""
+    return StandingList.of(await standing.statements(memories, user_id))
 
 
 @router.get("/slots")

@@ -25,7 +25,7 @@ class ReplayCheck(BaseModel):
 @router.post("/check")
 async def check(caller: UserCaller, user_id: UserId, memories: MemoriesDep) -> ReplayCheck:
     """Makes the memory anew from the messages and compares, changing nothing; takes as long as an import."""
-    done = await replay(memories.database, memories.device, user_id, write=False)
+    done = await replay(memories.database, memories.device, user_id, write=False, standing=memories.standing)
     if done is None:
         raise NotFound(f"no user {user_id}")
     return ReplayCheck(

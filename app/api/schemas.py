@@ -164,11 +164,13 @@ class RecallRequest(Request):
 
 
 class Modes(BaseModel):
-    """How a weight came about: by content, or along the temporal links from what was read before."""
+    """How a weight came about: by content, along the temporal links from what was read before, or because it holds
+    until revoked and is read at every turn."""
 
     content: float
     forward: float
     backward: float
+    standing: float
 
 
 class Recollection(BaseModel):
@@ -202,7 +204,12 @@ class Recollection(BaseModel):
             occurred_at=said.occurred_at,
             slot=found.slot,
             weight=found.weight,
-            modes=Modes(content=found.by_content, forward=found.by_forward, backward=found.by_backward),
+            modes=Modes(
+                content=found.by_content,
+                forward=found.by_forward,
+                backward=found.by_backward,
+                standing=found.by_standing,
+            ),
         )
 
 

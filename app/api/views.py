@@ -7,6 +7,7 @@ from pydantic import BaseModel, Field
 
 from app.api.schemas import Modes
 from app.memories import inspection
+from app.memories.standing import StandingStatement
 
 
 class MemorySummary(BaseModel):
@@ -111,6 +112,35 @@ class WholeSlot(Slot):
         return cls(**Slot.of(seen).model_dump(), pieces=seen.token_ids, word=seen.word)
 
 
+class StandingEntry(BaseModel):
+    """A message that holds until revoked."""
+
+    message_id: str
+    content: str
+    occurred_at: datetime
+    score: float = Field(description="how surely it holds until revoked, 0 to 1")
+
+
+class StandingList(BaseModel):
+    """What every turn reads, the newest first."""
+
+    standing: list[StandingEntry]
+
+    @classmethod
+    def of(cls, found: list[StandingStatement]) -> Self:
+        return cls(
+            standing=[
+                StandingEntry(
+                    message_id=one.message.id,
+                    content=one.message.content,
+                    occurred_at=one.message.occurred_at,
+                    score=round(one.score, 4),
+                )
+                for one in found
+            ]
+        )
+
+
 class TraceRead(BaseModel):
     """One slot that a turn read."""
 
@@ -147,7 +177,7 @@ class Trace(BaseModel):
                     slot=one.slot,
                     message_id=found.id,
                     weight=one.weight,
-                    modes=Modes(content=one.content, forward=one.forward, backward=one.backward),
+                    modes=Modes(content=one.content, forward=one.forward, backward=one.backward, standing=one.standing),
                 )
                 for one, found in seen.read
             ],

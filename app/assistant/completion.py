@@ -168,7 +168,7 @@ class Completions:
             return None
         try:
             k = min(request.k + len(said), 100)
-            return _others(await self._memories.recall(request.user_id, query, k), said, request.k)
+            return _others(await self._memories.recall(request.user_id, query, k, as_turn=True), said, request.k)
         except NotFound:
             return None
 
@@ -194,6 +194,7 @@ class Completions:
             max_tokens=request.max_tokens,
             doubtful=doubtful,
             instructions=instructions,
+            standing=recalled.standing if recalled else [],
         )
         if is_plain:
             return [dataclasses.asdict(one) for one in built]
@@ -240,7 +241,8 @@ def _text(content: Any) -> str:
 
 
 def _others(recalled: Recalled, said: Sequence[Line], k: int) -> Recalled:
-    """What was recalled but does not stand in the conversation, which the generator sees anyhow."""
+    """What was recalled but is no part of the conversation, which the generator sees anyhow; and what stands."""
     shown = {(line.role, line.content.strip()) for line in said}
     found = [one for one in recalled.recollections if (one.message.role, one.message.content.strip()) not in shown]
-    return dataclasses.replace(recalled, recollections=found[:k])
+    standing = [one for one in recalled.standing if one not in found[:k]]
+    return dataclasses.replace(recalled, recollections=found[:k] + standing)

@@ -122,6 +122,7 @@ class Assistant:
             context=self._settings.generator_context,
             max_tokens=ask.max_tokens,
             doubtful=heard.recalled.confidence < self._settings.doubt_below,
+            standing=heard.standing,
         )
 
     async def _remember_reply(self, ask: Ask, heard: TurnContext, reply: Reply) -> Remembered | None:

@@ -19,9 +19,9 @@ from app.memories.commit import Change, compute_and_commit
 from app.memories.device import Device
 from app.memories.editing import Editing, Forgotten
 from app.memories.live import LiveMemories, NotFound
-from app.memories.messages import DifferentText, Draft, Remembered, remembered, spoken, write_messages_
+from app.memories.messages import DifferentText, Draft, Remembered, features_of, remembered, spoken, write_messages_
 from app.memories.query import Lookup, parse, read
-from app.memories.trace import Recollection, grouped, note_read_, recollected
+from app.memories.trace import STANDING, Recollection, beside_standing, grouped, note_read_, recollected
 from app.store import filters, log, users
 from app.store.database import Database
 from app.store.filters import Filter
@@ -44,15 +44,25 @@ class Recalled:
     confidence: float
     timings_ms: dict[str, float]
 
+    @property
+    def standing(self) -> list[Recollection]:
+        """What of it a turn reads because it holds until revoked, oldest first."""
+        return sorted((one for one in self.recollections if one.by_standing), key=lambda one: one.message.seq)
+
 
 @dataclasses.dataclass(frozen=True)
 class TurnContext:
-    """A turn's first half: what its message recalled, and the message remembered."""
+    """A turn's first half: what its message recalled, what stands beside it, and the message remembered."""
 
     recalled: Recalled
     remembered: Remembered
     history: list[Message]
     timings_ms: dict[str, float]
+
+    @property
+    def standing(self) -> list[Recollection]:
+        """What holds until revoked, oldest first."""
+        return self.recalled.standing
 
 
 class Memories:
@@ -61,10 +71,14 @@ class Memories:
     Args:
         slots: capacity of a new user's memory.
         cache_bytes: bound of the live memories kept.
+        standing: statements that hold until revoked, of which a turn reads so many at most.
     """
 
-    def __init__(self, database: Database, device: Device, slots: int, cache_bytes: int) -> None:
+    def __init__(
+        self, database: Database, device: Device, slots: int, cache_bytes: int, standing: int = STANDING
+    ) -> None:
         self.database, self.device, self.core, self.slots = database, device, device.memory, slots
+        self.standing = standing
         self.live = LiveMemories(database, device, slots, cache_bytes)
         self.editing = Editing(database, device, self.live)
         parse("yesterday", datetime.now(UTC))  # its words are loaded at the first use, which takes a while
@@ -128,6 +142,7 @@ class Memories:
             started = time.perf_counter()
             reading, decided = await read(self.device, live.state, query, cues, self.lookup(user_id, live))
             found, seq = grouped(reading, live.state, k), live.head.last_seq + 1
+            found = await self._beside_standing(live, found, (draft, utterance))
             async with self.live.reading(user_id, live) as connection:
                 known = await log.by_seqs(connection, live.head.id, {entry.source for entry in found})
                 said = await log.latest_of_session(connection, live.head.id, draft.session_id, seq, history)
@@ -152,6 +167,7 @@ class Memories:
         among: Filter | None = None,
         min_confidence: float = 0.0,
         min_weight: float = 0.0,
+        as_turn: bool = False,
     ) -> Recalled:
         """Reads with a cue, changing nothing.
 
@@ -161,6 +177,7 @@ class Memories:
             among: which messages are recalled, in place of `session_id`.
             min_confidence: below it nothing is recalled.
             min_weight: a message of less weight is not recalled.
+            as_turn: whether what stands is read too, as at every turn.
 
         Raises:
             NotFound: no such user or session.
@@ -177,6 +194,8 @@ class Memories:
             lookup = self.lookup(user_id, live)
             reading, _ = await read(self.device, live.state, parsed, cues, lookup, rows_of(live, wanted))
             found = grouped(reading, live.state, k, among=wanted)
+            if as_turn:
+                found = await self._beside_standing(live, found)
             known = await lookup({entry.source for entry in found})
             timings = {"encode": encode, "read": _ms(started), "total": _ms(began)}
             sure = reading.confidence >= min_confidence
@@ -216,6 +235,12 @@ class Memories:
             return await view(live)
 
         return await self.live.in_order(user_id, once)
+
+    async def _beside_standing(
+        self, live: CachedMemory, found: list[ReadTrace], said: tuple[Draft, Utterance] | None = None
+    ) -> list[ReadTrace]:
+        saying = None if said is None else (said[1], features_of(self.core, said[0]))
+        return await self.device.run(beside_standing, self.core, live.state, found, self.standing, saying)
 
     async def _write(
         self,

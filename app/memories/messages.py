@@ -18,6 +18,7 @@ from memory_core.encoder import Utterance
 from memory_core.episodic import EpisodicMemory, Written
 from memory_core.language.header import header
 from memory_core.language.times import told_span
+from memory_core.message_features import MessageFeatures
 from memory_core.state import EpisodicState
 
 _LONGEST_EVENT = 367 * 86_400  # seconds
@@ -78,13 +79,17 @@ def write_message_(
     core: EpisodicMemory, state: EpisodicState, message: Message, utterance: Utterance
 ) -> tuple[EpisodicState, Written]:
     """Writes a message to the memory, in place."""
-    message_features = core.message_features(
-        message.content, message.speaker, _is_reply(message), message.occurred_at, _event(message)
-    )
-    return core.write_(state, utterance, message.seq, precedence_gate(core, message), message_features)
+    gate = precedence_gate(core, message)
+    return core.write_(state, utterance, message.seq, gate, features_of(core, message))
 
 
-def _event(message: Message) -> tuple[int, int]:
+def features_of(core: EpisodicMemory, message: Draft | Message) -> MessageFeatures:
+    """How a message was said, as the memory takes it."""
+    reply, at = _is_reply(message), message.occurred_at
+    return core.message_features(message.content, message.speaker, reply, at, _event(message))
+
+
+def _event(message: Draft | Message) -> tuple[int, int]:
     """The time that a message tells of, at most a year long; (0, 0) where it names none."""
     span = told_span(message.content, message.occurred_at)
     return (span.start, span.end) if span and span.end - span.start <= _LONGEST_EVENT else (0, 0)
@@ -108,7 +113,7 @@ def precedence_gate(core: EpisodicMemory, message: Message) -> float:
     return core.precedence_gate(message.content, _is_reply(message))
 
 
-def _is_reply(message: Message) -> bool:
+def _is_reply(message: Draft | Message) -> bool:
     """Whether nobody says it of themselves: a named speaker is never taken for the assistant, a system or a tool."""
     return message.role != "user" and message.speaker is None
 

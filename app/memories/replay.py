@@ -7,10 +7,10 @@ from typing import Any
 
 from app.memories.commit import Change, commit
 from app.memories.device import Device
-from app.memories.messages import spoken, write_message_
+from app.memories.messages import features_of, spoken, write_message_
 from app.memories.query import Lookup, ParsedQuery, parsed_before, read
 from app.memories.serialization import DamagedMemory, load_state
-from app.memories.trace import grouped, note_read_
+from app.memories.trace import STANDING, beside_standing, found_by_cue, grouped, note_read_
 from app.store import log, memories
 from app.store.database import Conflict, Database
 from app.store.log import Message, Tombstone
@@ -44,12 +44,20 @@ class Replayed:
 
 
 async def replay(
-    database: Database, device: Device, user_id: str, write: bool, progress: Callable[[int], None] = lambda seq: None
+    database: Database,
+    device: Device,
+    user_id: str,
+    write: bool,
+    progress: Callable[[int], None] = lambda seq: None,
+    standing: int = STANDING,
 ) -> Replayed | None:
     """Folds a user's log and compares it with the stored memory; with `write`, stores the result where they differ.
 
     Under the weights that wrote the memory, the recorded readings are applied; under others every turn reads anew and
     its trace is rewritten.
+
+    Args:
+        standing: statements that hold until revoked, of which a turn that reads anew reads so many at most.
 
     Returns:
         None if there is no such user.
@@ -68,7 +76,7 @@ async def replay(
         async with database.reading() as connection:
             return await log.by_seqs(connection, memory_id, seqs)
 
-    fold = Fold(device, await device.run(device.memory.empty, head.capacity), places, messages)
+    fold = Fold(device, await device.run(device.memory.empty, head.capacity), places, messages, standing)
     seq = 0
     while True:
         async with database.reading() as connection:
@@ -76,7 +84,7 @@ async def replay(
             traces = await memories.reads_of(connection, memory_id, [message.seq for message in said])
         if not said:
             break
-        await fold.take(said, {seq: _counted(trace) for seq, trace in traces.items()} if foreign else traces)
+        await fold.take(said, {seq: found_by_cue(trace) for seq, trace in traces.items()} if foreign else traces)
         seq = said[-1].seq
         progress(seq)
     await fold.finish(head.last_seq)
@@ -104,20 +112,20 @@ async def _differences(database: Database, device: Device, user_id: str, head: M
     return await device.run(compare, stored, fold.state)
 
 
-def _counted(trace: list[ReadTrace]) -> int:
-    return len({one.source for one in trace})
-
-
 class Fold:
     """A memory as it grows over a log.
 
     Args:
         places: what was forgotten from the log.
         lookup: finds messages of the log, to tell when an event was.
+        standing: statements that hold until revoked, of which a turn that reads anew reads so many at most.
     """
 
-    def __init__(self, device: Device, state: EpisodicState, places: list[Tombstone], lookup: Lookup) -> None:
+    def __init__(
+        self, device: Device, state: EpisodicState, places: list[Tombstone], lookup: Lookup, standing: int
+    ) -> None:
         self.device, self.core, self.state, self._lookup = device, device.memory, state, lookup
+        self._standing = standing
         self.messages = 0
         self.reads: list[ReadTrace] = []
         self.decided: dict[int, tuple[float, Mapping[str, Any]]] = {}
@@ -146,7 +154,7 @@ class Fold:
             if message.confidence is not None:
                 found = traces[message.seq]
                 if isinstance(found, int):
-                    found = await self._read(message, queries[message.seq], cues[message.seq], found)
+                    found = await self._read(message, utterance, queries[message.seq], cues[message.seq], found)
                 trace = found
             await self.device.run(self._write, message, utterance, trace)
             self.messages += 1
@@ -156,9 +164,13 @@ class Fold:
             note_read_(self.core, self.state, trace)
         self.state, _ = write_message_(self.core, self.state, message, utterance)
 
-    async def _read(self, message: Message, query: ParsedQuery, cues: list[Utterance], k: int) -> list[ReadTrace]:
+    async def _read(
+        self, message: Message, utterance: Utterance, query: ParsedQuery, cues: list[Utterance], k: int
+    ) -> list[ReadTrace]:
         reading, decided = await read(self.device, self.state, query, cues, self._lookup)
         found = grouped(reading, self.state, k, self._forgotten)
+        saying = (utterance, features_of(self.core, message))
+        found = await self.device.run(beside_standing, self.core, self.state, found, self._standing, saying)
         trace = [dataclasses.replace(one, seq=message.seq) for one in found]
         self.reads += trace
         self.decided[message.seq] = (reading.confidence, decided.plain(message.content))

@@ -60,6 +60,7 @@ class _Exported(BaseModel):
 class _Read(_Exported):
     message_id: str = Field(pattern=MESSAGE_ID)
     weight: float
+    standing: float = 0.0
 
 
 class _Line(_Exported):
@@ -121,7 +122,7 @@ async def import_user(of: Memories, user_id: str, body: bytes) -> Imported:
     async def lookup(seqs: Collection[int]) -> Mapping[int, Message]:
         return {seq: by_seq[seq] for seq in seqs if seq in by_seq}
 
-    fold = Fold(of.device, await of.device.run(of.core.empty, of.slots), [], lookup)
+    fold = Fold(of.device, await of.device.run(of.core.empty, of.slots), [], lookup, of.standing)
     for start in range(0, len(said), _MESSAGES_AT_ONCE):
         await fold.take(said[start : start + _MESSAGES_AT_ONCE], found)
     begun = MemoryRecord(uuid.uuid4().hex, 0, of.device.fingerprint, of.slots, 0, 0, b"", b"")
@@ -142,8 +143,13 @@ def _exists(user_id: str) -> UserExists:
 
 
 def _exported(message: Message, read: Sequence[ReadTrace], found: Mapping[int, Message]) -> str:
-    trace = [{"message_id": found[one.source].id, "weight": one.weight} for one in read if one.source in found]
+    trace = [_exported_read(one, found[one.source].id) for one in read if one.source in found]
     return json.dumps({**_plain(message), "read": trace}, ensure_ascii=False) + "\n"
+
+
+def _exported_read(read: ReadTrace, message_id: str) -> dict[str, Any]:
+    standing = {"standing": read.standing} if read.standing else {}
+    return {"message_id": message_id, "weight": read.weight, **standing}
 
 
 def _plain(message: Message) -> dict[str, Any]:
@@ -153,7 +159,7 @@ def _plain(message: Message) -> dict[str, Any]:
 
 
 def _parse(body: bytes) -> tuple[list[Message], dict[int, int]]:
-    """The messages, and how many messages each turn had read."""
+    """The messages, and how many messages each turn's cue had found."""
     try:
         lines = [line for line in body.decode().split("\n") if line.strip()]
     except UnicodeDecodeError as error:
@@ -171,7 +177,7 @@ def _parse(body: bytes) -> tuple[list[Message], dict[int, int]]:
         if line.external_id is not None:
             external.add(line.external_id)
         said.append(Message(seq=seq, **line.model_dump(exclude={"read"})))
-        found[seq] = len({one.message_id for one in line.read})
+        found[seq] = len({one.message_id for one in line.read if one.weight - one.standing > 0})
     return said, found
 
 

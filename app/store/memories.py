@@ -48,7 +48,10 @@ _ADVANCE = memories.update().where(  # sets what it is given of the record
 
 @dataclasses.dataclass(frozen=True)
 class ReadTrace:
-    """One slot's share in what a turn read; `source` is the number of the message that the slot held."""
+    """One slot's share in what a turn read; `source` is the number of the message that the slot held.
+
+    `standing` is the part of the weight that it has because it holds until revoked, whatever the cue.
+    """
 
     seq: int
     slot: int
@@ -57,6 +60,12 @@ class ReadTrace:
     content: float
     forward: float
     backward: float
+    standing: float = 0.0
+
+    @property
+    def by_cue(self) -> float:
+        """The part of the weight that the cue gave it."""
+        return self.weight - self.standing if self.standing else self.weight
 
 
 async def granted(connection: AsyncConnection, user_id: str) -> MemoryRecord | None:

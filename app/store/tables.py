@@ -167,6 +167,7 @@ reads = sa.Table(
     sa.Column("content", sa.Float, nullable=False),
     sa.Column("forward", sa.Float, nullable=False),
     sa.Column("backward", sa.Float, nullable=False),
+    sa.Column("standing", sa.Float, nullable=False, server_default="0"),
     sa.Index("ix_reads_memory_id_source", "memory_id", "source"),
 )
 

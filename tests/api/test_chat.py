@@ -22,7 +22,7 @@ def check_reply(reply: Json) -> None:
     assert all(value >= 0 for value in reply["timings_ms"].values())
     for one in reply["recalled"]:
         assert set(one) == RECOLLECTION
-        assert set(one["modes"]) == {"content", "forward", "backward"}
+        assert set(one["modes"]) == {"content", "forward", "backward", "standing"}
         assert re.search(r"(Z|[+-]\d\d:\d\d)$", one["occurred_at"])
     weights = [one["weight"] for one in reply["recalled"]]
     assert weights == sorted(weights, reverse=True)

@@ -8,6 +8,7 @@ import pytest
 
 from app.memories.device import Device
 from app.memories.memories import Memories
+from app.memories.trace import STANDING
 from app.store.database import Database
 from memory_core.allocation import EpisodicConfig
 from memory_core.encoder import Encoder
@@ -22,7 +23,11 @@ class Another(Protocol):
     """Makes further memories over the test's database, each with connections of its own, as another process has."""
 
     def __call__(
-        self, slots: int = SLOTS, cache_bytes: int = CACHE_BYTES, device: Device | None = None
+        self,
+        slots: int = SLOTS,
+        cache_bytes: int = CACHE_BYTES,
+        device: Device | None = None,
+        standing: int = STANDING,
     ) -> Memories: ...
 
 
@@ -64,9 +69,11 @@ def other_device(made: Callable[[EpisodicConfig], Device]) -> Device:
 async def another(database_url: str, small_device: Device) -> AsyncIterator[Another]:
     databases: list[Database] = []
 
-    def make(slots: int = SLOTS, cache_bytes: int = CACHE_BYTES, device: Device | None = None) -> Memories:
+    def make(
+        slots: int = SLOTS, cache_bytes: int = CACHE_BYTES, device: Device | None = None, standing: int = STANDING
+    ) -> Memories:
         databases.append(Database(database_url))
-        return Memories(databases[-1], device or small_device, slots, cache_bytes)
+        return Memories(databases[-1], device or small_device, slots, cache_bytes, standing)
 
     yield make
     for database in databases:

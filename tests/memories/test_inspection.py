@@ -124,14 +124,15 @@ async def test_a_trace_accounts_for_every_weight_by_mode(memories: Memories, his
     assert [one.part for one in view.written] == list(range(len(slots)))
     assert view.read
     for read, source in view.read:
-        assert read.weight == pytest.approx(read.content + read.forward + read.backward, abs=1e-6)
+        assert read.weight == pytest.approx(read.content + read.forward + read.backward + read.standing, abs=1e-6)
         assert min(read.content, read.forward, read.backward) >= 0
         assert source.seq == read.source < message.seq
     assert 0 < sum(read.weight for read, _ in view.read) <= 1 + 1e-5
     for one in heard.recalled.recollections:
         mine = [read for read, source in view.read if source == one.message]
         assert one.weight == pytest.approx(sum(read.weight for read in mine))
-        assert one.weight == pytest.approx(one.by_content + one.by_forward + one.by_backward, abs=1e-6)
+        parts = one.by_content + one.by_forward + one.by_backward + one.by_standing
+        assert one.weight == pytest.approx(parts, abs=1e-6)
         assert one.slot == max(mine, key=lambda read: read.weight).slot
     assert {source.id for _, source in view.read} == {one.message.id for one in heard.recalled.recollections}
 
