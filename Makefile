@@ -5,7 +5,7 @@ MAKEFLAGS += --no-builtin-rules --no-print-directory
 SHELL := /bin/bash
 LOCKS := requirements.txt requirements-weights.txt pyproject.toml clients/python/pyproject.toml scripts/install
 
-.PHONY: help serve chat test bench bench-recall bench-peers bench-times bench-everyday bench-weeks bench-networks bench-answers demo page-pictures crash compose-check clean
+.PHONY: help serve chat test bench bench-recall bench-peers bench-times bench-everyday bench-weeks bench-networks bench-answers demo page-pictures crash openapi compose-check clean
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -72,6 +72,9 @@ page-pictures: .venv/.dev  ## take the pictures of docs/page.md anew (needs Chro
 
 crash: .venv/.dev  ## kill the service while it writes, again and again, and check what it kept
 	@exec .venv/bin/python -m benchmarks.crash
+
+openapi: .venv/.dev  ## the OpenAPI document, docs/openapi.json, as the code is now
+	@exec .venv/bin/python -c "from app.cli import main; main()" openapi docs/openapi.json
 
 compose-check:  ## build, start, use and remove the docker-compose deployment (needs a Docker engine)
 	@exec scripts/compose-check

@@ -1,4 +1,4 @@
-"""The `mneme` command: serve, fetch, migrate, chat, mcp, replay, train, table.
+"""The `mneme` command: serve, fetch, migrate, chat, mcp, replay, train, table, openapi.
 
 Parts that take long to import are imported where they are used, so that a wrong setting is told at once.
 """
@@ -6,6 +6,7 @@ Parts that take long to import are imported where they are used, so that a wrong
 import asyncio
 import logging
 from collections.abc import Coroutine
+from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import typer
@@ -115,6 +116,21 @@ def replay(
     with exit_on_error(StoreUnavailable, SchemaError, OSError, LookupError, *_model_errors()):
         if not _run(replay_users(chosen, user, check, print)):
             raise typer.Exit(1)
+
+
+@app.command()
+def openapi(
+    file: Annotated[Path | None, typer.Argument(help="where to write it; else it is printed")] = None,
+) -> None:
+    """Write the OpenAPI document, from which clients can be generated."""
+    from app.openapi_document import as_text, document
+
+    text = as_text(document())
+    if file is None:
+        print(text, end="")
+        return
+    with exit_on_error(OSError):
+        file.write_text(text, encoding="utf-8")
 
 
 @app.command()

@@ -30,7 +30,7 @@ class Endpoint:
     """The server, from the application's start to its end."""
 
     def __init__(self, app: ASGIApp, max_body_bytes: int) -> None:
-        transport = httpx.ASGITransport(app, raise_app_exceptions=False)  # type: ignore[arg-type]  # by another name
+        transport = httpx.ASGITransport(app, raise_app_exceptions=False)
         self._client = httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1", timeout=None)
         server = build(self._memory)
         # Hosts and origins are the gate's.

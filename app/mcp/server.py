@@ -115,10 +115,10 @@ def build(find: Find) -> MCPServer:
     """
     requests = ContextVar[Any]("requests", default=None)
 
-    async def note(context: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
-        token = requests.set(context.request)
+    async def note(ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
+        token = requests.set(ctx.request)
         try:
-            return await call_next(context)
+            return await call_next(ctx)
         finally:
             requests.reset(token)
 
