@@ -98,7 +98,7 @@ def describe(error: Exception, instance: str) -> Problem:
         return problem(HTTPStatus.UNPROCESSABLE_ENTITY, detail, instance, errors=[entry])
     if isinstance(error, BadImport):
         entry = {"pointer": error.pointer, "in": "body", "detail": str(error)}
-        return problem(HTTPStatus.UNPROCESSABLE_ENTITY, f"{error.pointer}: {error}", instance, errors=[entry])
+        return problem(HTTPStatus.UNPROCESSABLE_ENTITY, f"{error.where}: {error}", instance, errors=[entry])
     for kind, status in _STATUS.items():
         if isinstance(error, kind):
             return problem(status, str(error), instance)

@@ -18,7 +18,7 @@ from app.api.presence import while_present
 from app.api.schemas import Cursor, Limit, MemoryVersion, UserId, cursor_of, place_of
 from app.memories import inspection, transfer
 from app.memories.serialization import DamagedMemory
-from app.store.database import StoreUnavailable
+from app.store.database import Conflict, StoreUnavailable
 
 router = APIRouter(prefix="/v1/users", tags=["users"], responses=RESPONSES)
 logger = logging.getLogger(__name__)
@@ -80,7 +80,10 @@ async def users(caller: AdminCaller, memories: MemoriesDep, limit: Limit = 50, c
 
 @router.get("/{user_id}/export", response_class=StreamingResponse)
 async def export(user_id: UserId, caller: UserCaller, memories: MemoriesDep) -> StreamingResponse:
-    """Everything of the user as JSON lines: a heading, then the messages in order, each with what its turn read."""
+    """Everything of the user as JSON lines: a heading, messages in order, each with what its turn read, an end.
+
+    Where something was forgotten its place is kept, so that an import makes the same memory of the rest.
+    """
     lines = await transfer.export(memories, user_id)
     begun = [await anext(lines), await anext(lines)]  # what fails at once is an ordinary error reply
     headers = {"Content-Disposition": 'attachment; filename="mneme.jsonl"'}
@@ -93,7 +96,7 @@ class _Lines(StreamingResponse):
     async def stream_response(self, send: Send) -> None:
         try:
             await super().stream_response(send)
-        except (StoreUnavailable, DamagedMemory) as error:
+        except (StoreUnavailable, DamagedMemory, Conflict) as error:
             logger.error("an export broke off: %s", error)  # uvicorn closes a connection whose reply has no end
 
 

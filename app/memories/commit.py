@@ -32,6 +32,7 @@ class Change:
         freed: slots that hold nothing any more.
         said: messages that come to the log.
         forgotten: messages that go from it, and the places that stay.
+        places: forgotten places that come to the log with an import.
         reads: what turns read.
         decided: where every turn read anew, by message, how sure the memory was and what was decided of the text;
             `reads` then replace all others.
@@ -45,6 +46,7 @@ class Change:
     freed: Sequence[int]
     said: Sequence[Message] = ()
     forgotten: Sequence[tuple[Message, Tombstone]] = ()
+    places: Sequence[Tombstone] = ()
     reads: Sequence[ReadTrace] = ()
     decided: Mapping[int, tuple[float, Mapping[str, Any]]] | None = None
     anew: bool = False
@@ -97,6 +99,8 @@ async def commit(database: Database, user_id: str, change: Change) -> None:
             await log.remove(connection, memory_id, message, place)
         if change.said:
             await log.append(connection, memory_id, change.said)
+        if change.places:
+            await log.add_tombstones(connection, memory_id, change.places)
         if change.decided is not None:
             await memories.clear_reads(connection, memory_id)
             await log.set_decided(connection, memory_id, change.decided)

@@ -119,13 +119,20 @@ class Fold:
         places: what was forgotten from the log.
         lookup: finds messages of the log, to tell when an event was.
         standing: statements that hold until revoked, of which a turn that reads anew reads so many at most.
+        keeps_reads: whether `reads` gets the readings that are applied as they were, beside the fresh ones.
     """
 
     def __init__(
-        self, device: Device, state: EpisodicState, places: list[Tombstone], lookup: Lookup, standing: int
+        self,
+        device: Device,
+        state: EpisodicState,
+        places: list[Tombstone],
+        lookup: Lookup,
+        standing: int,
+        keeps_reads: bool = False,
     ) -> None:
         self.device, self.core, self.state, self._lookup = device, device.memory, state, lookup
-        self._standing = standing
+        self._standing, self._keeps_reads = standing, keeps_reads
         self.messages = 0
         self.reads: list[ReadTrace] = []
         self.decided: dict[int, tuple[float, Mapping[str, Any]]] = {}
@@ -155,6 +162,9 @@ class Fold:
                 found = traces[message.seq]
                 if isinstance(found, int):
                     found = await self._read(message, utterance, queries[message.seq], cues[message.seq], found)
+                elif self._keeps_reads:  # of a file, which may say anything
+                    found = [one for one in found if one.slot < self.state.rows]
+                    self.reads += found
                 trace = found
             await self.device.run(self._write, message, utterance, trace)
             self.messages += 1
@@ -177,8 +187,8 @@ class Fold:
         return trace
 
     def as_read(self, message: Message) -> Message:
-        """The message with the confidence of its fresh reading, and what was decided of its text."""
-        confidence, told = self.decided.get(message.seq, (None, message.parsed))
+        """The message; one that read anew with the confidence of that, and what was decided of its text."""
+        confidence, told = self.decided.get(message.seq, (message.confidence, message.parsed))
         return dataclasses.replace(message, confidence=confidence, parsed=told)
 
     async def finish(self, seq: int) -> None:

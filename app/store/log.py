@@ -191,6 +191,19 @@ async def tombstones(connection: AsyncConnection, memory_id: str) -> list[Tombst
     return [Tombstone(**row._mapping) for row in await connection.execute(chosen)]
 
 
+async def add_tombstones(connection: AsyncConnection, memory_id: str, places: Sequence[Tombstone]) -> None:
+    """Adds the places of messages that were forgotten elsewhere."""
+    await connection.execute(
+        forgotten.insert(), [{"memory_id": memory_id, **dataclasses.asdict(place)} for place in places]
+    )
+
+
+async def count(connection: AsyncConnection, memory_id: str) -> int:
+    """How many messages the memory's log has."""
+    chosen = sa.select(sa.func.count()).select_from(messages).where(messages.c.memory_id == memory_id)
+    return (await connection.execute(chosen)).scalar_one()
+
+
 async def set_decided(
     connection: AsyncConnection, memory_id: str, found: Mapping[int, tuple[float, Mapping[str, Any]]]
 ) -> None:

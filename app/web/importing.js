@@ -4,12 +4,13 @@ import { at, post } from "./api.js";
 import { texts } from "./texts.js";
 
 const AT_ONCE = 250;
+const NO_MESSAGES = ["mneme-export", "forgotten", "mneme-export-end"]; // lines of an export
 const FIELDS = ["role", "content", "speaker", "occurred_at", "external_id"];
 
 /** @returns messages with their session. @throws Error whose message says which line is wrong. */
 export function messagesOf(text) {
   const found = text.trimStart().startsWith("[") ? JSON.parse(text) : linesOf(text);
-  const messages = found.filter((one) => one.kind !== "mneme-export");
+  const messages = found.filter((one) => !NO_MESSAGES.includes(one?.kind));
   messages.forEach((one, place) => {
     if (typeof one?.content !== "string" || typeof one.role !== "string") throw new Error(texts.badLine(place + 1));
   });

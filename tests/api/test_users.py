@@ -193,7 +193,7 @@ async def test_what_is_exported_comes_back_under_another_name(service: Service, 
     lines = await service.call("GET", f"/v1/users/{user}/export")
     assert lines.headers["content-type"].startswith("application/x-ndjson")
     parsed = [json.loads(line) for line in lines.text.strip().split("\n")]
-    assert len(parsed) == 1 + 5
+    assert len(parsed) == 1 + 5 + 1
     other = f"{user}.2"
     done = await service.call("POST", f"/v1/users/{other}/import", content=lines.content)
     assert done.status_code == 201, done.text
@@ -206,7 +206,7 @@ async def test_what_is_exported_comes_back_under_another_name(service: Service, 
         (one["slot"], one["message_id"], one["reads"]) for one in mine
     ]
     again = (await service.call("GET", f"/v1/users/{other}/export")).text.strip().split("\n")
-    for line, before in zip(again[1:], parsed[1:], strict=True):
+    for line, before in zip(again[1:-1], parsed[1:-1], strict=True):
         after = json.loads(line)
         found, expected = [[(one["message_id"], one["weight"]) for one in of.pop("read")] for of in (after, before)]
         assert [name for name, _ in found] == [name for name, _ in expected]
@@ -235,8 +235,8 @@ async def test_an_import_refuses_what_the_other_routes_refuse_and_in_the_same_wo
     service: Service, user: str, field: str, wrong: str, detail: str
 ) -> None:
     await service.remember(user, *SAID)
-    heading, first, second, third = (await service.call("GET", f"/v1/users/{user}/export")).text.strip().split("\n")
-    body = "\n".join([heading, first, json.dumps({**json.loads(second), field: wrong}), third])
+    heading, first, second, *rest = (await service.call("GET", f"/v1/users/{user}/export")).text.strip().split("\n")
+    body = "\n".join([heading, first, json.dumps({**json.loads(second), field: wrong}), *rest])
     reply = problem(await service.call("POST", f"/v1/users/{user}.2/import", content=body), 422)
     assert reply["errors"] == [{"pointer": f"#/2/{field}", "in": "body", "detail": detail}]
     messages = [{"role": "user", "content": "Hello there.", **({field: wrong} if field != "session_id" else {})}]
@@ -266,12 +266,13 @@ async def test_a_reply_with_odd_characters_or_without_measure_is_kept_so_that_it
 
 async def test_a_broken_import_names_its_line_and_leaves_no_user(service: Service, user: str) -> None:
     await service.remember(user, *SAID)
-    heading, first, second, third = (await service.call("GET", f"/v1/users/{user}/export")).text.strip().split("\n")
+    heading, first, second, *rest = (await service.call("GET", f"/v1/users/{user}/export")).text.strip().split("\n")
     wrong = json.dumps({**json.loads(second), "role": "robot"})
     cases = {
-        "#/2/role": "\n".join([heading, first, wrong, third]),
-        "#/2/id": "\n".join([heading, first, first]),
-        "#/1": "\n".join([heading, "{"]),
+        "#/2/role": "\n".join([heading, first, wrong, *rest]),
+        "#/2/id": "\n".join([heading, first, first, *rest]),
+        "#/1": "\n".join([heading, "{", second, *rest]),
+        "#/3": "\n".join([heading, first, "", second]),
         "#/0": "",
         "#": b"\xff\xfe",
         "#/0/kind": first,
