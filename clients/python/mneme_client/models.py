@@ -16,11 +16,12 @@ class Reply(BaseModel):
 
 
 class Modes(Reply):
-    """How a weight came about: by content, or along the temporal links from what was read before."""
+    """How a weight came about: by content, along the links from what was read before, or because it holds until revoked."""
 
     content: float
     forward: float
     backward: float
+    standing: float = 0.0
 
 
 class Recollection(Reply):
