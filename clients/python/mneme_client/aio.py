@@ -24,6 +24,7 @@ from mneme_client.models import (
     Reply,
     SessionEntry,
     Slot,
+    StandingEntry,
     TimelineEntry,
     Trace,
     UserEntry,
@@ -257,6 +258,12 @@ class AsyncMneme:
         """The memory at a glance."""
         where = path(f"{_USER}/memory", user_id=user_id)
         return _as(MemorySummary, await self._connection.call("GET", where, repeatable=True))
+
+    async def standing(self, user_id: str) -> list[StandingEntry]:
+        """What holds until it is revoked, and is read at every turn."""
+        where = path(f"{_USER}/memory/standing", user_id=user_id)
+        reply = await self._connection.call("GET", where, repeatable=True)
+        return [StandingEntry.model_validate(one) for one in reply.json()["standing"]]
 
     async def trace(self, user_id: str, message_id: str) -> Trace:
         """What the turn of a message read, by mode, and what it wrote."""

@@ -16,7 +16,7 @@ class Reply(BaseModel):
 
 
 class Modes(Reply):
-    """How a weight came about: by content, along the links from what was read before, or because it holds until revoked."""
+    """How a weight came about: by content, along links from what was read before, or as what holds until revoked."""
 
     content: float
     forward: float
@@ -217,6 +217,15 @@ class Trace(Reply):
     confidence: float | None
     read: list[TraceRead]
     written: list[TraceWritten]
+
+
+class StandingEntry(Reply):
+    """A statement that holds until revoked, and how surely."""
+
+    message_id: str
+    content: str
+    occurred_at: datetime
+    score: float
 
 
 class ForgetReply(Reply):

@@ -52,6 +52,7 @@ class Mneme:
     users = blocking_iterator(AsyncMneme.users)
     slots = blocking_iterator(AsyncMneme.slots)
     memory = blocking(AsyncMneme.memory)
+    standing = blocking(AsyncMneme.standing)
     trace = blocking(AsyncMneme.trace)
     export_user = blocking_iterator(AsyncMneme.export_user)
     import_user = blocking(AsyncMneme.import_user)
