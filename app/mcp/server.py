@@ -107,6 +107,21 @@ class Sessions(BaseModel):
     sessions: list[Session]
 
 
+class Statement(BaseModel):
+    """Something that holds until it is revoked, such as an allergy or a wish."""
+
+    message_id: str
+    content: str
+    occurred_at: str
+    score: float
+
+
+class Standing(BaseModel):
+    """What holds, whatever the question."""
+
+    standing: list[Statement]
+
+
 def build(find: Find) -> MCPServer:
     """The server.
 
@@ -183,6 +198,15 @@ def build(find: Find) -> MCPServer:
             return {"forgotten": [message_id], "replies_that_recalled": [one["id"] for one in replies]}
 
         return Forgotten.model_validate(await _told(memory, done))
+
+    @server.tool(annotations=_LOOKS)
+    async def standing() -> Standing:
+        """Lists what the user said that holds until they revoke it: allergies, wishes how to be answered, and the like.
+
+        Call it once at the start of a conversation.
+        """
+        found = await _told(memory, lambda of: of.get("/memory/standing"), {"standing": []})
+        return Standing.model_validate(found)
 
     @server.tool(annotations=_LOOKS)
     async def sessions(

@@ -48,10 +48,11 @@ async def call(client: Client, tool: str, **arguments: Any) -> Json:
 async def test_a_memory_is_written_and_read_by_tools(service: Service, user: str, mode: str) -> None:
     async with connected(service, user, mode=mode) as client:
         listed = {tool.name: tool for tool in (await client.list_tools()).tools}
-        assert {"remember", "recall", "why", "forget", "sessions"} <= set(listed)
+        assert set(listed) == {"remember", "recall", "why", "forget", "standing", "sessions"}
         assert all(tool.description and tool.input_schema and tool.output_schema for tool in listed.values())
         assert (await call(client, "recall", query="What is my dog called?"))["recalled"] == []
         assert (await call(client, "sessions"))["sessions"] == []
+        assert (await call(client, "standing"))["standing"] == []
         made = await call(client, "remember", content="My dog is called Biscuit.", session_id="monday")
         await call(client, "remember", content="The ferry leaves at noon.", session_id="monday")
         found = await call(client, "recall", query="What is my dog called?", k=1)
@@ -83,6 +84,13 @@ async def test_what_is_forgotten_is_gone_and_replies_that_may_quote_it_are_named
         assert "My PIN is 4931." not in [one["content"] for one in found["recalled"]]
         again: Any = await client.call_tool("forget", {"message_id": pin["message_id"]})
         assert again.is_error and "no message" in again.content[0].text
+
+
+async def test_what_holds_until_revoked_is_listed(service: Service, user: str) -> None:
+    await service.remember(user, "I am allergic to peanuts, never suggest them.", "The ferry leaves at noon.")
+    async with connected(service, user) as client:
+        held = (await call(client, "standing"))["standing"]
+    assert [one["content"] for one in held] == ["I am allergic to peanuts, never suggest them."]
 
 
 async def test_the_memory_and_its_sessions_are_resources(service: Service, user: str) -> None:
