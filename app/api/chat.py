@@ -145,4 +145,5 @@ def _reply(event: Answered) -> ChatReply:
             written=slots_asked + slots_replied,
         ),
         timings_ms=event.timings_ms,
+        finish_reason=event.finish_reason,
     )

@@ -232,6 +232,9 @@ class ChatReply(BaseModel):
     recalled: list[Recollection]
     memory: WrittenMemory
     timings_ms: dict[str, float]
+    finish_reason: str | None = Field(
+        description="stop: the model ended; length: cut at max_tokens; repetition: it went round in circles; or null"
+    )
 
 
 class RememberedMessage(BaseModel):

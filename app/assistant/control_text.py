@@ -9,7 +9,7 @@ import re
 import struct
 from collections.abc import Iterable
 from pathlib import Path
-from typing import IO, Final
+from typing import IO, Any, Final
 
 _TOKENS, _TYPES = "tokenizer.ggml.tokens", "tokenizer.ggml.token_type"
 _UNKNOWN, _CONTROL, _USER_DEFINED = 2, 3, 4
@@ -66,10 +66,10 @@ def marks_of(path: Path) -> list[str]:
     ]
 
 
-def _read_header(file: IO[bytes], wanted: set[str]) -> dict[str, list[object]]:
+def _read_header(file: IO[bytes], wanted: set[str]) -> dict[str, list[Any]]:
     """The wanted lists of a GGUF file's header (https://github.com/ggml-org/ggml/blob/master/docs/gguf.md)."""
     _, _, _, count = _unpack(file, "4sIQQ")
-    found: dict[str, list[object]] = {}
+    found: dict[str, list[Any]] = {}
     for _ in range(count):
         if len(found) == len(wanted):
             break
@@ -80,7 +80,7 @@ def _read_header(file: IO[bytes], wanted: set[str]) -> dict[str, list[object]]:
     return found
 
 
-def _values(file: IO[bytes], kind: int) -> list[object]:
+def _values(file: IO[bytes], kind: int) -> list[Any]:
     if kind == _STRING:
         return [_string(file)]
     if kind != _ARRAY:
@@ -96,6 +96,6 @@ def _string(file: IO[bytes]) -> str:
     return file.read(length).decode("utf-8", errors="replace")
 
 
-def _unpack(file: IO[bytes], form: str) -> tuple[int, ...]:
+def _unpack(file: IO[bytes], form: str) -> tuple[Any, ...]:
     form = f"<{form}"
     return struct.unpack(form, file.read(struct.calcsize(form)))

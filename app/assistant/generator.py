@@ -184,6 +184,18 @@ def text_of(chunk: Mapping[str, Any]) -> str:
     return text
 
 
+def with_text(text: str) -> dict[str, Any]:
+    """A chunk that adds this text to the reply."""
+    return {"choices": [{"index": 0, "delta": {"content": text}, "finish_reason": None}]}
+
+
+def finish_reason_of(chunk: Mapping[str, Any]) -> str | None:
+    """Why the reply ends with this chunk, if it does."""
+    choices = chunk["choices"]
+    reason = choices[0].get("finish_reason") if choices else None
+    return reason if isinstance(reason, str) else None
+
+
 async def _next_event(lines: AsyncIterator[str]) -> str | None:
     """The next event's data, past comments and blank lines; None where the stream ends."""
     async for line in lines:

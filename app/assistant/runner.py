@@ -10,7 +10,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import aclosing, nullcontext
 from typing import Any, Generic, TypeVar
 
-from app.assistant.generator import Generator, GeneratorError, text_of
+from app.assistant.generator import Generator, GeneratorError, finish_reason_of, text_of, with_text
+from app.assistant.reply_end import ReplyEnd
 from app.memories.cache import Locks
 from app.memories.validation import readable
 
@@ -24,6 +25,7 @@ class Reply:
 
     text: str
     failure: str | None
+    finish_reason: str | None = None
 
     @property
     def status(self) -> str:
@@ -37,20 +39,35 @@ class Running(Generic[Event]):
     def __init__(self, generator: Generator, emit: Callable[[Event], None], left: asyncio.Event) -> None:
         self.emit, self._generator, self._left = emit, generator, left
 
-    async def generate(self, request: Mapping[str, Any], hand_on: Callable[[dict[str, Any]], None]) -> Reply:
+    async def generate(
+        self, request: Mapping[str, Any], hand_on: Callable[[dict[str, Any]], None], end: ReplyEnd | None = None
+    ) -> Reply:
         """Asks the generator, until the reply is whole, it fails, or the client has left.
 
         Args:
             request: see `Generator.chunks`.
             hand_on: gets each chunk as it comes.
+            end: decides where the reply ends, and what of it is handed on; without it, that is the generator's matter.
         """
         said: list[str] = []
+        reason: str | None = None
+
+        def show(chunk: dict[str, Any], text: str) -> None:
+            said.append(text)
+            hand_on(chunk if end is None else with_text(text))
 
         async def consume() -> None:
+            nonlocal reason
             async with aclosing(self._generator.chunks(request)) as chunks:
                 async for chunk in chunks:
-                    said.append(readable(text_of(chunk)))
-                    hand_on(chunk)
+                    reason = finish_reason_of(chunk) or reason
+                    text = readable(text_of(chunk))
+                    show(chunk, text if end is None else end.feed(text))
+                    if end is not None and end.in_circles:
+                        break
+            if end is not None:
+                last, reason = end.finish(reason)
+                show({}, last)
 
         consuming, leaving = asyncio.create_task(consume()), asyncio.create_task(self._left.wait())
         await asyncio.wait({consuming, leaving}, return_when=asyncio.FIRST_COMPLETED)
@@ -65,7 +82,7 @@ class Running(Generic[Event]):
                 consuming.result()
             except GeneratorError as error:
                 failure = str(error)
-        return Reply("".join(said), failure)
+        return Reply("".join(said), failure, reason)
 
 
 class Runner:

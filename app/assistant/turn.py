@@ -13,6 +13,7 @@ from typing import Any
 
 from app.assistant.generator import ChatMessage, text_of
 from app.assistant.prompt import build_prompt
+from app.assistant.reply_end import ReplyEnd
 from app.assistant.runner import Reply, Runner, Running
 from app.memories.memories import Memories, TurnContext
 from app.memories.messages import Draft, Remembered
@@ -54,6 +55,7 @@ class Answered:
     heard: TurnContext
     replied: Remembered
     timings_ms: dict[str, float]
+    finish_reason: str | None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,7 +101,8 @@ class Assistant:
             of_reply = replied.timings_ms
             timings = {name: value + of_reply.get(name, 0.0) for name, value in heard.timings_ms.items()}
             timings |= {"generate": 1000 * (generated - started), "total": 1000 * (done - began)}
-            running.emit(Answered(heard, replied, {name: round(value, 3) for name, value in timings.items()}))
+            rounded = {name: round(value, 3) for name, value in timings.items()}
+            running.emit(Answered(heard, replied, rounded, reply.finish_reason))
 
         return self._runner.run(ask.user_id, work)
 
@@ -110,7 +113,7 @@ class Assistant:
 
         messages = [dataclasses.asdict(one) for one in self._prompt(ask, heard)]
         request = {"messages": messages, "max_tokens": ask.max_tokens, "temperature": ask.temperature}
-        return await running.generate(request, hand_on)
+        return await running.generate(request, hand_on, ReplyEnd(ask.max_tokens))
 
     def _prompt(self, ask: Ask, heard: TurnContext) -> list[ChatMessage]:
         shown = {message.id for message in heard.history}

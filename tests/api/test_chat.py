@@ -10,7 +10,16 @@ RECOLLECTION = {
     "message_id", "external_id", "session_id", "role", "speaker", "name", "content", "metadata",
     "occurred_at", "slot", "weight", "modes",
 }  # fmt: skip
-REPLY = {"session_id", "user_message_id", "reply_message_id", "reply", "recalled", "memory", "timings_ms"}
+REPLY = {
+    "session_id",
+    "user_message_id",
+    "reply_message_id",
+    "reply",
+    "recalled",
+    "memory",
+    "timings_ms",
+    "finish_reason",
+}
 MEMORY = {"version", "slots", "slots_used", "written"}
 TIMINGS = {"encode", "read", "generate", "write", "commit", "total"}
 

@@ -1,0 +1,85 @@
+"""Where a reply ends: at a sentence, though the token limit cut it, and before it goes round in circles.
+
+What streams cannot be taken back. So near the limit a sentence is held until it is whole, and one that was begun before
+that ends with an ellipsis; a model that says the same again and again is stopped.
+"""
+
+import re
+from collections import Counter
+from typing import Final
+
+_ZONE: Final = 40  # tokens before the limit in which a new sentence waits until it is whole
+_SENTENCE_END: Final = re.compile(r"[.!?…][\"'”’)\]*]*(?=\s)|[。！？]|\n")
+_WHOLE: Final = re.compile(r"[.!?…。！？][\"'”’)\]*]*$")
+_TAIL: Final = 700
+_AGAIN: Final = re.compile(r"(.{16,200}?)\1\1$|(.{4,15}?)\2{5}$", re.DOTALL)
+_FEWEST_LETTERS: Final = 3  # different ones, in what counts as said again; else it is a line or an indentation
+_FEWEST_WORDS: Final = 5
+_SAID_TOO_OFTEN: Final = 3
+
+
+class ReplyEnd:
+    """Watches one reply.
+
+    Args:
+        max_tokens: its longest; a piece counts as a token.
+
+    Attributes:
+        in_circles: whether the model repeats itself and should be stopped.
+    """
+
+    def __init__(self, max_tokens: int) -> None:
+        self._first_held = max_tokens - min(_ZONE, max_tokens // 2)
+        self._tokens = 0
+        self._shown = self._held = ""
+        self._sentences = Counter[str]()
+        self._last_sentence = self._sentence = ""
+        self.in_circles = False
+
+    def feed(self, text: str) -> str:
+        """What may be shown now that this piece has come."""
+        self._tokens += 1
+        self._held += text
+        self._watch(text)
+        if self._tokens <= self._first_held:
+            return self._show(len(self._held))
+        begun = bool(self._shown) and not _is_whole(self._shown)
+        ends = [match.end() for match in _SENTENCE_END.finditer(self._held)]
+        if begun and not ends:
+            return self._show(len(self._held))
+        return self._show(ends[-1] if ends else 0)
+
+    def finish(self, reason: str | None) -> tuple[str, str | None]:
+        """The last piece, and why the reply ends: what the server said, or `repetition`."""
+        if self.in_circles:
+            reason = "repetition"
+        elif reason != "length":
+            return self._show(len(self._held)), reason
+        if self._shown.strip() and _is_whole(self._shown):
+            return "", reason
+        self._held = self._held.rstrip()
+        if not _is_whole(self._shown + self._held):
+            self._held += "…"
+        return self._show(len(self._held)), reason
+
+    def _show(self, length: int) -> str:
+        shown, self._held = self._held[:length], self._held[length:]
+        self._shown += shown
+        return shown
+
+    def _watch(self, text: str) -> None:
+        match = _AGAIN.search((self._shown + self._held)[-_TAIL:])
+        if match is not None and len({letter for letter in match[0] if letter.isalnum()}) >= _FEWEST_LETTERS:
+            self.in_circles = True
+        *whole, self._sentence = _SENTENCE_END.split(self._sentence + text)
+        for sentence in (" ".join(one.lower().split()) for one in whole):
+            if len(sentence.split()) < _FEWEST_WORDS:
+                continue
+            self._sentences[sentence] += 1
+            if sentence == self._last_sentence or self._sentences[sentence] >= _SAID_TOO_OFTEN:
+                self.in_circles = True
+            self._last_sentence = sentence
+
+
+def _is_whole(text: str) -> bool:
+    return _WHOLE.search(text.rstrip()) is not None
