@@ -18,8 +18,8 @@ from tests.store.contents import Tables, tables
 
 NEW = {
     "messages": ("utc_offset", "name", "metadata", "parsed"),
-    "slots": ("standing", "event_from", "event_to"),
-    "words": ("sentence",),
+    "slots": ("standing", "event_from", "event_to", "checksum"),
+    "words": ("sentence", "checksum"),
 }
 
 
