@@ -4,14 +4,14 @@ Parts that take long to import are imported where they are used, so that a wrong
 """
 
 import asyncio
-import logging
+import warnings
 from collections.abc import Coroutine
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import typer
 
-from app import __version__, keys_command, settings, training
+from app import __version__, keys_command, log_lines, settings, training
 from app.cli_output import exit_on_error, fail, tell
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="A self-hosted assistant with neural memory.")
@@ -30,9 +30,8 @@ def main() -> None:
 def serve() -> None:
     """Run the service."""
     chosen = _settings()
-    logging.basicConfig(level=chosen.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    for chatty in ("httpx", "alembic"):
-        logging.getLogger(chatty).setLevel(logging.WARNING)
+    log_lines.install(chosen.log_level)
+    warnings.simplefilter("ignore")  # Python's own, which quote values
     tell("starting …")
     from app.access.openness import Unprotected
     from app.server import run

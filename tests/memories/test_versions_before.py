@@ -20,6 +20,7 @@ NEW = {
     "messages": ("utc_offset", "name", "metadata", "parsed"),
     "slots": ("standing", "event_from", "event_to", "checksum"),
     "words": ("sentence", "checksum"),
+    "reads": ("standing",),
 }
 
 
