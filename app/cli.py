@@ -73,12 +73,18 @@ def chat(
     url: Annotated[str | None, typer.Option(help="the server; by default the one that HOST and PORT name")] = None,
     session: Annotated[str | None, typer.Option(help="a session to continue; else a new one")] = None,
     why: Annotated[bool, typer.Option(help="show after each reply what was recalled, and why")] = False,
+    key: Annotated[str | None, typer.Option(help="what the server is shown, if it wants a key; else MNEME_KEY")] = None,
+    wait: Annotated[
+        float | None, typer.Option(help="seconds to wait for a server that is starting; 60 in a terminal", min=0)
+    ] = None,
 ) -> None:
     """Talk to a running server in this terminal."""
     chosen = _settings()
     from app.chat_client import talk
 
-    talk(url or f"http://{chosen.host}:{chosen.port}", user, session, why)
+    if key is None and chosen.mneme_key is not None:
+        key = chosen.mneme_key.get_secret_value()
+    talk(url or f"http://{chosen.host}:{chosen.port}", user, session, why, key, wait)
 
 
 @app.command()
