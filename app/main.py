@@ -47,8 +47,10 @@ from app.settings import Settings
 from app.store import migration
 from app.store.database import Database
 from app.store.memories import count
+from memory_core.e5_weights import MissingWeights
 from memory_core.encoder import Encoder
 from memory_core.episodic import EpisodicMemory
+from memory_core.multilingual_encoder import MultilingualEncoder
 
 logger = logging.getLogger(__name__)
 
@@ -79,19 +81,35 @@ def create_app(settings: Settings, tell: Callable[[str], None] = logger.info) ->
     return app
 
 
-def open_device(settings: Settings) -> Device:
-    """The encoder and the memory core, where the settings want them.
+def open_device(settings: Settings, tell: Callable[[str], None] = logger.info) -> Device:
+    """The encoders and the memory core, where the settings want them.
+
+    Args:
+        tell: gets a line where the memory will know one language alone, though the settings would have more.
 
     Raises:
         EncoderError: the encoder cannot be used.
+        MissingWeights: all languages are asked for, and their encoder is not installed.
     """
     where = settings.device if settings.device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
 
     def load() -> tuple[Encoder, EpisodicMemory]:
         encoder = Encoder(settings.encoder, device=where)
-        return encoder, EpisodicMemory(encoder)
+        return encoder, EpisodicMemory(encoder, multilingual=_multilingual(settings, tell))
 
     return Device(load)
+
+
+def _multilingual(settings: Settings, tell: Callable[[str], None]) -> MultilingualEncoder | None:
+    if settings.languages == "english":
+        return None
+    try:
+        return MultilingualEncoder()
+    except MissingWeights as error:
+        if settings.languages == "all":
+            raise
+        tell(f"the memory knows English alone: {error}")
+        return None
 
 
 @asynccontextmanager
@@ -100,7 +118,7 @@ async def _lifespan(app: FastAPI, settings: Settings, tell: Callable[[str], None
     await migration.check(database)
     await _guard(app, settings, database, tell)
     tell("loading the encoder …")
-    device = open_device(settings)
+    device = open_device(settings, tell)
     async with database.reading() as connection:
         every, foreign = await count(connection, device.fingerprint)
     tell(f"{every} memories stored, weights {device.fingerprint}, on {device.memory.device}")

@@ -32,7 +32,7 @@ class Settings(BaseSettings):
 
     auth: Literal["keys", "off"] = Field("keys", description="'off' serves everybody without asking for a key")
     mneme_admin_key: SecretStr | None = Field(None, description="an admin key that is made at the start")
-    mneme_key: SecretStr | None = Field(None, description="the key or token that `mneme chat` and `mneme mcp` show")
+    mneme_key: SecretStr | None = Field(None, description="the key or token that `mneme mcp` shows the service")
     metrics: Literal["admin", "open", "off"] = Field("admin", description="who may read /metrics")
     allowed_hosts: str = Field("", description="names that the service is called by, besides loopback's, with commas")
     requests_per_minute: int = Field(3000, ge=0, description="requests of a key a minute; 0 for no limit")
@@ -46,6 +46,10 @@ class Settings(BaseSettings):
     )
 
     encoder: str = Field("packaged", description="'packaged' (all-MiniLM-L6-v2), or a transformers name or folder")
+    languages: Literal["auto", "all", "english"] = Field(
+        "auto",
+        description="'all' remembers in any language, 'english' saves time; 'auto': all, if installed",
+    )
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="where the memories live and are read")
     slots: int = Field(4096, ge=16, le=100_000, description="slots of a new user's memory")
     cache_mb: int = Field(256, ge=1, description="memory states kept on the device, in MiB, least recently used out")

@@ -25,6 +25,7 @@ class EpisodicConfig:
         facets: word pieces that one slot has room for.
         sharing: rows that may share a slot and its room.
         word: width of a facet.
+        meaning: width of a slot's meaning; 0 where the memory has no multilingual encoder.
         cue: word pieces of a cue that count, the rarest; the others weigh next to nothing and cost as much.
         links: links a slot keeps in each direction (K).
         voice: word pieces of a speaker's name that tell who speaks.
@@ -43,6 +44,7 @@ class EpisodicConfig:
     facets: int = 64
     sharing: int = 4
     word: int = 256
+    meaning: int = 0
     cue: int = 32
     links: int = 8
     speaker_tokens: int = 4
@@ -80,6 +82,7 @@ def empty(
         token_ids=full(rows, c.facets, value=-1, dtype=torch.int32),
         keys=full(rows, c.word, dtype=torch.float16),
         sentence=full(rows, c.word, dtype=torch.int8),
+        meaning=full(rows, c.meaning, dtype=torch.int8),
         source=full(rows),
         part=full(rows),
         touched=full(rows),
@@ -91,6 +94,7 @@ def empty(
         usage=full(rows, dtype=real),
         strength=full(rows, dtype=real),
         standing=full(rows, dtype=real),
+        foreign_share=full(rows, dtype=real),
         reads=full(rows),
         forward_slots=full(rows, c.links, value=-1),
         forward_weights=full(rows, c.links, dtype=real),
@@ -185,7 +189,8 @@ def clear_(state: EpisodicState, row: int) -> Int[Tensor, " changed"]:
         getattr(state, name)[row] = 0
     state.speaker_tokens[row] = -1
     state.sentence[row].zero_()
-    state.usage[row] = state.strength[row] = state.standing[row] = 0.0
+    state.meaning[row].zero_()
+    state.usage[row] = state.strength[row] = state.standing[row] = state.foreign_share[row] = 0.0
     return changed
 
 

@@ -28,6 +28,23 @@ class Terms(NamedTuple):
     shares: Float[Tensor, " cue"]
 
 
+class Alike(NamedTuple):
+    """How slots and a cue compare by their meanings (see `meaning`).
+
+    Attributes:
+        cosines: of the slots' meanings with the cue's.
+        cue, slots: how foreign they are to the first encoder, in [0, 1].
+    """
+
+    cosines: Float[Tensor, " slots"]
+    cue: float
+    slots: Float[Tensor, " slots"]
+
+    def at(self, rows: Int[Tensor, " rows"]) -> "Alike":
+        """The same of some rows."""
+        return self._replace(cosines=self.cosines[rows], slots=self.slots[rows])
+
+
 class Candidates(NamedTuple):
     """The candidates of one reading.
 
@@ -39,6 +56,7 @@ class Candidates(NamedTuple):
         named: all pieces of the cue, which may name a speaker.
         dated: whether the cue names a time.
         intents: what the cue wants, as probabilities by name; None where nothing was trained to tell.
+        alike: how candidates and cue compare by their meanings; None where nothing foreign is in play.
     """
 
     slots: Int[Tensor, " slots"]
@@ -49,6 +67,7 @@ class Candidates(NamedTuple):
     named: Int[Tensor, " pieces"]
     dated: bool
     intents: Mapping[str, float] | None = None
+    alike: Alike | None = None
 
 
 def terms(state: EpisodicState, cue: Utterance, lemma_ids: Int[Tensor, " pieces"], most: int) -> Terms:
@@ -92,6 +111,19 @@ def rows(
     found = torch.unique(torch.cat([best, temporal_neighbours.neighbours(state, best[: config.around])]))
     kept: Tensor = found[allowed[found]]
     return kept
+
+
+def with_likest(
+    slots: Int[Tensor, " slots"],
+    cosines: Float[Tensor, " rows"],
+    allowed: Bool[Tensor, " rows"],
+    config: EpisodicConfig,
+) -> Int[Tensor, " more"]:
+    """The candidates with those that are likest to the cue by their meanings, as many as `config.around`."""
+    if len(cosines) <= config.candidates:
+        return slots
+    best = cosines.masked_fill(~allowed, -torch.inf).topk(config.around).indices
+    return torch.unique(torch.cat([slots, best[allowed[best]]]))
 
 
 def cosines(states: Sequence[EpisodicState], candidate_sets: Sequence[Candidates]) -> list[Float[Tensor, "slots cue"]]:

@@ -39,10 +39,12 @@ class Utterance(NamedTuple):
     Attributes:
         facets: unit vectors, one a word piece, in order; fp32.
         token_ids: of the word pieces in the encoder's vocabulary; above it, of unknown text (see `unknown_text`).
+        meanings: in any language, a row a stretch of the text, in order; None where nobody asked (see `meaning`).
     """
 
     facets: Float[Tensor, "pieces word"]
     token_ids: Int[Tensor, " pieces"]
+    meanings: Float[Tensor, "stretches meaning"] | None = None
 
 
 class Encoder(nn.Module):
@@ -229,7 +231,11 @@ def joined(parts: Sequence[Utterance], counts: Sequence[int]) -> list[Utterance]
         counts: how many parts each has; all parts stand one after the other.
     """
     left = iter(parts)
-    return [Utterance(*map(torch.cat, zip(*islice(left, count), strict=True))) for count in counts]
+    return [
+        Utterance(*(torch.cat([part[field] for part in parts]) for field in (0, 1)))
+        for count in counts
+        for parts in [list(islice(left, count))]
+    ]
 
 
 def _batches(order: list[int], windows: Sequence[list[int]], most: int) -> Iterator[list[int]]:

@@ -9,6 +9,7 @@ has no trained weights it works with the initial parameters below. It must never
 keeps the states, and names what it writes by numbers of its own ("sources").
 """
 
+import dataclasses
 import hashlib
 import math
 import re
@@ -21,15 +22,16 @@ import torch
 from jaxtyping import Bool, Float, Int, Int8
 from torch import Tensor, nn
 
-from memory_core import addressing, allocation, candidate_retrieval, reading, weights
+from memory_core import addressing, allocation, candidate_retrieval, meaning, reading, weights
 from memory_core.allocation import EpisodicConfig
 from memory_core.binary_codes import encode_sentence, encode_word
-from memory_core.candidate_retrieval import Candidates
+from memory_core.candidate_retrieval import Alike, Candidates
 from memory_core.encoder import Encoder, Utterance
 from memory_core.language import VERSION
 from memory_core.language.header import header
 from memory_core.language.intents import INTENTS, Intents, intent_input
 from memory_core.links import write_links_
+from memory_core.meaning import Languages, Meaning
 from memory_core.message_features import (
     EXPRESSLY,
     MessageFeatures,
@@ -37,6 +39,7 @@ from memory_core.message_features import (
     features,
     learned_bits,
 )
+from memory_core.multilingual_encoder import MultilingualEncoder
 from memory_core.read_mode_prototypes import FOLLOW_UPS, LOOK_BACKS
 from memory_core.reading import Reading, pooled
 from memory_core.reranker import Reranker
@@ -68,6 +71,10 @@ class EpisodicMemory(nn.Module):
     Args:
         encoder: makes the prototypes of the read modes; cues and utterances must come from the same one.
         trained: whether the weights that ship are taken, where they are this encoder's.
+        multilingual: the second encoder, for texts in any language; of use where trained weights know it.
+
+    Attributes:
+        languages: makes the meanings that utterances and cues are to have; None where there is no second encoder.
 
     Example:
         >>> encoder = Encoder(); memory = EpisodicMemory(encoder)
@@ -88,7 +95,13 @@ class EpisodicMemory(nn.Module):
     stopword_mask: Tensor
     lemma_ids: Tensor
 
-    def __init__(self, encoder: Encoder, config: EpisodicConfig | None = None, trained: bool = True) -> None:
+    def __init__(
+        self,
+        encoder: Encoder,
+        config: EpisodicConfig | None = None,
+        trained: bool = True,
+        multilingual: MultilingualEncoder | None = None,
+    ) -> None:
         super().__init__()
         self.config = config or EpisodicConfig()
         self.vocabulary = encoder.vocabulary
@@ -118,6 +131,13 @@ class EpisodicMemory(nn.Module):
         if learned:
             self.write_gate, self.reranker, self.intents = WriteGate(), Reranker(), Intents()
             self.load_state_dict({name: learned[name] for name in self.state_dict()})
+        self.meaning: Meaning | None = None
+        self.languages: Languages | None = None
+        if learned and multilingual is not None:
+            self.meaning = meaning.load(encoder, multilingual.width)
+        if multilingual is not None and self.meaning is not None:
+            self.config = dataclasses.replace(self.config, meaning=multilingual.width)
+            self.languages = Languages(multilingual, self.meaning)
         self.requires_grad_(False).to(encoder.device)
 
     @property
@@ -131,6 +151,8 @@ class EpisodicMemory(nn.Module):
         Equal folds, equal names.
         """
         digest = hashlib.sha256(f"{self._encoder} {EpisodicState.schema} {self.config} {VERSION}".encode())
+        if self.languages is not None:
+            digest.update(self.languages.encoder.fingerprint().encode())
         for name, tensor in sorted(self.state_dict().items()):
             digest.update(name.encode() + tensor.detach().cpu().contiguous().numpy().tobytes())
         return digest.hexdigest()[:16]
@@ -246,8 +268,9 @@ class EpisodicMemory(nn.Module):
         state.clock.fill_(source)
         precedence = 1.0 - (1.0 - gate) ** (1.0 / parts)  # all parts together leave (1 - gate) of it
         size = self.config.facets
-        facets, token_ids = (torch.split(each[kept][: parts * size], size) for each in utterance)
+        facets, token_ids = (torch.split(each[kept][: parts * size], size) for each in utterance[:2])
         sentences = self._sentences(utterance, kept, message_features.header, parts)
+        meanings, foreign_share = self._meanings(utterance, message_features.header, parts)
         strengths = self._strengths(message_features.feature_bits, [len(each) for each in token_ids], gate)
         rows, narrowed, changed = [], [], []
         protected = (source, int(state.source.max()))
@@ -255,13 +278,14 @@ class EpisodicMemory(nn.Module):
             state, row, cleared = allocation.allocate_(state, self.config, protected)
             state.feature_bits[row] = bits
             narrowed += allocation.fill_(state, self.config, row, encode_word(held), named)
-            state.sentence[row] = sentences[part]
+            state.sentence[row], state.meaning[row] = sentences[part], meanings[part]
             state.source[row] = state.touched[row] = source
             state.part[row], state.said_at[row] = part, message_features.at
             state.event_from[row], state.event_to[row] = message_features.event
             voice = message_features.speaker_tokens
             state.speaker_tokens[row, : len(voice)] = state.speaker_tokens.new_tensor(voice)
             state.strength[row] = state.usage[row] = strength
+            state.foreign_share[row] = foreign_share
             state.standing[row] = 0.0 if intents is None or part else intents["standing"]
             changed += [cleared, write_links_(state, row, precedence)]
             rows.append(row)
@@ -280,6 +304,12 @@ class EpisodicMemory(nn.Module):
             0, part, utterance.facets * said.unsqueeze(1)
         )
         return encode_sentence(total)
+
+    def _meanings(self, utterance: Utterance, header: int, parts: int) -> tuple[Int8[Tensor, "parts meaning"], float]:
+        """What each part means in any language, and how foreign the utterance is to the first encoder."""
+        if self.meaning is None:
+            return torch.zeros(parts, self.config.meaning, dtype=torch.int8, device=self.device), 0.0
+        return self.meaning.parts(utterance, header, parts)
 
     def _strengths(self, bits: int, held: Sequence[int], gate: float) -> list[float]:
         """How strongly an utterance's rows are written: by the precedence gate, times the learned write gate if any.
@@ -356,6 +386,10 @@ class EpisodicMemory(nn.Module):
         slots = candidate_retrieval.rows(
             state, terms, allowed, self.time_share * near, self.lexical, lemma_ids, self.config
         )
+        alike = self._alike(state, cue)
+        if alike is not None:
+            slots = candidate_retrieval.with_likest(slots, alike.cosines, allowed, self.config)
+            alike = alike.at(slots)
         held = state.token_ids.index_select(0, slots)
         exact = addressing.exact_matches(lemma_ids[terms.token_ids], lemma_ids[held], self.vocabulary)
         return Candidates(
@@ -367,7 +401,21 @@ class EpisodicMemory(nn.Module):
             cue.token_ids,
             span is not None,
             self.told_intents(cue),
+            alike,
         )
+
+    def is_foreign(self, state: EpisodicState, cue: Utterance) -> bool:
+        """Whether a cue is to have a meaning: something foreign to the first encoder is in play."""
+        if self.meaning is None:
+            return False
+        return self.meaning.foreign_share(cue.token_ids) > 0.0 or bool((state.foreign_share > 0.0).any())
+
+    def _alike(self, state: EpisodicState, cue: Utterance) -> Alike | None:
+        """How like the cue's meaning those of all slots are; None where nothing foreign is in play."""
+        if self.meaning is None or cue.meanings is None or not len(cue.meanings) or not self.is_foreign(state, cue):
+            return None
+        cosines = self.meaning.cosines(state.meaning, cue.meanings.mean(0))
+        return Alike(cosines, self.meaning.foreign_share(cue.token_ids), state.foreign_share)
 
     def told_intents(self, utterance: Utterance, header: int = 0) -> dict[str, float] | None:
         """What a text wants or does, as probabilities by name (see `language.intents`); None where nothing is trained.

@@ -149,6 +149,9 @@ def weigh(
         weighting = torch.softmax(logits, -1)
         lent = _owed_to_neighbours(memory.reranker(without_neighbours(given)), output)
         confidence = memory.reranker.confidence(given, output)[0]
+        if of.alike is not None and memory.meaning is not None:
+            alike = of.alike
+            confidence = memory.meaning.confidence(confidence, weighting, alike.cosines, alike.cue, alike.slots)
     return _through_modes(memory, state, of, weighting, lent, float(confidence))
 
 
@@ -160,6 +163,8 @@ def rerank(
     output: RerankerOutput = memory.reranker(given)
     unnamed = 1.0 - given.features[:, FEATURE_NAMES.index("named")]
     logits = output.logits[0]
+    if of.alike is not None and memory.meaning is not None:
+        logits = memory.meaning.mixed(logits, of.alike.cosines, of.alike.cue, of.alike.slots)
     for name, cost in _MISMATCH.items():
         logits = logits - cost * unnamed * (-given.signals[0, :, SIGNALS.index(name)]).clamp(min=0.0)
     if bool(given.now[0]):

@@ -158,19 +158,22 @@ class EpisodicState(TensorState):
     tell the time: `clock` is the last number written, `touched` what it was when a row was last written or read.
     `said_at` is when what a row holds was said, in seconds since 1970; 0 where that is not known. From `event_from` to
     `event_to` is the time that it tells of, both 0 where it names none. `sentence` is the direction of the mean facet
-    of all that was said there, stopwords included, in whole numbers. `standing` is the probability that it holds until
+    of all that was said there, stopwords included, in whole numbers; `meaning` is that of the multilingual encoder's
+    vector, without parts where there is none. `foreign_share` tells how far the first encoder was never taught such
+    text. `standing` is the probability that it holds until
     revoked. `feature_bits` has a bit a feature (see `message_features`); `speaker_tokens` are the token ids of the
     speaker's name, then -1.
     Links are row-sparse: row j of `forward_*` lists the rows written after row j, row i of `backward_*` those before
     row i, both with their weight L[i, j] of the temporal link matrix. Unused places hold -1 and weight 0.
     """
 
-    schema: ClassVar[int] = 4
+    schema: ClassVar[int] = 5
 
     words: UInt8[Tensor, "*batch slots facets bytes"]
     token_ids: Int[Tensor, "*batch slots facets"]
     keys: Float[Tensor, "*batch slots word"]
     sentence: Int8[Tensor, "*batch slots word"]
+    meaning: Int8[Tensor, "*batch slots meaning"]
     source: Int[Tensor, "*batch slots"]
     part: Int[Tensor, "*batch slots"]
     touched: Int[Tensor, "*batch slots"]
@@ -182,6 +185,7 @@ class EpisodicState(TensorState):
     usage: Float[Tensor, "*batch slots"]
     strength: Float[Tensor, "*batch slots"]
     standing: Float[Tensor, "*batch slots"]
+    foreign_share: Float[Tensor, "*batch slots"]
     reads: Int[Tensor, "*batch slots"]
     forward_slots: Int[Tensor, "*batch slots links"]
     forward_weights: Float[Tensor, "*batch slots links"]

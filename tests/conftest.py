@@ -14,6 +14,8 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("GENERATOR", "tiny")  # what is tested needs no good model; the large ones are not downloaded
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # tests that run side by side share the cores better alone than in teams
 
+os.environ.setdefault("LANGUAGES", "english")  # the second encoder is tested by itself
+
 import asyncpg
 import pytest
 import pytest_asyncio

@@ -97,8 +97,7 @@ class _Lines(StreamingResponse):
         try:
             await super().stream_response(send)
         except (StoreUnavailable, DamagedMemory, Conflict) as error:
-            # uvicorn closes a connection whose reply has no end
-            logger.error("an export broke off: %s", type(error).__name__ if isinstance(error, Conflict) else error)
+            logger.error("an export broke off: %s", error)  # uvicorn closes a connection whose reply has no end
 
 
 async def _chain(begun: list[str], rest: AsyncIterator[str]) -> AsyncIterator[str]:

@@ -21,6 +21,7 @@ from memory_core.state import EpisodicState
 
 WAITING = Gauge("mneme_waiting", "Texts to encode and cues to read that wait for the one thread that computes")
 _PIECES_AT_ONCE = 512  # a long text or import goes in steps of so many word pieces, and others' messages go between
+_MEANINGS_AT_ONCE = 8  # messages, likewise
 _SHORT = 2_000  # characters that are cut into word pieces sooner than another thread is woken for it
 
 In = TypeVar("In")
@@ -53,6 +54,9 @@ class Device:
         # Cutting a text into word pieces is no matter of torch, and need not wait for the step that runs.
         self._cutting = ThreadPoolExecutor(1, thread_name_prefix="word pieces")
         self._encoding = Batched(self.run, encoder.encode_windows)
+        languages = memory.languages
+        self._telling = Batched(self.run, languages.of_said) if languages else None
+        self._asking = Batched(self.run, languages.of_asked) if languages else None
         self._reading = Batched(self.run, lambda cues: memory.read(*map(list, zip(*cues, strict=True))))
 
     async def encode(self, texts: Sequence[str]) -> list[Utterance]:
@@ -66,6 +70,21 @@ class Device:
             encoded += await self._encoding(step)
         counts = [len(windows) for windows in cut]
         return encoded if max(counts, default=1) == 1 else await self.run(joined, encoded, counts)
+
+    async def told(self, utterances: Sequence[Utterance], texts: Sequence[str]) -> list[Utterance]:
+        """Utterances of messages with the meanings of their texts, where the memory has a use for these."""
+        if self._telling is None:
+            return list(utterances)
+        meanings: list[Tensor] = []
+        for start in range(0, len(texts), _MEANINGS_AT_ONCE):
+            meanings += await self._telling(texts[start : start + _MEANINGS_AT_ONCE])
+        return [one._replace(meanings=told) for one, told in zip(utterances, meanings, strict=True)]
+
+    async def asked(self, state: EpisodicState, cues: Sequence[Utterance], texts: Sequence[str]) -> list[Utterance]:
+        """Cues with the meanings of their texts, where they or the memory are foreign to the encoder."""
+        if self._asking is None or not any(self.memory.is_foreign(state, cue) for cue in cues):
+            return list(cues)
+        return [one._replace(meanings=told) for one, told in zip(cues, await self._asking(texts), strict=True)]
 
     async def read(
         self,

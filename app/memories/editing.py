@@ -99,6 +99,7 @@ class Editing:
                 old, seq=live.head.last_seq + 1, content=content, metadata=kept, confidence=None, parsed=None
             )
             was, now = await self._device.encode([spoken(old), spoken(new)])
+            now = (await self._device.told([now], [new.content]))[0]
 
             def compute() -> Change:
                 changed, places = forgetting.forget_(self._core, live, [(old, was)], effects)

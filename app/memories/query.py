@@ -141,6 +141,7 @@ async def decide(
 
     An event of which the memory holds nothing, as far as it can tell, tells no time.
     """
+    cues = await device.asked(state, cues, query.texts)
     if query.dated_by is None:
         return cues, query
     whole, dated, name, *context = cues

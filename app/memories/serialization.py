@@ -1,7 +1,6 @@
 """A memory's state as database rows, and back, exactly: what is loaded equals what was stored, tensor by tensor."""
 
 import dataclasses
-import struct
 from collections.abc import Iterable, Sequence
 
 import numpy as np
@@ -10,7 +9,6 @@ from torch import Tensor
 
 from app.store.database import Row
 from app.store.memories import MemoryRecord
-from app.store.rows import slot_checksum, word_checksum
 from memory_core.binary_codes import count_pieces, slot_keys
 from memory_core.episodic import EpisodicMemory
 from memory_core.message_features import only_requests
@@ -18,7 +16,7 @@ from memory_core.state import EpisodicState
 
 _COUNTERS = (
     "source", "part", "touched", "said_at", "event_from", "event_to", "feature_bits", "usage", "strength", "standing",
-    "reads",
+    "foreign_share", "reads",
 )  # fmt: skip
 _LINKS = ("forward_slots", "forward_weights", "backward_slots", "backward_weights")
 
@@ -57,6 +55,7 @@ def word_rows(state: EpisodicState, written: Iterable[int]) -> list[Row]:
                 "token_ids": _bytes(token_ids[:held]),
                 "speaker_tokens": _bytes(speaker_tokens),
                 "sentence": _bytes(state.sentence[slot]),
+                "meaning": _bytes(state.meaning[slot]),
             }
         )
     return rows
@@ -71,42 +70,22 @@ def new_head(old: MemoryRecord, state: EpisodicState, last_seq: int) -> MemoryRe
         last_seq=last_seq,
         precedence=_bytes(state.precedence_slots, state.precedence_weights),
         last_read=_bytes(state.read_slots, state.read_weights),
-        held=int((state.source > 0).sum()),
     )
 
 
-def load_state(memory: EpisodicMemory, head: MemoryRecord, rows: Sequence[Row], verified: bool = True) -> EpisodicState:
+def load_state(memory: EpisodicMemory, head: MemoryRecord, rows: Sequence[Row]) -> EpisodicState:
     """The state that was stored.
-
-    Args:
-        verified: whether rows that do not agree with their checksums are refused.
 
     Raises:
         DamagedMemory: these rows are of no state.
     """
     try:
-        if verified:
-            compare_checksums(head, rows)
         state = _loaded(memory, head, rows)
         _check(state, head, memory.vocabulary)
-    except (ValueError, IndexError, TypeError, OverflowError, RuntimeError, struct.error) as error:
+    except (ValueError, IndexError, TypeError, OverflowError, RuntimeError) as error:
         told = str(error).splitlines()[0]
         raise DamagedMemory(f"the stored memory cannot be read, run `mneme replay`: {told}") from error
     return state
-
-
-def compare_checksums(head: MemoryRecord, rows: Sequence[Row]) -> None:
-    """Makes sure that rows are what was written.
-
-    Raises:
-        ValueError, TypeError, struct.error: they are not.
-    """
-    if head.held is not None and len(rows) != head.held:
-        raise ValueError(f"{len(rows)} of {head.held} rows are there")
-    for row in rows:
-        for stored, computed in ((row["checksum"], slot_checksum), (row["word_checksum"], word_checksum)):
-            if stored is not None and stored != computed(head.id, row):
-                raise ValueError("a row does not agree with its checksum")
 
 
 def _check(state: EpisodicState, head: MemoryRecord, vocabulary: int) -> None:
@@ -115,6 +94,7 @@ def _check(state: EpisodicState, head: MemoryRecord, vocabulary: int) -> None:
     bounds: dict[str, tuple[float, float]] = {
         "source": (0, last), "touched": (0, last), "part": (0, 2**31), "reads": (0, 2**62), "feature_bits": (0, 2**62),
         "usage": (-_SLACK, 1 + _SLACK), "strength": (-_SLACK, 1 + _SLACK),
+        "foreign_share": (0, 1),
         "forward_slots": (-1, rows - 1), "backward_slots": (-1, rows - 1), "precedence_slots": (-1, rows - 1),
         "read_slots": (-1, rows - 1), "forward_weights": (0, 1 + _SLACK), "backward_weights": (0, 1 + _SLACK),
         "precedence_weights": (0, 1 + _SLACK), "read_weights": (0, 1 + _SLACK),
@@ -158,6 +138,8 @@ def _loaded(memory: EpisodicMemory, head: MemoryRecord, rows: Sequence[Row]) -> 
     state.speaker_tokens[index] = torch.from_numpy(voices.copy()).to(device, state.speaker_tokens.dtype)
     sentences = np.frombuffer(b"".join(row["sentence"] for row in rows), np.int8).reshape(len(rows), -1)
     state.sentence[index] = torch.from_numpy(sentences.copy()).to(device)
+    meanings = np.frombuffer(b"".join(row["meaning"] for row in rows), np.int8)
+    state.meaning[index] = torch.from_numpy(meanings.reshape(len(rows), memory.config.meaning).copy()).to(device)
     state.keys[index] = slot_keys(state.words[index], state.token_ids[index])
     state.piece_counts.copy_(count_pieces(state.token_ids, len(state.piece_counts), ~only_requests(state.feature_bits)))
     return state

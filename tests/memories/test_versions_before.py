@@ -18,8 +18,8 @@ from tests.store.contents import Tables, tables
 
 NEW = {
     "messages": ("utc_offset", "name", "metadata", "parsed"),
-    "slots": ("standing", "event_from", "event_to", "checksum"),
-    "words": ("sentence", "checksum"),
+    "slots": ("standing", "event_from", "event_to", "foreign_share"),
+    "words": ("sentence", "meaning"),
     "reads": ("standing",),
 }
 

@@ -35,7 +35,7 @@ def follow_up(memory: EpisodicMemory, seed: int, backward: bool) -> Utterance:
 
 
 def moved(utterance: Utterance, device: torch.device) -> Utterance:
-    return Utterance(*(tensor.to(device) for tensor in utterance))
+    return Utterance(*(tensor.to(device) for tensor in utterance[:2]))
 
 
 def filled(memory: EpisodicMemory, sources: int, capacity: int = 16, seed: int = 0, rows: int = 0) -> EpisodicState:

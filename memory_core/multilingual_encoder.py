@@ -1,0 +1,124 @@
+"""The multilingual encoder: a text in any of a hundred languages -> one vector, the same for the same meaning.
+
+multilingual-e5-small (Wang et al. 2024), 4 bits a weight, run by onnxruntime. It is what the memory knows of texts that
+the first encoder, which has late interaction and knows English, was never taught. It must not know what is remembered.
+"""
+
+import unicodedata
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+from torch.nn import functional
+
+from memory_core.e5_weights import SHA256, E5Weights, Floats
+from memory_core.unigram import Unigram
+
+GRAPH = Path(__file__).parent / "weights" / "multilingual.onnx"
+_SPACE = "▁"  # stands for a space before a word
+_PREFIX = {True: "query: ", False: "passage: "}  # it was trained with these before a question, and before what answers
+
+
+class MultilingualEncoder:
+    """Turns texts into unit vectors.
+
+    Raises:
+        MissingWeights: the package with its weights is not installed.
+
+    Example:
+        >>> cue, said = encoder.encode(["Wie heißt mein Hund?"], True), encoder.encode(["My dog is Biscuit"], False)
+    """
+
+    def __init__(self) -> None:
+        held = E5Weights()
+        pieces = held.pieces
+        self.width, self._most = held.sizes.width, held.sizes.positions - 2
+        self._cut = Unigram(pieces.names, pieces.scores, pieces.unknown).numbers
+        self._start, self._end, self._replaced = pieces.start, pieces.end, pieces.replaced
+        self._words = held.blocks("emb.word", self.width)
+        self._places = held.tensor("emb.pos").reshape(-1, self.width) + held.tensor("emb.type")[: self.width]
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = torch.get_num_threads()
+        options.add_session_config_entry("session.force_spinning_stop", "1")  # torch needs the cores between
+        tensors = _initializers(held)
+        values = [onnxruntime.OrtValue.ortvalue_from_numpy(tensor) for tensor in tensors.values()]
+        options.add_external_initializers(list(tensors), values)
+        self._session = onnxruntime.InferenceSession(str(GRAPH), options, providers=["CPUExecutionProvider"])
+
+    def fingerprint(self) -> str:
+        """Names the weights: equal exactly where the vectors are, but for rounding."""
+        return SHA256[:16]
+
+    def encode(self, texts: Sequence[str], asking: bool, pieces_at_once: int = 1024) -> Float[Tensor, "texts width"]:
+        """A unit vector a text.
+
+        Args:
+            asking: whether they are cues, not what is remembered.
+            pieces_at_once: padded word pieces that one pass may take.
+        """
+        vectors = torch.zeros(len(texts), self.width)
+        pieces = [self.pieces(_PREFIX[asking] + text) for text in texts]
+        for places in _batches(pieces, pieces_at_once):
+            vectors[places] = self._encode([pieces[place] for place in places])
+        return vectors
+
+    def pieces(self, text: str) -> list[int]:
+        """The word pieces of a text, as many as the transformer takes at once, framed."""
+        # Unpaired surrogates are no text; normal forms first, for the table knows few characters that are not in one.
+        valid = unicodedata.normalize("NFKC", text.encode(errors="replace").decode()).translate(self._replaced)
+        return [self._start, *self._cut(_SPACE + _SPACE.join(valid.split()))[: self._most], self._end]
+
+    def _encode(self, batch: list[list[int]]) -> Float[Tensor, "texts width"]:
+        longest = max(map(len, batch))
+        ids = np.full((len(batch), longest), 1, np.int64)
+        mask = np.zeros((len(batch), longest), np.int32)
+        for row, pieces in enumerate(batch):
+            ids[row, : len(pieces)], mask[row, : len(pieces)] = pieces, 1
+        embedded = self._embedded(ids) + self._places[:longest]
+        states = torch.from_numpy(self._session.run(["states"], {"embedded": embedded, "mask": mask})[0])
+        held = torch.from_numpy(mask).unsqueeze(-1)
+        return functional.normalize((states * held).sum(1), dim=-1)
+
+    def _embedded(self, ids: Int[np.ndarray, "texts pieces"]) -> Float[np.ndarray, "texts pieces width"]:
+        packed, scales = self._words.numbers[ids], self._words.scales[ids]
+        numbers = np.concatenate([packed & 15, packed >> 4], -1).astype(np.float32) - 8.0
+        rows: Floats = (numbers * scales.astype(np.float32)[..., None]).reshape(*ids.shape, self.width)
+        return rows
+
+
+def _initializers(held: E5Weights) -> dict[str, Floats]:
+    """The tensors that the graph names; query, key and value are one product."""
+    width, inner = held.sizes.width, held.sizes.inner
+    tensors = {name: held.tensor(name).copy() for name in ("emb.ln.w", "emb.ln.b")}
+    for number in range(held.sizes.layers):
+        layer = f"l{number}"
+        for norm in ("aln.w", "aln.b", "oln.w", "oln.b"):
+            tensors[f"{layer}.{norm}"] = held.tensor(f"{layer}.{norm}").copy()
+        for name, parts, columns in (
+            ("qkv", ("q", "k", "v"), width),
+            ("ao", ("ao",), width),
+            ("fi", ("fi",), width),
+            ("fo", ("fo",), inner),
+        ):
+            matrices = [held.matrix(f"{layer}.{part}.w", columns) for part in parts]
+            numbers = np.concatenate([each.numbers for each in matrices])
+            tensors[f"{layer}.{name}.numbers"] = np.ascontiguousarray(numbers)
+            tensors[f"{layer}.{name}.scales"] = np.concatenate([each.scales for each in matrices]).flatten()
+            tensors[f"{layer}.{name}.bias"] = np.concatenate([held.tensor(f"{layer}.{part}.b") for part in parts])
+    return tensors
+
+
+def _batches(pieces: Sequence[Sequence[int]], most: int) -> Iterator[list[int]]:
+    """The places of texts, the similar in length together, as many as one pass takes."""
+    batch: list[int] = []
+    for place in sorted(range(len(pieces)), key=lambda place: len(pieces[place])):
+        if batch and (len(batch) + 1) * len(pieces[place]) > most:
+            yield batch
+            batch = []
+        batch.append(place)
+    if batch:
+        yield batch

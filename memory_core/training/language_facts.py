@@ -1,0 +1,54 @@
+"""Facts, questions and chatter in several languages, all our own: what the second key is fitted to and measured with.
+
+A file has a section a language, `[de]`. A line `name | fact | question` is a fact under the name that it has in all
+languages of the file; any other line is chatter. Lines that begin with # are comments.
+"""
+
+from pathlib import Path
+from typing import NamedTuple
+
+TUNING = Path(__file__).with_name("languages.txt")
+ENGLISH = "en"
+
+
+class FactsError(ValueError):
+    """A file that cannot be read; the message names the file and the line."""
+
+
+class Fact(NamedTuple):
+    """Something told, and a question for it with other words."""
+
+    text: str
+    question: str
+
+
+class Language(NamedTuple):
+    """A section: its facts by name, and its chatter."""
+
+    facts: dict[str, Fact]
+    chatter: list[str]
+
+
+def read(path: Path = TUNING) -> dict[str, Language]:
+    """The sections of a file by language.
+
+    Raises:
+        FactsError: a line stands before the first heading, or a fact has no question.
+    """
+    found: dict[str, Language] = {}
+    here: Language | None = None
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+        line = line.strip()
+        if not line or line.startswith("#"):
+            continue
+        if line.startswith("["):
+            here = found.setdefault(line.strip("[]"), Language({}, []))
+            continue
+        parts = [part.strip() for part in line.split("|")]
+        if here is None or len(parts) not in (1, 3):
+            raise FactsError(f"{path}:{number}: neither a heading, nor `name | fact | question`, nor chatter")
+        if len(parts) == 3:
+            here.facts[parts[0]] = Fact(parts[1], parts[2])
+        else:
+            here.chatter.append(line)
+    return found
