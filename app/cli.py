@@ -1,4 +1,4 @@
-"""The `mneme` command: serve, fetch, migrate, chat, mcp, replay, train, table, openapi.
+"""The `mneme` command: serve, fetch, migrate, chat, mcp, replay, train, answer, table, openapi.
 
 Parts that take long to import are imported where they are used, so that a wrong setting is told at once.
 """
@@ -11,13 +11,14 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 
-from app import __version__, keys_command, settings, training
+from app import __version__, keys_command, settings, stories_command, training
 from app.cli_output import exit_on_error, fail, tell
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="A self-hosted assistant with neural memory.")
 app.add_typer(training.train, name="train")
 app.add_typer(keys_command.keys, name="keys")
 app.command()(training.table)
+app.command()(stories_command.answer)
 Done = TypeVar("Done")
 
 

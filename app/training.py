@@ -84,7 +84,8 @@ def intents(
 
 
 @contextmanager
-def _bars() -> Iterator[Any]:
+def bars() -> Iterator[Any]:
+    """Bars of progress on standard error."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -95,13 +96,13 @@ def _bars() -> Iterator[Any]:
 
 @contextmanager
 def _stages() -> Iterator[Callable[[str, int, int, float], None]]:
-    with _bars() as progress:
-        bars: dict[str, Any] = {}
+    with bars() as progress:
+        shown: dict[str, Any] = {}
 
         def watch(stage: str, done: int, total: int, value: float) -> None:
-            if stage not in bars:
-                bars[stage] = progress.add_task(stage, total=total)
-            progress.update(bars[stage], completed=done, description=f"{stage}  {value:.3f}" if value else stage)
+            if stage not in shown:
+                shown[stage] = progress.add_task(stage, total=total)
+            progress.update(shown[stage], completed=done, description=f"{stage}  {value:.3f}" if value else stage)
 
         yield watch
 
@@ -159,7 +160,7 @@ def _register(name: str, summary: str) -> None:
 
 @contextmanager
 def _progress(steps: int) -> Iterator[Callable[[int, Mapping[str, int | float]], None]]:
-    with _bars() as progress:
+    with bars() as progress:
         bar = progress.add_task("training", total=steps)
 
         def watch(step: int, measured: Mapping[str, int | float]) -> None:

@@ -38,6 +38,7 @@ class Training:
     clip: float = 1.0  # the gradient's norm is cut to this
     settle: int = 0  # updates, the last ones, over which the step size falls to nothing
     every: int = 25  # updates between validations and checkpoints
+    warm_up: int = 0  # updates, the first ones, over which the step size rises from nothing
 
 
 @dataclass(frozen=True)

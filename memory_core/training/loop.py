@@ -80,7 +80,7 @@ def train(
     losses: list[float] = []
     began = time.perf_counter() - learner.seconds
     while (left := _last(learner, training) - learner.step) > 0:
-        share = min(1.0, left / max(1, training.settle))
+        share = min(1.0, left / max(1, training.settle), (learner.step + 1) / max(1, training.warm_up))
         update = learner.update(lesson.loss, share)
         learner.seconds = time.perf_counter() - began
         bad = update.bad

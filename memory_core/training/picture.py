@@ -17,9 +17,8 @@ class NoMatplotlib(RuntimeError):
     """Pictures are asked for, but matplotlib is not installed."""
 
 
-@torch.no_grad()
-def draw(network: Recurrent[Any], task: Task, path: Path) -> None:
-    """Writes a PNG: inputs, targets, outputs, and the write and read weightings of every head, time from left to right.
+def canvas(width: float, height: float) -> Any:
+    """An empty figure, in inches.
 
     Raises:
         NoMatplotlib: it is not installed.
@@ -29,9 +28,20 @@ def draw(network: Recurrent[Any], task: Task, path: Path) -> None:
         from matplotlib.figure import Figure
     except ImportError:
         raise NoMatplotlib("no picture: matplotlib is not installed (pip install 'mneme[train]')") from None
-    panels = followed(network, task)
-    figure = Figure(figsize=(10, 1.2 + 1.8 * len(panels)), layout="constrained")
+    figure = Figure(figsize=(width, height), layout="constrained")
     FigureCanvasAgg(figure)
+    return figure
+
+
+@torch.no_grad()
+def draw(network: Recurrent[Any], task: Task, path: Path) -> None:
+    """Writes a PNG: inputs, targets, outputs, and the write and read weightings of every head, time from left to right.
+
+    Raises:
+        NoMatplotlib: it is not installed.
+    """
+    panels = followed(network, task)
+    figure = canvas(10, 1.2 + 1.8 * len(panels))
     axes = figure.subplots(len(panels), 1, sharex=True, squeeze=False)[:, 0]
     for axis, (title, rows) in zip(axes, panels.items(), strict=True):
         image = axis.imshow(rows.T.numpy(), aspect="auto", interpolation="nearest", cmap="viridis")

@@ -1,4 +1,5 @@
-"""The weights that ship: what `mneme train recall` made, for one transformer. README.md beside this tells how."""
+"""The weights that ship: what `mneme train recall` made, for one transformer, and `mneme train babi`. README.md beside
+this tells how."""
 
 from pathlib import Path
 
@@ -6,6 +7,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 RECALL = Path(__file__).with_name("recall.safetensors")
+BABI = Path(__file__).with_name("babi.safetensors")  # see `memory_core.stories.answering`
 SCHEMA = "6"
 
 

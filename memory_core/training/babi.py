@@ -1,0 +1,221 @@
+"""The bAbI tasks as a lesson: one network learns all twenty jointly, without being told which is which.
+
+Where the training file of task 3 is a part only, made stories take its place (`memory_core.stories.carrying`); the part
+is not trained on but held back whole, so that what is validated is never made. Of every other task one story in twenty
+is held back. Test files are for `measure` alone.
+"""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from memory_core.stories import babi, carrying
+from memory_core.stories.answering import weights_of
+from memory_core.stories.babi import Story
+from memory_core.stories.corpus import Corpus, StoryBatch, Vocabulary
+from memory_core.training.checkpoint import Notes
+from memory_core.training.metrics import Figures
+
+_HELD_EVERY = 20  # stories
+_ROUND = 0.25  # of the stories are drawn before it is decided anew which tasks need them
+_WANTED = 0.05  # a task with a larger share of wrong answers is drawn in full
+_LEAST = 0.15  # of a task that is known
+_MEMORY = 300  # questions over which a task's share of wrong answers is told
+_MADE = 2_000  # stories of task 3
+FAILED = 0.05  # a task with a larger error counts as failed (Weston et al. 2015)
+
+
+@dataclasses.dataclass(frozen=True)
+class Stories:
+    """What is trained on, held back and tested on, packed."""
+
+    vocabulary: Vocabulary
+    train: Corpus
+    held: Corpus
+    test: Corpus
+    made: bool  # whether task 3's training stories are
+
+
+def prepare(folder: Path, seed: int) -> Stories:
+    """Reads the tasks and divides them.
+
+    Args:
+        seed: of which stories are held back, and of those that are made.
+
+    Raises:
+        MissingStories: the folder has not all of the tasks.
+    """
+    files = babi.read(folder)
+    train: list[Story] = []
+    held: list[Story] = []
+    test = [story for task in babi.TASKS for story in babi.parse(files.test[task], task)]
+    for task in babi.TASKS:
+        told = [story for story in babi.parse(files.train[task], task) if story.questions]
+        if task in files.partial:
+            held += told
+            train += carrying.stories(seed, _MADE)
+            continue
+        order = np.random.default_rng([seed, task]).permutation(len(told))
+        held += [told[number] for number in order[::_HELD_EVERY]]
+        train += [told[number] for place, number in enumerate(order) if place % _HELD_EVERY]
+    vocabulary = Vocabulary.of([*train, *held])
+    made = carrying.TASK in files.partial
+    return Stories(vocabulary, Corpus(train, vocabulary), Corpus(held, vocabulary), Corpus(test, vocabulary), made)
+
+
+class BabiLesson:
+    """Teaches a reader the tasks; those with more wrong answers are drawn more often.
+
+    A round draws a quarter of the stories, of each task in proportion to its share of wrong answers in training, which
+    needs no story held back.
+    """
+
+    def __init__(
+        self,
+        network: torch.nn.Module,
+        stories: Stories,
+        seed: int,
+        size: int,
+        keep: Callable[[], None] = lambda: None,
+        sample: int = 100,
+    ) -> None:
+        """
+        Args:
+            size: of a batch; see `Corpus.batches`.
+            keep: called when the network is better than ever on what is held back.
+            sample: questions of each task that a validation asks.
+        """
+        self._network, self._seed, self._size = network, seed, size
+        self._train = stories.train
+        self._held, self._sample = stories.held, _sampled(stories.held, sample)
+        self._wrong = dict.fromkeys(babi.TASKS, 1.0)
+        self._drawn = dict(self._wrong)  # the shares by which this round was drawn
+        self._round, self._place = 0, 0
+        self._groups: list[np.ndarray] | None = None
+        self._keep = keep
+        self.best, self.questions = 1.0, 0
+
+    @property
+    def learnt(self) -> bool:
+        """Never: it ends with the number of updates."""
+        return False
+
+    def loss(self, generator: torch.Generator) -> Tensor:
+        """Nats a question."""
+        batch = self._next()
+        logits, _ = self._network(batch)
+        costs = functional.cross_entropy(logits.flatten(0, 2), batch.answer.flatten(), reduction="none")
+        costs = costs.view(batch.answer.shape).sum(-1)
+        self._note(batch, right(logits, batch))
+        self.questions += int(batch.there.sum())
+        return (costs * batch.there).sum() / batch.there.sum()
+
+    def validate(self) -> Figures:
+        """The mean share of wrong answers over the tasks, in a sample of what is held back, and each task's."""
+        errors = measure(self._network, self._held, self._sample)
+        mean = float(np.mean(list(errors.values())))
+        if mean <= self.best:
+            self.best = mean
+            self._keep()
+        return {"error": mean, "round": self._round} | {f"task{task}": error for task, error in errors.items()}
+
+    def notes(self) -> Notes:
+        told = {"wrong": self._wrong, "drawn": self._drawn}
+        shares = {name: {str(task): share for task, share in of.items()} for name, of in told.items()}
+        return shares | {"round": self._round, "place": self._place, "best": self.best, "questions": self.questions}
+
+    def take_up(self, notes: Notes) -> None:
+        self._wrong = {int(task): share for task, share in notes["wrong"].items()}
+        self._drawn = {int(task): share for task, share in notes["drawn"].items()}
+        self._round, self._place, self.best = notes["round"], notes["place"], notes["best"]
+        self.questions = notes.get("questions", 0)
+        self._groups = None
+
+    def _next(self) -> StoryBatch:
+        if self._groups is None:
+            self._groups = self._draw()
+        if self._place >= len(self._groups):  # more than, where batches became larger
+            self._round, self._place, self._drawn = self._round + 1, 0, dict(self._wrong)
+            self._groups = self._draw()
+        self._place += 1
+        return self._train.batch(self._groups[self._place - 1])
+
+    def _draw(self) -> list[np.ndarray]:
+        random = np.random.default_rng([self._seed, self._round])
+        chance = np.zeros(max(babi.TASKS) + 1)
+        for task, share in self._drawn.items():
+            chance[task] = _ROUND * min(1.0, max(_LEAST, share / _WANTED))
+        rows = np.flatnonzero(random.random(len(self._train)) < chance[self._train.tasks])
+        return self._train.grouped(random, self._size, rows)
+
+    def _note(self, batch: StoryBatch, correct: Tensor) -> None:
+        for task in torch.unique(batch.task[batch.there]).tolist():  # type: ignore[no-untyped-call]
+            of = batch.there & (batch.task == task)
+            kept = (1.0 - 1.0 / _MEMORY) ** int(of.sum())
+            self._wrong[task] = kept * self._wrong[task] + (1.0 - kept) * (1.0 - float(correct[of].float().mean()))
+
+
+def right(logits: Tensor, batch: StoryBatch) -> Tensor:
+    """Which questions are answered right: every word of the answer, in its order, and no more."""
+    correct: Tensor = (logits.argmax(-1) == batch.answer).all(-1)
+    return correct
+
+
+@torch.no_grad()
+def measure(
+    network: torch.nn.Module, corpus: Corpus, rows: np.ndarray | None = None, size: int = 3_000
+) -> dict[int, float]:
+    """The share of wrong answers of each task."""
+    training = network.training
+    network.eval()
+    wrong, asked = dict.fromkeys(babi.TASKS, 0), dict.fromkeys(babi.TASKS, 0)
+    for batch in corpus.batches(None, size, rows):
+        logits, _ = network(batch)
+        correct = right(logits, batch)
+        for task in torch.unique(batch.task[batch.there]).tolist():  # type: ignore[no-untyped-call]
+            of = batch.there & (batch.task == task)
+            asked[task] += int(of.sum())
+            wrong[task] += int((~correct[of]).sum())
+    network.train(training)
+    return {task: wrong[task] / asked[task] for task in babi.TASKS if asked[task]}
+
+
+@torch.no_grad()
+def supported(network: torch.nn.Module, corpus: Corpus, size: int = 3_000) -> float | None:
+    """The share of questions all of whose k annotated sentences are among the k + 1 that were read most, in %.
+
+    Returns:
+        None for a network that has no reads.
+    """
+    found = asked = 0
+    for batch in corpus.batches(None, size):
+        _, followed = network(batch)
+        if not followed.shape[2]:
+            return None
+        weights, needed = weights_of(followed), batch.supporting.sum(-1)
+        rank = weights.argsort(-1, descending=True).argsort(-1)
+        among = (rank <= needed.unsqueeze(-1)) | ~batch.supporting
+        counted = batch.there & (needed > 0)
+        found += int((among.all(-1) & counted).sum())
+        asked += int(counted.sum())
+    return round(100.0 * found / max(asked, 1), 2)
+
+
+def _sampled(corpus: Corpus, each: int) -> np.ndarray:
+    """The first stories of every task that have about `each` questions together."""
+    kept: list[int] = []
+    for task in babi.TASKS:
+        rows = np.flatnonzero(corpus.tasks == task)
+        before = np.cumsum(corpus.asked[rows]) - corpus.asked[rows]
+        kept += rows[before < each].tolist()
+    return np.array(sorted(kept))
+
+
+def failed(errors: Sequence[float]) -> int:
+    """How many tasks have more than 5 % wrong."""
+    return sum(error > FAILED for error in errors)
