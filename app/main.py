@@ -13,6 +13,7 @@ from app.access.keys import Keys
 from app.access.limits import Limits, RunningReplies
 from app.access.openness import starting_line
 from app.api import (
+    answer,
     audit,
     chat,
     documentation,
@@ -72,7 +73,7 @@ def create_app(settings: Settings, tell: Callable[[str], None] = logger.info) ->
         telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
     )
     memory_routes = (memory, memory_map, usage_history, explanation, replay_check)
-    talking = (chat, openai, openai_responses, messages, timeline)
+    talking = (chat, openai, openai_responses, messages, timeline, answer)
     for part in (*talking, *memory_routes, sessions, users, keys, audit, health, documentation, page):
         app.include_router(part.router)
     app.include_router(endpoint.router)

@@ -26,7 +26,7 @@ _ROUND = 0.25  # of the stories are drawn before it is decided anew which tasks 
 _WANTED = 0.05  # a task with a larger share of wrong answers is drawn in full
 _LEAST = 0.15  # of a task that is known
 _MEMORY = 300  # questions over which a task's share of wrong answers is told
-_MADE = 2_000  # stories of task 3
+MADE = 2_000  # stories of task 3
 FAILED = 0.05  # a task with a larger error counts as failed (Weston et al. 2015)
 
 
@@ -41,11 +41,12 @@ class Stories:
     made: bool  # whether task 3's training stories are
 
 
-def prepare(folder: Path, seed: int) -> Stories:
+def prepare(folder: Path, seed: int, made: int = MADE) -> Stories:
     """Reads the tasks and divides them.
 
     Args:
         seed: of which stories are held back, and of those that are made.
+        made: how many, where they are.
 
     Raises:
         MissingStories: the folder has not all of the tasks.
@@ -58,14 +59,14 @@ def prepare(folder: Path, seed: int) -> Stories:
         told = [story for story in babi.parse(files.train[task], task) if story.questions]
         if task in files.partial:
             held += told
-            train += carrying.stories(seed, _MADE)
+            train += carrying.stories(seed, made)
             continue
         order = np.random.default_rng([seed, task]).permutation(len(told))
         held += [told[number] for number in order[::_HELD_EVERY]]
         train += [told[number] for place, number in enumerate(order) if place % _HELD_EVERY]
     vocabulary = Vocabulary.of([*train, *held])
-    made = carrying.TASK in files.partial
-    return Stories(vocabulary, Corpus(train, vocabulary), Corpus(held, vocabulary), Corpus(test, vocabulary), made)
+    corpora = (Corpus(each, vocabulary) for each in (train, held, test))
+    return Stories(vocabulary, *corpora, carrying.TASK in files.partial)
 
 
 class BabiLesson:
