@@ -114,6 +114,9 @@ def train(
 
     lesson = BabiLesson(network, stories, run.seed, run.size, keep)
     loop.train(learner, lesson, run.training, folder, resume=resume, watch=watch, tell=tell)
+    lesson.validate()  # the last update may be the best, or the only one
+    if not (folder / WEIGHTS).exists():
+        keep()
     best = answering.load(folder / WEIGHTS).network
     held, test = measure(best, stories.held), measure(best, stories.test)
     result = {

@@ -2,9 +2,7 @@
 
 from app.api.answer import MOST_SENTENCES
 from tests.api.service import Service
-from tests.conftest import ON_SQLITE
 
-pytestmark = ON_SQLITE
 STORY = ["Mary went to the garden.", "John went to the office.", "Mary moved to the hallway."]
 
 
