@@ -5,7 +5,7 @@ MAKEFLAGS += --no-builtin-rules --no-print-directory
 SHELL := /bin/bash
 LOCKS := requirements.txt requirements-weights.txt pyproject.toml clients/python/pyproject.toml scripts/install
 
-.PHONY: help serve chat test bench bench-recall bench-peers bench-times bench-everyday bench-languages bench-weeks bench-networks bench-answers demo page-pictures crash openapi compose-check clean
+.PHONY: help serve chat test bench bench-recall bench-peers bench-times bench-everyday bench-languages bench-weeks bench-networks bench-answers demo page-pictures crash openapi compose-check clean fuzz
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -81,6 +81,9 @@ openapi: .venv/.dev  ## the OpenAPI document, docs/openapi.json, as the code is 
 
 compose-check:  ## build, start, use and remove the docker-compose deployment (needs a Docker engine)
 	@exec scripts/compose-check
+
+fuzz: .venv/.dev  ## damages a stored memory at random: no server error, no silent other answer (DAMAGES=1000)
+	@.venv/bin/python -m benchmarks.damage --damages $(or $(DAMAGES),1000)
 
 clean:  ## remove .venv, .venv-peers, .peer-dnc and what the tools left; never data/
 	rm -rf .venv .venv-peers .peer-dnc .coverage coverage.xml .pytest_cache .mypy_cache .ruff_cache .hypothesis build *.egg-info

@@ -4,14 +4,14 @@ Parts that take long to import are imported where they are used, so that a wrong
 """
 
 import asyncio
-import logging
+import warnings
 from collections.abc import Coroutine
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import typer
 
-from app import __version__, keys_command, settings, stories_command, training
+from app import __version__, keys_command, log_lines, settings, stories_command, training
 from app.cli_output import exit_on_error, fail, tell
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="A self-hosted assistant with neural memory.")
@@ -31,9 +31,8 @@ def main() -> None:
 def serve() -> None:
     """Run the service."""
     chosen = _settings()
-    logging.basicConfig(level=chosen.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    for chatty in ("httpx", "alembic"):
-        logging.getLogger(chatty).setLevel(logging.WARNING)
+    log_lines.install(chosen.log_level)
+    warnings.simplefilter("ignore")  # Python's own, which quote values
     tell("starting …")
     from app.access.openness import Unprotected
     from app.server import run
@@ -75,12 +74,18 @@ def chat(
     url: Annotated[str | None, typer.Option(help="the server; by default the one that HOST and PORT name")] = None,
     session: Annotated[str | None, typer.Option(help="a session to continue; else a new one")] = None,
     why: Annotated[bool, typer.Option(help="show after each reply what was recalled, and why")] = False,
+    key: Annotated[str | None, typer.Option(help="what the server is shown, if it wants a key; else MNEME_KEY")] = None,
+    wait: Annotated[
+        float | None, typer.Option(help="seconds to wait for a server that is starting; 60 in a terminal", min=0)
+    ] = None,
 ) -> None:
     """Talk to a running server in this terminal."""
     chosen = _settings()
     from app.chat_client import talk
 
-    talk(url or f"http://{chosen.host}:{chosen.port}", user, session, why)
+    if key is None and chosen.mneme_key is not None:
+        key = chosen.mneme_key.get_secret_value()
+    talk(url or f"http://{chosen.host}:{chosen.port}", user, session, why, key, wait)
 
 
 @app.command()

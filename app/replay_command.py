@@ -9,10 +9,21 @@ from app.memories.serialization import DamagedMemory
 from app.settings import Settings
 from app.store import migration, users
 from app.store.database import Conflict, Database
+from app.store.rows import DamagedRow
 
 _TRIES = 5
 # What damaged rows of one user raise, and a user who does not stop talking.
-_BAD_USER = (Conflict, DamagedMemory, ValueError, TypeError, IndexError, OverflowError, RuntimeError, KeyError)
+BAD_USER = (
+    Conflict,
+    DamagedMemory,
+    DamagedRow,
+    ValueError,
+    TypeError,
+    IndexError,
+    OverflowError,
+    RuntimeError,
+    KeyError,
+)
 
 
 async def replay_users(settings: Settings, user: str | None, check: bool, tell: Callable[[str], None]) -> bool:
@@ -38,8 +49,8 @@ async def replay_users(settings: Settings, user: str | None, check: bool, tell: 
             good = True
             for place, one in enumerate(names, 1):
                 try:
-                    done = await _patiently(database, device, one, not check, settings.standing)
-                except _BAD_USER as error:  # the others' memories are replayed all the same
+                    done = await _patiently(database, device, one, not check, settings)
+                except BAD_USER as error:  # the others' memories are replayed all the same
                     told = (str(error).splitlines() or [type(error).__name__])[0]
                     tell(f"[{place}/{len(names)}] {one}: CANNOT be replayed: {told}")
                     good = False
@@ -57,10 +68,10 @@ async def replay_users(settings: Settings, user: str | None, check: bool, tell: 
         await database.close()
 
 
-async def _patiently(database: Database, device: Device, user: str, write: bool, standing: int) -> Replayed | None:
+async def _patiently(database: Database, device: Device, user: str, write: bool, settings: Settings) -> Replayed | None:
     for attempt in range(_TRIES):
         try:
-            return await replay(database, device, user, write, standing=standing)
+            return await replay(database, device, user, write, standing=settings.standing, slots=settings.slots)
         except Conflict:  # the user went on talking; take the log as it is now
             if attempt == _TRIES - 1:
                 raise

@@ -44,6 +44,7 @@ def run(settings: Settings, tell: Callable[[str], None]) -> None:
         settings.host,
         settings.port,
         log_level="warning",
+        log_config=None,  # its lines go the way of ours
         access_log=False,
         timeout_graceful_shutdown=_STOPPING_SECONDS,
         http=bounded_protocol(settings.connections, settings.connections_per_address),

@@ -32,7 +32,7 @@ class Settings(BaseSettings):
 
     auth: Literal["keys", "off"] = Field("keys", description="'off' serves everybody without asking for a key")
     mneme_admin_key: SecretStr | None = Field(None, description="an admin key that is made at the start")
-    mneme_key: SecretStr | None = Field(None, description="the key or token that `mneme mcp` shows the service")
+    mneme_key: SecretStr | None = Field(None, description="the key or token that `mneme chat` and `mneme mcp` show")
     metrics: Literal["admin", "open", "off"] = Field("admin", description="who may read /metrics")
     allowed_hosts: str = Field("", description="names that the service is called by, besides loopback's, with commas")
     requests_per_minute: int = Field(3000, ge=0, description="requests of a key a minute; 0 for no limit")

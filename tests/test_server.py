@@ -4,6 +4,7 @@ The language model is a scripted one, which stands for a remote model: it hangs 
 """
 
 import asyncio
+import io
 import json
 import os
 import re
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pexpect
 import pytest
 import pytest_asyncio
 
@@ -194,6 +196,51 @@ async def test_the_terminal_talks_to_the_server(running: Running, user: str) -> 
     assert ended.stdout.count("My cat is called Treacle.") >= 2  # the reply, and the table of what was recalled
     assert "never said" not in ended.stdout
     assert len(await running.log(user, "s1")) == 4
+
+
+async def test_a_person_at_a_terminal_is_not_mixed_into_the_reply_and_forgets_by_number(
+    running: Running, user: str
+) -> None:
+    def talk() -> str:
+        environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(PROJECT), "TERM": "xterm", "COLUMNS": "100"}
+        screen = io.StringIO()
+        command = [*MNEME, "chat", "--user", user, "--url", running.server.url]
+        person = pexpect.spawn(
+            command[0], command[1:], env=environment, cwd=str(running.server.folder), encoding="utf-8", timeout=30
+        )
+        person.logfile_read = screen
+        person.expect("/help tells the commands")
+        person.expect("> ")
+        person.sendline("Please answer me in Spanish from now on.")
+        person.expect("You said: Please answer me in Spanish")
+        person.expect("> ")
+        person.sendline("Hang on.")
+        person.expect("Let me think")
+        person.send("typed meanwhile")
+        time.sleep(0.3)
+        assert "typed meanwhile" not in screen.getvalue()
+        person.sendcontrol("c")
+        person.expect("interrupted")
+        person.sendline("/standing")
+        person.expect("holds until you revoke it.*in Spanish from now on")
+        person.sendline("/forget 1")
+        person.expect("Forget these too. .y/N.")
+        person.sendline("n")
+        person.expect("forgotten: Please answer me")
+        person.sendline("/standing")
+        person.expect("nothing stands")
+        person.sendline("/sessions")
+        person.expect("this one")
+        person.sendline("/new")
+        person.expect("begins a new session")
+        person.sendcontrol("d")
+        person.expect(pexpect.EOF)
+        return screen.getvalue()
+
+    await asyncio.to_thread(talk)
+    async with running.client() as client:
+        said = (await client.get(f"/v1/users/{user}/messages")).json()["messages"]
+    assert [one["content"].strip() for one in said if one["role"] == "user"] == ["Hang on."]
 
 
 async def test_told_to_stop_it_stops_keeps_the_stream_in_flight_and_finds_it_all_again(

@@ -97,7 +97,8 @@ class _Lines(StreamingResponse):
         try:
             await super().stream_response(send)
         except (StoreUnavailable, DamagedMemory, Conflict) as error:
-            logger.error("an export broke off: %s", error)  # uvicorn closes a connection whose reply has no end
+            # uvicorn closes a connection whose reply has no end
+            logger.error("an export broke off: %s", type(error).__name__ if isinstance(error, Conflict) else error)
 
 
 async def _chain(begun: list[str], rest: AsyncIterator[str]) -> AsyncIterator[str]:

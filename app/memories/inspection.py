@@ -16,7 +16,6 @@ from app.memories.live import NotFound
 from app.memories.memories import Memories
 from app.store import log, memories
 from app.store import users as every_user
-from app.store.database import Conflict
 from app.store.filters import Filter
 from app.store.log import Message, Session
 from app.store.memories import ReadTrace
@@ -254,10 +253,7 @@ async def _views(of: Memories, user_id: str, live: CachedMemory, chosen: list[li
     """A view of each group of rows, which share a slot."""
     state, capacity = live.state, live.head.capacity
     sources = {row: int(state.source[row]) for rows in chosen for row in rows}
-    async with of.database.reading() as connection:
-        known = await log.by_seqs(connection, live.head.id, set(sources.values()))
-    if len(known) < len(set(sources.values())):
-        raise Conflict(f"a message of {user_id} was forgotten while its slot was looked at")
+    known = await of.messages_held(user_id, live, set(sources.values()))
     usage = of.core.usage_now(state)
 
     def view(row: int) -> SlotView:

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from typing import TypeVar
 
 import torch
+from sqlalchemy.ext.asyncio import AsyncConnection
 from torch import Tensor
 
 from app.memories.cache import CachedMemory
@@ -21,6 +22,7 @@ from app.memories.editing import Editing, Forgotten
 from app.memories.live import LiveMemories, NotFound
 from app.memories.messages import DifferentText, Draft, Remembered, features_of, remembered, spoken, write_messages_
 from app.memories.query import Lookup, parse, read
+from app.memories.serialization import DamagedMemory
 from app.memories.trace import STANDING, Recollection, beside_standing, grouped, note_read_, recollected
 from app.store import filters, log, users
 from app.store.database import Database
@@ -146,7 +148,7 @@ class Memories:
             found, seq = grouped(reading, live.state, k), live.head.last_seq + 1
             found = await self._beside_standing(live, found, (draft, utterance))
             async with self.live.reading(user_id, live) as connection:
-                known = await log.by_seqs(connection, live.head.id, {entry.source for entry in found})
+                known = await _held(connection, live, {entry.source for entry in found})
                 said = await log.latest_of_session(connection, live.head.id, draft.session_id, seq, history)
             timings = {"encode": encode, "read": _ms(started)}
             plain = decided.plain(draft.content)
@@ -198,7 +200,7 @@ class Memories:
             found = grouped(reading, live.state, k, among=wanted)
             if as_turn:
                 found = await self._beside_standing(live, found)
-            known = await lookup({entry.source for entry in found})
+            known = await self.messages_held(user_id, live, {entry.source for entry in found})
             timings = {"encode": encode, "read": _ms(started), "total": _ms(began)}
             sure = reading.confidence >= min_confidence
             every = recollected(found, known, live.head.capacity) if sure else []
@@ -285,6 +287,15 @@ class Memories:
 
         return messages
 
+    async def messages_held(self, user_id: str, live: CachedMemory, seqs: Collection[int]) -> Mapping[int, Message]:
+        """The messages of numbers that the memory holds.
+
+        Raises:
+            DamagedMemory: the log lacks one.
+        """
+        async with self.live.reading(user_id, live) as connection:
+            return await _held(connection, live, seqs)
+
     async def _known(self, user_id: str, live: CachedMemory, drafts: Sequence[Draft]) -> dict[str, Message]:
         ids = {draft.external_id for draft in drafts if draft.external_id is not None}
         if not ids:
@@ -302,6 +313,13 @@ class Memories:
 def rows_of(live: CachedMemory, seqs: list[int] | None) -> Tensor | None:
     """Which rows hold messages of these numbers; None for all."""
     return None if seqs is None else torch.isin(live.state.source, live.state.source.new_tensor(seqs))
+
+
+async def _held(connection: AsyncConnection, live: CachedMemory, seqs: Collection[int]) -> Mapping[int, Message]:
+    known = await log.by_seqs(connection, live.head.id, seqs)
+    if len(known) < len(set(seqs)):
+        raise DamagedMemory("the log lacks a message that the memory holds: run `mneme replay`, or restore a backup")
+    return known
 
 
 def _logged(draft: Draft, seq: int) -> Message:

@@ -9,16 +9,18 @@ from app.memories.commit import Change, commit
 from app.memories.device import Device
 from app.memories.messages import features_of, spoken, write_message_
 from app.memories.query import Lookup, ParsedQuery, parsed_before, read
-from app.memories.serialization import DamagedMemory, load_state
+from app.memories.serialization import DamagedMemory, compare_checksums, load_state
 from app.memories.trace import STANDING, beside_standing, found_by_cue, grouped, note_read_
 from app.store import log, memories
 from app.store.database import Conflict, Database
 from app.store.log import Message, Tombstone
 from app.store.memories import MemoryRecord, ReadTrace
+from app.store.rows import DamagedRow
 from memory_core.binary_codes import differing_bits
 from memory_core.encoder import Utterance
 from memory_core.state import EpisodicState
 
+LEAST_SLOTS, MOST_SLOTS = 16, 100_000  # that a memory may have
 _MESSAGES_AT_ONCE = 256
 # The last bit of what the encoder gives depends on its batch, and a part next to 0 may then take either sign.
 _SLACK = {"keys": 0.13, "words": 8, "sentence": 2, "meaning": 2}  # of bits a facet
@@ -50,6 +52,7 @@ async def replay(
     write: bool,
     progress: Callable[[int], None] = lambda seq: None,
     standing: int = STANDING,
+    slots: int = 4096,
 ) -> Replayed | None:
     """Folds a user's log and compares it with the stored memory; with `write`, stores the result where they differ.
 
@@ -58,6 +61,7 @@ async def replay(
 
     Args:
         standing: statements that hold until revoked, of which a turn that reads anew reads so many at most.
+        slots: capacity of a memory whose own is damaged beyond belief.
 
     Returns:
         None if there is no such user.
@@ -66,10 +70,13 @@ async def replay(
         Conflict: the user's memory changed meanwhile; nothing was written.
     """
     async with database.reading() as connection:
-        head = await memories.granted(connection, user_id)
+        head = await memories.granted(connection, user_id, mending=True)
         if head is None:
             return None
         places = await log.tombstones(connection, head.id)
+        last = max([await log.last_seq(connection, head.id), *(place.seq for place in places)])
+        capacity = head.capacity if LEAST_SLOTS <= head.capacity <= MOST_SLOTS else slots
+        head = dataclasses.replace(head, capacity=capacity, last_seq=last)
     memory_id, foreign = head.id, head.fingerprint != device.fingerprint
 
     async def messages(seqs: Collection[int]) -> Mapping[int, Message]:
@@ -101,15 +108,23 @@ async def replay(
 
 async def _differences(database: Database, device: Device, user_id: str, head: MemoryRecord, fold: "Fold") -> list[str]:
     async with database.reading() as connection:
-        now = await memories.granted(connection, user_id)
-        if now != head:
+        try:
+            now = await memories.granted(connection, user_id)
+        except DamagedRow as error:
+            return [str(error)]
+        if now is None or (now.id, now.version) != (head.id, head.version):
             raise Conflict(f"the memory of {user_id} changed while it was replayed")
         rows = await memories.slot_rows(connection, head.id)
     try:
-        stored = await device.run(load_state, device.memory, head, rows)
+        stored = await device.run(load_state, device.memory, head, rows, False)
+        found = await device.run(compare, stored, fold.state)
+        if not found:
+            await device.run(compare_checksums, head, rows)
     except DamagedMemory as error:
         return [str(error)]
-    return await device.run(compare, stored, fold.state)
+    except ValueError as error:  # what differs is within what is taken for rounding
+        return [str(error)]
+    return found
 
 
 class Fold:

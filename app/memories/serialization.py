@@ -1,6 +1,7 @@
 """A memory's state as database rows, and back, exactly: what is loaded equals what was stored, tensor by tensor."""
 
 import dataclasses
+import struct
 from collections.abc import Iterable, Sequence
 
 import numpy as np
@@ -9,6 +10,7 @@ from torch import Tensor
 
 from app.store.database import Row
 from app.store.memories import MemoryRecord
+from app.store.rows import slot_checksum, word_checksum
 from memory_core.binary_codes import count_pieces, slot_keys
 from memory_core.episodic import EpisodicMemory
 from memory_core.message_features import only_requests
@@ -70,22 +72,42 @@ def new_head(old: MemoryRecord, state: EpisodicState, last_seq: int) -> MemoryRe
         last_seq=last_seq,
         precedence=_bytes(state.precedence_slots, state.precedence_weights),
         last_read=_bytes(state.read_slots, state.read_weights),
+        held=int((state.source > 0).sum()),
     )
 
 
-def load_state(memory: EpisodicMemory, head: MemoryRecord, rows: Sequence[Row]) -> EpisodicState:
+def load_state(memory: EpisodicMemory, head: MemoryRecord, rows: Sequence[Row], verified: bool = True) -> EpisodicState:
     """The state that was stored.
+
+    Args:
+        verified: whether rows that do not agree with their checksums are refused.
 
     Raises:
         DamagedMemory: these rows are of no state.
     """
     try:
+        if verified:
+            compare_checksums(head, rows)
         state = _loaded(memory, head, rows)
         _check(state, head, memory.vocabulary)
-    except (ValueError, IndexError, TypeError, OverflowError, RuntimeError) as error:
+    except (ValueError, IndexError, TypeError, OverflowError, RuntimeError, struct.error) as error:
         told = str(error).splitlines()[0]
         raise DamagedMemory(f"the stored memory cannot be read, run `mneme replay`: {told}") from error
     return state
+
+
+def compare_checksums(head: MemoryRecord, rows: Sequence[Row]) -> None:
+    """Makes sure that rows are what was written.
+
+    Raises:
+        ValueError, TypeError, struct.error: they are not.
+    """
+    if head.held is not None and len(rows) != head.held:
+        raise ValueError(f"{len(rows)} of {head.held} rows are there")
+    for row in rows:
+        for stored, computed in ((row["checksum"], slot_checksum), (row["word_checksum"], word_checksum)):
+            if stored is not None and stored != computed(head.id, row):
+                raise ValueError("a row does not agree with its checksum")
 
 
 def _check(state: EpisodicState, head: MemoryRecord, vocabulary: int) -> None:

@@ -151,7 +151,7 @@ class Database:
         try:
             yield
         except IntegrityError as error:
-            raise Conflict(str(error.orig)) from error
+            raise Conflict("somebody else wrote the same rows meanwhile") from error  # its own text quotes values
         except (TimeoutError, OSError, PoolTimeout) as error:
             raise StoreUnavailable(f"{type(error).__name__}: the database does not answer") from error
         except StoreDamaged as error:
@@ -159,7 +159,7 @@ class Database:
             raise
         except DBAPIError as error:
             if _state(error) in ("40001", "40P01"):  # serialization failure, deadlock
-                raise Conflict(str(error.orig)) from error
+                raise Conflict("somebody else changed the same rows meanwhile") from error
             of_file = unavailable(error.orig)
             if of_file is not None:
                 self._note_damage(of_file)

@@ -3,13 +3,15 @@
 import dataclasses
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta, timezone
-from typing import Any
+from typing import Annotated, Any, ClassVar
 
 import sqlalchemy as sa
+from pydantic import Field
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.store.database import Row, upsert
 from app.store.filters import Filter
+from app.store.rows import CHECKED, checked, readable
 from app.store.tables import forgotten, messages, sessions
 
 _AT_ONCE = 500  # values in one IN (...), well under what both databases take
@@ -22,16 +24,17 @@ class Message:
     seq: int
     id: str
     session_id: str
-    role: str
+    role: Annotated[str, Field(pattern=r"^(user|assistant|system|tool)$")]
     content: str
     occurred_at: datetime
     speaker: str | None = None
     external_id: str | None = None
-    status: str = "complete"
+    status: Annotated[str, Field(pattern=r"^(complete|interrupted)$")] = "complete"
     confidence: float | None = None
     name: str | None = None
     metadata: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     parsed: Mapping[str, Any] | None = None
+    __pydantic_config__: ClassVar = CHECKED
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,6 +46,7 @@ class Tombstone:
     gate: float
     after_seq: int
     version: int
+    __pydantic_config__: ClassVar = CHECKED
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,6 +58,7 @@ class Session:
     last_at: datetime
     last_seq: int
     messages: int
+    __pydantic_config__: ClassVar = CHECKED
 
 
 _COLUMNS = [*(messages.c[field.name] for field in dataclasses.fields(Message)), messages.c.utc_offset]
@@ -157,8 +162,9 @@ async def latest_of_session(
     chosen = sa.select(*_COLUMNS).where(
         messages.c.memory_id == memory_id, messages.c.session_id == session_id, messages.c.seq < before_seq
     )
-    rows = await connection.execute(chosen.order_by(messages.c.seq.desc()).limit(limit))
-    return [_message(row) for row in reversed(rows.all())]
+    with readable("a message"):
+        rows = await connection.execute(chosen.order_by(messages.c.seq.desc()).limit(limit))
+        return [_message(row) for row in reversed(rows.all())]
 
 
 async def list_sessions(
@@ -168,8 +174,9 @@ async def list_sessions(
     chosen = sa.select(sessions).where(sessions.c.memory_id == memory_id)
     if before_seq is not None:
         chosen = chosen.where(sessions.c.last_seq < before_seq)
-    rows = await connection.execute(chosen.order_by(sessions.c.last_seq.desc()).limit(limit))
-    return [_session(row) for row in rows]
+    with readable("a session"):
+        rows = await connection.execute(chosen.order_by(sessions.c.last_seq.desc()).limit(limit))
+        return [_session(row) for row in rows]
 
 
 async def session_exists(connection: AsyncConnection, memory_id: str, session_id: str) -> bool:
@@ -180,15 +187,23 @@ async def session_exists(connection: AsyncConnection, memory_id: str, session_id
 async def last_cue(connection: AsyncConnection, memory_id: str, other_than: Collection[int] = ()) -> Message | None:
     """The memory's last message that read the memory, leaving some out of account."""
     chosen = sa.select(*_COLUMNS).where(messages.c.memory_id == memory_id, messages.c.confidence.is_not(None))
-    rows = await connection.execute(chosen.order_by(messages.c.seq.desc()).limit(1 + len(other_than)))
-    return next((_message(row) for row in rows if row.seq not in other_than), None)
+    with readable("a message"):
+        rows = await connection.execute(chosen.order_by(messages.c.seq.desc()).limit(1 + len(other_than)))
+        return next((_message(row) for row in rows if row.seq not in other_than), None)
+
+
+async def last_seq(connection: AsyncConnection, memory_id: str) -> int:
+    """The number of the memory's last message that was not forgotten; 0 where there is none."""
+    chosen = sa.select(sa.func.max(messages.c.seq)).where(messages.c.memory_id == memory_id)
+    return await connection.scalar(chosen) or 0
 
 
 async def tombstones(connection: AsyncConnection, memory_id: str) -> list[Tombstone]:
     """The places of the deleted messages, in the order of deletion."""
     columns = [forgotten.c[field.name] for field in dataclasses.fields(Tombstone)]
     chosen = sa.select(*columns).where(forgotten.c.memory_id == memory_id).order_by(forgotten.c.version)
-    return [Tombstone(**row._mapping) for row in await connection.execute(chosen)]
+    with readable("the place of a forgotten message"):
+        return [checked(Tombstone, **row._mapping) for row in await connection.execute(chosen)]
 
 
 async def add_tombstones(connection: AsyncConnection, memory_id: str, places: Sequence[Tombstone]) -> None:
@@ -220,8 +235,9 @@ async def _sessions(connection: AsyncConnection, memory_id: str, ids: Iterable[s
     ids = list(ids)
     for start in range(0, len(ids), _AT_ONCE):
         here = sessions.c.id.in_(ids[start : start + _AT_ONCE])
-        rows = await connection.execute(sa.select(sessions).where(sessions.c.memory_id == memory_id, here))
-        found += [_session(row) for row in rows]
+        with readable("a session"):
+            rows = await connection.execute(sa.select(sessions).where(sessions.c.memory_id == memory_id, here))
+            found += [_session(row) for row in rows]
     return found
 
 
@@ -238,7 +254,8 @@ async def _all(
     connection: AsyncConnection, memory_id: str, *where: sa.ColumnElement[bool], limit: int | None = None
 ) -> list[Message]:
     chosen = sa.select(*_COLUMNS).where(messages.c.memory_id == memory_id, *where).order_by(messages.c.seq).limit(limit)
-    return [_message(row) for row in await connection.execute(chosen)]
+    with readable("a message"):
+        return [_message(row) for row in await connection.execute(chosen)]
 
 
 async def _first(connection: AsyncConnection, memory_id: str, *where: sa.ColumnElement[bool]) -> Message | None:
@@ -254,8 +271,8 @@ def _row(message: Message) -> Row:
 def _message(row: sa.Row[Any]) -> Message:
     found = dict(row._mapping)
     zone = timezone(timedelta(minutes=found.pop("utc_offset")))
-    return Message(**{**found, "occurred_at": found["occurred_at"].astimezone(zone)})
+    return checked(Message, **{**found, "occurred_at": found["occurred_at"].astimezone(zone)})
 
 
 def _session(row: sa.Row[Any]) -> Session:
-    return Session(row.id, row.started_at, row.last_at, row.last_seq, row.messages)
+    return checked(Session, **{field.name: getattr(row, field.name) for field in dataclasses.fields(Session)})

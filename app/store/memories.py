@@ -6,20 +6,25 @@
 import dataclasses
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, ClassVar
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.store.database import Conflict, Row, upsert
-from app.store.tables import OWN, memories, memory_members, messages, reads, slots, words
+from app.store.rows import CHECKED, DamagedRow, checked, memory_checksum, readable, slot_checksum, word_checksum
+from app.store.tables import OWN, memories, memory_members, messages, reads, slots, users, words
 
 _AT_ONCE = 500
 
 
 @dataclasses.dataclass(frozen=True)
 class MemoryRecord:
-    """The row of a memory. One that is erased and begun anew has another id; each commit raises the version."""
+    """The row of a memory. One that is erased and begun anew has another id; each commit raises the version.
+
+    Attributes:
+        held: rows of the state that hold something; None where an earlier version stored it.
+    """
 
     id: str
     version: int
@@ -29,16 +34,26 @@ class MemoryRecord:
     last_seq: int
     precedence: bytes
     last_read: bytes
+    held: int | None = None
+    __pydantic_config__: ClassVar = CHECKED
 
 
 # Put together once: every call on a memory begins with the one, and every commit with the other.
 _GRANTED = (
-    sa.select(*(memories.c[field.name] for field in dataclasses.fields(MemoryRecord)))
+    sa.select(*(memories.c[field.name] for field in dataclasses.fields(MemoryRecord)), memories.c.checksum)
     .join(memory_members, memory_members.c.memory_id == memories.c.id)
     .where(
         memory_members.c.user_id == sa.bindparam("member"),
         memories.c.owner_id == sa.bindparam("member"),
         memories.c.name == OWN,
+    )
+)
+# Of a user without a memory nothing is left.
+_REMAINS = sa.select(
+    sa.or_(
+        sa.exists().where(users.c.id == sa.bindparam("member")),
+        sa.exists().where(memories.c.owner_id == sa.bindparam("member"), memories.c.name == OWN),
+        sa.exists().where(memory_members.c.user_id == sa.bindparam("member")),
     )
 )
 _ADVANCE = memories.update().where(  # sets what it is given of the record
@@ -61,6 +76,7 @@ class ReadTrace:
     forward: float
     backward: float
     standing: float = 0.0
+    __pydantic_config__: ClassVar = CHECKED
 
     @property
     def by_cue(self) -> float:
@@ -68,10 +84,29 @@ class ReadTrace:
         return self.weight - self.standing if self.standing else self.weight
 
 
-async def granted(connection: AsyncConnection, user_id: str) -> MemoryRecord | None:
-    """The user's own memory, without its slots, if they have one and are a member of it."""
-    row = (await connection.execute(_GRANTED, {"member": user_id})).one_or_none()
-    return None if row is None else MemoryRecord(**row._mapping)
+async def granted(connection: AsyncConnection, user_id: str, mending: bool = False) -> MemoryRecord | None:
+    """The user's own memory, without its slots, if they have one and are a member of it.
+
+    Args:
+        mending: whether a row whose checksum is wrong is taken as it stands, to be made anew.
+
+    Raises:
+        DamagedRow: it cannot be read, or a part of what belongs to it is missing.
+    """
+    with readable("the memory's row"):
+        row = (await connection.execute(_GRANTED, {"member": user_id})).one_or_none()
+        if row is not None:
+            fields = dict(row._mapping)
+            checksum = fields.pop("checksum")
+            record = checked(MemoryRecord, **(_mendable(fields) if mending else fields))
+            sound = mending or checksum is None or checksum == memory_checksum(fields)
+    if row is None:
+        if await connection.scalar(_REMAINS, {"member": user_id}):
+            raise DamagedRow("the user's memory is not complete: restore a backup, see docs/operations.md")
+        return None
+    if not sound:
+        raise DamagedRow("the memory's row is damaged: run `mneme replay`")
+    return record
 
 
 async def count(connection: AsyncConnection, fingerprint: str) -> tuple[int, int]:
@@ -87,7 +122,7 @@ async def begin(connection: AsyncConnection, user_id: str, new: MemoryRecord) ->
     Raises:
         Conflict: they have one.
     """
-    row = {**dataclasses.asdict(new), "owner_id": user_id, "name": OWN, "version": 0}
+    row = {**_with_checksum(new), "owner_id": user_id, "name": OWN, "version": 0}
     await connection.execute(memories.insert(), row)
     await connection.execute(memory_members.insert(), {"memory_id": new.id, "user_id": user_id, "role": "owner"})
 
@@ -98,16 +133,28 @@ async def advance(connection: AsyncConnection, expected: int, new: MemoryRecord)
     Raises:
         Conflict: it is not, or no longer, at that version.
     """
-    values = dataclasses.asdict(new)
+    values = _with_checksum(new)
     moved = await connection.execute(_ADVANCE, {"expected": expected, "same": values.pop("id"), **values})
     if moved.rowcount != 1:
         raise Conflict(f"the memory {new.id} moved on from version {expected}")
 
 
+def _mendable(fields: Row) -> Row:
+    """A record without those of its values that are of another type and can be made anew from the log."""
+    made = {"capacity": 0, "rows": 0, "last_seq": 0, "precedence": b"", "last_read": b"", "fingerprint": "", "held": 0}
+    return fields | {name: none for name, none in made.items() if type(fields[name]) is not type(none)}
+
+
+def _with_checksum(record: MemoryRecord) -> Row:
+    row = dataclasses.asdict(record)
+    return {**row, "checksum": None if record.held is None else memory_checksum(row)}
+
+
 async def slot_rows(connection: AsyncConnection, memory_id: str) -> list[Row]:
-    """All used slots with their words, in order."""
+    """All used slots with their words, in order; `word_checksum` is that of the words."""
+    held = (words.c.word, words.c.token_ids, words.c.speaker_tokens, words.c.sentence, words.c.meaning)
     chosen = (
-        sa.select(slots, words.c.word, words.c.token_ids, words.c.speaker_tokens, words.c.sentence, words.c.meaning)
+        sa.select(slots, *held, words.c.checksum.label("word_checksum"))
         .join(words, sa.and_(words.c.memory_id == slots.c.memory_id, words.c.slot == slots.c.slot))
         .where(slots.c.memory_id == memory_id, words.c.memory_id == memory_id)
         .order_by(slots.c.slot)
@@ -123,16 +170,18 @@ async def span(connection: AsyncConnection, memory_id: str) -> tuple[datetime | 
         .join(slots, held)
         .where(messages.c.memory_id == memory_id, slots.c.memory_id == memory_id)
     )
-    first, last = (await connection.execute(chosen)).one()
-    return first, last
+    with readable("the time of a message"):
+        first, last = (await connection.execute(chosen)).one()
+        return first, last
 
 
 async def put_slots(
     connection: AsyncConnection, memory_id: str, changed: Sequence[Row], written: Sequence[Row], freed: Sequence[int]
 ) -> None:
     """Writes the counters and links of changed slots, the words of written ones, and nothing for those now free."""
-    await upsert(connection, slots, [{"memory_id": memory_id, **row} for row in changed])
-    await upsert(connection, words, [{"memory_id": memory_id, **row} for row in written])
+    for table, rows, checksum in ((slots, changed, slot_checksum), (words, written, word_checksum)):
+        whole = [{"memory_id": memory_id, **row, "checksum": checksum(memory_id, row)} for row in rows]
+        await upsert(connection, table, whole)
     for table in (slots, words) if freed else ():
         for start in range(0, len(freed), _AT_ONCE):
             here = table.c.slot.in_(freed[start : start + _AT_ONCE])
@@ -179,5 +228,6 @@ async def remove_reads(connection: AsyncConnection, memory_id: str, seq: int) ->
 async def _reads(connection: AsyncConnection, memory_id: str, where: sa.ColumnElement[bool]) -> list[ReadTrace]:
     columns = [reads.c[field.name] for field in dataclasses.fields(ReadTrace)]
     chosen = sa.select(*columns).where(reads.c.memory_id == memory_id, where)
-    rows: Any = await connection.execute(chosen.order_by(reads.c.seq, reads.c.weight.desc(), reads.c.slot))
-    return [ReadTrace(**row._mapping) for row in rows]
+    with readable("a trace"):
+        rows: Any = await connection.execute(chosen.order_by(reads.c.seq, reads.c.weight.desc(), reads.c.slot))
+        return [checked(ReadTrace, **row._mapping) for row in rows]

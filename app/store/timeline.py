@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Sequence
+from typing import ClassVar
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -9,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app.store import log
 from app.store.filters import Filter
 from app.store.log import Message
+from app.store.rows import CHECKED, checked, readable
 from app.store.tables import forgotten, messages
 
 
@@ -20,6 +22,7 @@ class Origin:
     session_id: str
     speaker: str | None
     role: str
+    __pydantic_config__: ClassVar = CHECKED
 
 
 async def latest(
@@ -47,4 +50,5 @@ async def origins(connection: AsyncConnection, memory_id: str) -> list[Origin]:
     """Where each of a memory's messages comes from, in order; without the texts, which would be much to read."""
     columns = (messages.c.seq, messages.c.session_id, messages.c.speaker, messages.c.role)
     found = sa.select(*columns).where(messages.c.memory_id == memory_id).order_by(messages.c.seq)
-    return [Origin(*row) for row in await connection.execute(found)]
+    with readable("a message"):
+        return [checked(Origin, **row._mapping) for row in await connection.execute(found)]

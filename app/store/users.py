@@ -2,11 +2,13 @@
 
 import dataclasses
 from datetime import datetime
+from typing import ClassVar
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.store.database import insert_missing
+from app.store.rows import CHECKED, checked, readable
 from app.store.tables import OWN, memories, messages, sessions, slots, users
 
 
@@ -18,6 +20,7 @@ class UserEntry:
     messages: int
     slots_used: int
     last_at: datetime | None
+    __pydantic_config__: ClassVar = CHECKED
 
 
 async def add(connection: AsyncConnection, user_id: str, now: datetime) -> None:
@@ -38,18 +41,23 @@ async def every(connection: AsyncConnection) -> list[str]:
 async def page(connection: AsyncConnection, after: str, limit: int) -> list[UserEntry]:
     """The users whose ids come after one, in order; for administrators alone."""
     here = memories.c.id
-    rows = await connection.execute(
+    chosen = (
         sa.select(
-            users.c.id,
-            sa.select(sa.func.count()).where(messages.c.memory_id == here).scalar_subquery(),
+            users.c.id.label("user_id"),
+            sa.select(sa.func.count()).where(messages.c.memory_id == here).scalar_subquery().label("messages"),
             sa.select(sa.func.count(sa.distinct(slots.c.slot % memories.c.capacity)))
             .where(slots.c.memory_id == here)
-            .scalar_subquery(),
-            sa.select(sa.func.max(sessions.c.last_at)).where(sessions.c.memory_id == here).scalar_subquery(),
+            .scalar_subquery()
+            .label("slots_used"),
+            sa.select(sa.func.max(sessions.c.last_at))
+            .where(sessions.c.memory_id == here)
+            .scalar_subquery()
+            .label("last_at"),
         )
-        .join(memories, sa.and_(memories.c.owner_id == users.c.id, memories.c.name == OWN))
+        .outerjoin(memories, sa.and_(memories.c.owner_id == users.c.id, memories.c.name == OWN))
         .where(users.c.id > after)
         .order_by(users.c.id)
         .limit(limit)
     )
-    return [UserEntry(*row) for row in rows]
+    with readable("a user"):
+        return [checked(UserEntry, **row._mapping) for row in await connection.execute(chosen)]

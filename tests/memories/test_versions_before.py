@@ -18,8 +18,8 @@ from tests.store.contents import Tables, tables
 
 NEW = {
     "messages": ("utc_offset", "name", "metadata", "parsed"),
-    "slots": ("standing", "event_from", "event_to", "foreign_share"),
-    "words": ("sentence", "meaning"),
+    "slots": ("standing", "event_from", "event_to", "foreign_share", "checksum"),
+    "words": ("sentence", "meaning", "checksum"),
     "reads": ("standing",),
 }
 

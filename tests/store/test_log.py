@@ -11,6 +11,7 @@ from app.store.database import Conflict, Database
 from app.store.filters import Filter
 from app.store.log import Message, Tombstone
 from app.store.memories import MemoryRecord, ReadTrace
+from app.store.rows import DamagedRow
 from app.store.tables import memory_members
 from tests.store.contents import of_user, tables
 
@@ -34,8 +35,17 @@ async def begin(connection: AsyncConnection, user: str, memory_id: str) -> None:
 async def peopled(database: Database) -> Database:
     """Two users who said the same thousand things under the same ids, and read the same."""
     said = [message(seq, "even" if seq % 2 == 0 else "odd") for seq in range(1, 1001)]
+    word = {"word": b"w", "token_ids": b"p", "speaker_tokens": b"", "sentence": b""}
     read = [ReadTrace(seq, slot, 1 + slot, 0.5, 0.5, 0.0, 0.0) for seq in (700, 800) for slot in range(3)]
-    row = {"source": 1, "part": 0, "touched": 1, "usage": 1.0, "strength": 1.0, "reads": 0, "links": b""}
+    row = {
+        "source": 1,
+        "part": 0,
+        "touched": 1,
+        "usage": 1.0,
+        "strength": 1.0,
+        "reads": 0,
+        "links": b"",
+    } | dict.fromkeys(("said_at", "feature_bits", "event_from", "event_to", "standing"), 0)
     async with database.writing() as connection:
         for user, memory_id in USERS.items():
             await begin(connection, user, memory_id)
@@ -46,7 +56,7 @@ async def peopled(database: Database) -> Database:
                 connection,
                 memory_id,
                 [{"slot": slot, **row, "source": 1 + slot} for slot in range(700)],
-                [{"slot": slot, "word": b"w", "token_ids": b"p"} for slot in range(700)],
+                [{"slot": slot, **word} for slot in range(700)],
                 [],
             )
     return database
@@ -160,7 +170,8 @@ async def test_who_is_no_member_of_a_memory_is_not_granted_it(peopled: Database)
     async with peopled.writing() as connection:
         here = memory_members.c.memory_id == ADA
         await connection.execute(memory_members.delete().where(here))
-        assert await memories.granted(connection, "ada") is None
+        with pytest.raises(DamagedRow):  # an owner is always one
+            await memories.granted(connection, "ada")
         assert await memories.granted(connection, "bob") is not None
 
 
