@@ -65,8 +65,8 @@ def prepare(folder: Path, seed: int, made: int = MADE) -> Stories:
         held += [told[number] for number in order[::_HELD_EVERY]]
         train += [told[number] for place, number in enumerate(order) if place % _HELD_EVERY]
     vocabulary = Vocabulary.of([*train, *held])
-    corpora = (Corpus(each, vocabulary) for each in (train, held, test))
-    return Stories(vocabulary, *corpora, carrying.TASK in files.partial)
+    packed, back, tested = (Corpus(each, vocabulary) for each in (train, held, test))
+    return Stories(vocabulary, packed, back, tested, carrying.TASK in files.partial)
 
 
 class BabiLesson:
@@ -155,7 +155,7 @@ class BabiLesson:
         return self._train.grouped(random, self._size, rows)
 
     def _note(self, batch: StoryBatch, correct: Tensor) -> None:
-        for task in torch.unique(batch.task[batch.there]).tolist():  # type: ignore[no-untyped-call]
+        for task in torch.unique(batch.task[batch.there]).tolist():
             of = batch.there & (batch.task == task)
             kept = (1.0 - 1.0 / _MEMORY) ** int(of.sum())
             self._wrong[task] = kept * self._wrong[task] + (1.0 - kept) * (1.0 - float(correct[of].float().mean()))
@@ -178,7 +178,7 @@ def measure(
     for batch in corpus.batches(None, size, rows):
         logits, _ = network(batch)
         correct = right(logits, batch)
-        for task in torch.unique(batch.task[batch.there]).tolist():  # type: ignore[no-untyped-call]
+        for task in torch.unique(batch.task[batch.there]).tolist():
             of = batch.there & (batch.task == task)
             asked[task] += int(of.sum())
             wrong[task] += int((~correct[of]).sum())

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from memory_core.stories import answering
+from memory_core.stories import answering, baselines
 from memory_core.stories.reader import ReaderConfig
 from memory_core.training import babi_run
 from memory_core.training.babi import BabiLesson, Stories, measure, prepare
@@ -69,9 +69,7 @@ def test_a_folder_of_another_run_is_refused(stories: Stories, tmp_path: Path) ->
 
 def test_a_network_learns_and_the_tasks_that_it_knows_are_drawn_less(stories: Stories) -> None:
     torch.manual_seed(1)
-    network = babi_run.baselines.build(
-        "reader", stories.vocabulary, ReaderConfig(width=32, heads=2, key=16, dropout=0.0)
-    )
+    network = baselines.build("reader", stories.vocabulary, ReaderConfig(width=32, heads=2, key=16, dropout=0.0))
     lesson = BabiLesson(network, stories, seed=1, size=400)
     optimiser = torch.optim.Adam(network.parameters(), 3e-3)
     generator, losses = torch.Generator(), []
