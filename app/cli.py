@@ -140,6 +140,25 @@ def openapi(
 
 
 @app.command()
+def route(
+    question: Annotated[str, typer.Argument(help='"How do I get from Oxford Circus to Baker Street?"')],
+    graph: Annotated[
+        Path | None, typer.Option(help="a CSV of edges (from,line,to); the London Underground unless said")
+    ] = None,
+) -> None:
+    """Find the way from one station to another: a memory network reads the map and says the path."""
+    from app.reasoning import BadQuestion
+    from app.reasoning.routes import find_route
+    from memory_core.tasks.graphs import GraphError, read_edges
+    from memory_core.weights import WeightsError
+
+    with exit_on_error(BadQuestion, GraphError, WeightsError, OSError, UnicodeDecodeError):
+        found = find_route(question, None if graph is None else read_edges(graph.read_text(encoding="utf-8")))
+    print(found.text)
+    tell(f"probability {found.probability:.2f}; stations: {', '.join(found.stations)}")
+
+
+@app.command()
 def version() -> None:
     """Print the version."""
     print(__version__)

@@ -28,6 +28,7 @@ from app.api import (
     openai_responses,
     page,
     replay_check,
+    route,
     sessions,
     timeline,
     usage_history,
@@ -73,8 +74,9 @@ def create_app(settings: Settings, tell: Callable[[str], None] = logger.info) ->
         telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
     )
     memory_routes = (memory, memory_map, usage_history, explanation, replay_check)
-    talking = (chat, openai, openai_responses, messages, timeline, answer)
-    for part in (*talking, *memory_routes, sessions, users, keys, audit, health, documentation, page):
+    talking = (chat, openai, openai_responses, messages, timeline)
+    reasoning = (answer, route)
+    for part in (*talking, *reasoning, *memory_routes, sessions, users, keys, audit, health, documentation, page):
         app.include_router(part.router)
     app.include_router(endpoint.router)
     errors.install(app)

@@ -83,6 +83,33 @@ def intents(
     tell(f"the intents are in {into or out / 'intents.safetensors'}")
 
 
+@train.command("graphs", help="Teach a memory to walk graphs and to plan shortest paths, on random graphs.")
+def graphs(
+    seed: Annotated[int, typer.Option(help="of parameters, graphs and questions", min=0, max=10**9)] = 1,
+    steps: Annotated[int, typer.Option(help="updates", min=1)] = 600,
+    questions: Annotated[int, typer.Option(help="of each kind and length, to measure with", min=1)] = 200,
+    out: Annotated[Path | None, typer.Option(help="the run's folder; runs/graphs-SEED unless said")] = None,
+) -> None:
+    from memory_core.training.checkpoint import CheckpointError
+    from memory_core.training.graphs import GraphTraining, report, train
+
+    folder, training = out or Path("runs") / f"graphs-{seed}", GraphTraining(seed=seed, steps=steps)
+    with exit_on_error(CheckpointError, OSError):
+        with _bars() as progress:
+            bar = progress.add_task("training", total=steps)
+
+            def watch(step: int, measured: Mapping[str, float]) -> None:
+                words = "lesson {lesson:.0f}, {path:.0%} of the steps right".format_map(measured)
+                progress.update(bar, completed=step, description=words)
+
+            network = train(folder, training, watch)
+        result = report(folder, training, network, questions)
+    for graph, kinds in result["measured"].items():
+        for kind, shares in kinds.items():
+            tell(f"{graph}, {kind}: " + ", ".join(f"{length}: {100 * share:.1f} %" for length, share in shares.items()))
+    tell(f"weights and result are in {folder}; a run that is broken off goes on when it is started again")
+
+
 @contextmanager
 def bars() -> Iterator[Any]:
     """Bars of progress on standard error."""

@@ -20,6 +20,7 @@ from app.memories.live import ForeignMemory, NotFound
 from app.memories.messages import DifferentText
 from app.memories.serialization import DamagedMemory
 from app.memories.transfer import BadImport, UserExists
+from app.reasoning import BadQuestion
 from app.store.database import Conflict, StoreUnavailable
 
 logger = logging.getLogger(__name__)
@@ -99,6 +100,9 @@ def describe(error: Exception, instance: str) -> Problem:
     if isinstance(error, BadImport):
         entry = {"pointer": error.pointer, "in": "body", "detail": str(error)}
         return problem(HTTPStatus.UNPROCESSABLE_ENTITY, f"{error.where}: {error}", instance, errors=[entry])
+    if isinstance(error, BadQuestion):
+        entry = {"pointer": f"#/{error.field}", "in": "body", "detail": str(error)}
+        return problem(HTTPStatus.UNPROCESSABLE_ENTITY, f"{error.field}: {error}", instance, errors=[entry])
     for kind, status in _STATUS.items():
         if isinstance(error, kind):
             return problem(status, str(error), instance)
@@ -108,7 +112,7 @@ def describe(error: Exception, instance: str) -> Problem:
 
 def install(app: FastAPI) -> None:
     """Makes every error of the application a problem+json reply."""
-    for kind in (*_STATUS, TurnFailed, DifferentText, BadCursor, BadImport, Exception):
+    for kind in (*_STATUS, TurnFailed, DifferentText, BadCursor, BadImport, BadQuestion, Exception):
         app.add_exception_handler(kind, _on_error)
     app.add_exception_handler(RequestValidationError, _on_bad_request)
     app.add_exception_handler(HTTPException, _on_http)
