@@ -1,4 +1,4 @@
-"""The `mneme` command: serve, fetch, migrate, chat, mcp, replay, train, answer, table, openapi.
+"""The `mneme` command: serve, fetch, migrate, chat, import, mcp, replay, train, answer, table, openapi.
 
 Parts that take long to import are imported where they are used, so that a wrong setting is told at once.
 """
@@ -6,6 +6,7 @@ Parts that take long to import are imported where they are used, so that a wrong
 import asyncio
 import warnings
 from collections.abc import Coroutine
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -20,6 +21,16 @@ app.add_typer(keys_command.keys, name="keys")
 app.command()(training.table)
 app.command()(stories_command.answer)
 Done = TypeVar("Done")
+
+
+class Source(StrEnum):
+    """What a history can be brought from."""
+
+    CHATGPT = "chatgpt"
+    CLAUDE = "claude"
+    OPENAI = "openai"
+    MEM0 = "mem0"
+    JSONL = "jsonl"
 
 
 def main() -> None:
@@ -99,6 +110,26 @@ def mcp(
 
     key = chosen.mneme_key.get_secret_value() if chosen.mneme_key else None
     serve(url or f"http://{chosen.host}:{chosen.port}", user, key)
+
+
+@app.command("import")
+def import_history(
+    file: Annotated[Path, typer.Argument(help="the export as it was downloaded: a zip file, its folder, or a file")],
+    kind: Annotated[Source, typer.Option("--from", help="what it is an export of")],
+    user: Annotated[str, typer.Option(help="whose memory it goes to")],
+    url: Annotated[str | None, typer.Option(help="the server; by default the one that HOST and PORT name")] = None,
+    key: Annotated[str | None, typer.Option(help="a key, where the server wants one", envvar="MNEME_KEY")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="say what the file holds; send nothing")] = False,
+) -> None:
+    """Bring a history along from another assistant; calling it again adds nothing twice."""
+    chosen = _settings()
+    try:
+        from app.import_command import import_history as bring
+    except ModuleNotFoundError as error:
+        if error.name != "mneme_client":
+            raise
+        fail("this command needs the client: pip install ./clients/python")
+    bring(kind.value, file, user, url or f"http://{chosen.host}:{chosen.port}", key, dry_run)
 
 
 @app.command()

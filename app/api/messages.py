@@ -12,7 +12,7 @@ from app.api.dependencies import MemoriesDep, SettingsDep
 from app.api.errors import RESPONSES
 from app.api.gate import check_text
 from app.api.presence import while_present
-from app.api.schemas import EditRequest, LogEntry, MessageId, RememberReply, RememberRequest, UserId, draft
+from app.api.schemas import EditRequest, LogEntry, MessageId, PutRequest, RememberReply, RememberRequest, UserId, draft
 from app.api.views import Trace
 from app.memories import inspection
 
@@ -33,6 +33,16 @@ async def remember(
     session_id = body.session_id or uuid.uuid4().hex
     drafts = [draft(message, session_id, settings.zone) for message in body.messages]
     return RememberReply.of(await while_present(request, memories.remember(user_id, drafts)))
+
+
+@router.put("")
+async def put(
+    user_id: UserId, body: PutRequest, caller: UserCaller, memories: MemoriesDep, settings: SettingsDep
+) -> RememberReply:
+    """Remembers a message in place of the one known by its `external_id`, which goes whole; else as a new one."""
+    check_text(settings, len(body.message.content))
+    new = draft(body.message, body.session_id or uuid.uuid4().hex, settings.zone)
+    return RememberReply.of(await memories.editing.put(user_id, new))
 
 
 @router.patch("/{message_id}")

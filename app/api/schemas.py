@@ -112,6 +112,19 @@ class RememberRequest(Request):
     messages: Annotated[list[NewMessage], Field(min_length=1, max_length=MOST_MESSAGES)]
 
 
+class KnownMessage(NewMessage):
+    """A message that is known by an id of yours."""
+
+    external_id: External = Field(description="your own id; a message known by it is replaced")
+
+
+class PutRequest(Request):
+    """A message to remember in place of the one that is known by its external id."""
+
+    session_id: Identifier | None = Field(None, description="the session that it belongs to; else a new one")
+    message: KnownMessage
+
+
 class RecallRequest(Request):
     """A cue."""
 

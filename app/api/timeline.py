@@ -12,7 +12,7 @@ from app.api.errors import RESPONSES
 from app.api.filtering import ListFilter
 from app.api.schemas import Cursor, Limit, LogEntry, UserId, cursor_of, place_of
 from app.memories import timeline
-from app.memories.validation import IDENTIFIER, no_dots
+from app.memories.validation import IDENTIFIER, External, no_dots
 
 router = APIRouter(prefix="/v1/users/{user_id}/messages", tags=["messages"], responses=RESPONSES)
 
@@ -46,12 +46,13 @@ async def messages(
     filtered: ListFilter,
     session_id: Annotated[str | None, Query(pattern=IDENTIFIER), AfterValidator(no_dots)] = None,
     contains: Annotated[str | None, Query(min_length=1, max_length=200, description="letters of the text")] = None,
+    external_id: Annotated[list[External], Query(max_length=100, description="your own ids; any of them")] = [],  # noqa: B006
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> TimelinePage:
     """What was said in all sessions, the last remembered first."""
     before = place_of(cursor, int)
-    which = dataclasses.replace(filtered, session_id=session_id, contains=contains)
+    which = dataclasses.replace(filtered, session_id=session_id, contains=contains, external_ids=external_id)
     page = await timeline.entries(memories, user_id, which, before[0] if before else None, limit + 1)
     shown = page[:limit]
     last = cursor_of(shown[-1].message.seq) if len(page) > limit else None

@@ -1,6 +1,7 @@
 """Taking back what was said: forgetting messages and sessions, and putting another text in a message's place."""
 
 import dataclasses
+import uuid
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
@@ -11,12 +12,14 @@ from app.memories.cache import CachedMemory
 from app.memories.commit import Change, compute_and_commit
 from app.memories.device import Device
 from app.memories.live import LiveMemories, NotFound
-from app.memories.messages import Remembered, remembered, spoken, write_messages_
+from app.memories.messages import Draft, Remembered, remembered, spoken, write_messages_
 from app.store import log, memories
 from app.store.database import Database
 from app.store.filters import Filter
-from app.store.log import Message
+from app.store.log import Message, Tombstone
 
+# What goes and what comes in its place.
+Replacing = Callable[[AsyncConnection, CachedMemory], Awaitable[tuple[Message | None, Message]]]
 Choose = Callable[[AsyncConnection, CachedMemory], Awaitable[tuple[list[Message], list[Message]]]]
 
 
@@ -90,19 +93,42 @@ class Editing:
             NotFound: no such message.
         """
 
+        async def choose(connection: AsyncConnection, live: CachedMemory) -> tuple[Message | None, Message]:
+            old = await _message(connection, user_id, live, message_id)
+            kept = old.metadata if metadata is None else metadata
+            seq = live.head.last_seq + 1
+            return old, dataclasses.replace(old, seq=seq, content=content, metadata=kept, confidence=None, parsed=None)
+
+        return await self._replace(user_id, choose)
+
+    async def put(self, user_id: str, draft: Draft) -> Remembered:
+        """Remembers a message in place of the one that is known by its external id, if there is one.
+
+        That one is forgotten whole; the new message takes over its id, and counts as remembered last.
+        """
+        assert draft.external_id is not None
+        external_id, fresh = draft.external_id, uuid.uuid4().hex
+
+        async def choose(connection: AsyncConnection, live: CachedMemory) -> tuple[Message | None, Message]:
+            old = (await log.by_external_ids(connection, live.head.id, [external_id])).get(external_id)
+            return old, Message(live.head.last_seq + 1, old.id if old else fresh, **vars(draft))
+
+        return await self._replace(user_id, choose)
+
+    async def _replace(self, user_id: str, choose: Replacing) -> Remembered:
         async def once(live: CachedMemory) -> Remembered:
             async with self._live.reading(user_id, live) as connection:
-                old = await _message(connection, user_id, live, message_id)
-                effects = await forgetting.effects(connection, live.head.id, [old.seq])
-            kept = old.metadata if metadata is None else metadata
-            new = dataclasses.replace(
-                old, seq=live.head.last_seq + 1, content=content, metadata=kept, confidence=None, parsed=None
-            )
-            was, now = await self._device.encode([spoken(old), spoken(new)])
-            now = (await self._device.told([now], [new.content]))[0]
+                old, new = await choose(connection, live)
+                gone = [] if old is None else [old]
+                effects = await forgetting.effects(connection, live.head.id, {message.seq for message in gone})
+            now, *was = await self._device.encode([spoken(message) for message in (new, *gone)])
+            [now] = await self._device.told([now], [new.content])
 
             def compute() -> Change:
-                changed, places = forgetting.forget_(self._core, live, [(old, was)], effects)
+                changed, places = set[int](), list[tuple[Message, Tombstone]]()
+                if gone:
+                    written_then = list(zip(gone, was, strict=True))
+                    changed, places = forgetting.forget_(self._core, live, written_then, effects)
                 more, written = write_messages_(self._core, live, [(new, now)])
                 change = Change.of(live.head, live.state, changed | more, written, last_seq=new.seq)
                 return dataclasses.replace(change, said=[new], forgotten=places)

@@ -24,7 +24,7 @@ from app.memories.messages import DifferentText, Draft, Remembered, features_of,
 from app.memories.query import Lookup, parse, read
 from app.memories.serialization import DamagedMemory
 from app.memories.trace import STANDING, Recollection, beside_standing, grouped, note_read_, recollected
-from app.store import filters, log, users
+from app.store import filters, log, memories, users
 from app.store.database import Database
 from app.store.filters import Filter
 from app.store.log import Message
@@ -90,6 +90,8 @@ class Memories:
     ) -> Remembered:
         """Adds messages to the log and the memory, in one commit; one whose external id is known is not added again.
 
+        Only what looks new is encoded, so that a history that is sent again costs little.
+
         Args:
             answers: the memory once the message that these answer was in it, and its number: they are dropped if it is
                 gone.
@@ -99,8 +101,9 @@ class Memories:
             DifferentText: an external id is known with another text.
         """
         began = time.perf_counter()
-        utterances = await self.device.encode([spoken(draft) for draft in drafts])
-        utterances = await self.device.told(utterances, [draft.content for draft in drafts])
+        known_before = await self._known_before(user_id, drafts)
+        looks_new = [draft for draft in drafts if draft.external_id not in known_before]
+        utterances = dict(zip(map(id, looks_new), await self._encode(looks_new), strict=True))
         encode = _ms(began)
 
         async def once(live: CachedMemory) -> Remembered:
@@ -109,13 +112,15 @@ class Memories:
                 raise NotFound("the message was deleted before it was answered")
             messages: list[Message] = []
             fresh: list[tuple[Message, Utterance]] = []
-            for draft, utterance in zip(drafts, utterances, strict=True):
+            for draft in drafts:
                 message = known.get(draft.external_id) if draft.external_id is not None else None
                 if message is not None and message.content != draft.content:
                     raise DifferentText(message, draft)
                 if message is None:
                     message = _logged(draft, live.head.last_seq + len(fresh) + 1)
-                    fresh.append((message, utterance))
+                    if id(draft) not in utterances:  # forgotten since we looked
+                        [utterances[id(draft)]] = await self._encode([draft])
+                    fresh.append((message, utterances[id(draft)]))
                     if draft.external_id is not None:
                         known[draft.external_id] = message
                 messages.append(message)
@@ -295,6 +300,21 @@ class Memories:
         """
         async with self.live.reading(user_id, live) as connection:
             return await _held(connection, live, seqs)
+
+    async def _encode(self, drafts: Sequence[Draft]) -> list[Utterance]:
+        if not drafts:
+            return []
+        utterances = await self.device.encode([spoken(draft) for draft in drafts])
+        return await self.device.told(utterances, [draft.content for draft in drafts])
+
+    async def _known_before(self, user_id: str, drafts: Sequence[Draft]) -> Collection[str]:
+        """External ids that are known, at a glance: by the time of the commit it may be others."""
+        ids = {draft.external_id for draft in drafts if draft.external_id is not None}
+        if not ids:
+            return ()
+        async with self.database.reading() as connection:
+            record = await memories.granted(connection, user_id)
+            return await log.by_external_ids(connection, record.id, ids) if record is not None else ()
 
     async def _known(self, user_id: str, live: CachedMemory, drafts: Sequence[Draft]) -> dict[str, Message]:
         ids = {draft.external_id for draft in drafts if draft.external_id is not None}

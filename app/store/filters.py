@@ -2,7 +2,7 @@
 
 import dataclasses
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 import sqlalchemy as sa
@@ -19,6 +19,7 @@ class Filter:
         since, until: when it was said, `until` excluded.
         contains: letters that the text contains, in capitals or not.
         metadata: values by key: the text itself, or how JSON writes a number, true or false.
+        external_ids: ids of the caller's; none for any.
     """
 
     session_id: str | None = None
@@ -28,6 +29,7 @@ class Filter:
     until: datetime | None = None
     contains: str | None = None
     metadata: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    external_ids: Sequence[str] = ()
 
     @property
     def is_open(self) -> bool:
@@ -50,6 +52,8 @@ class Filter:
             found.append(messages.c.occurred_at < self.until)
         if self.contains is not None:
             found.append(messages.c.content.icontains(self.contains, autoescape=True))
+        if self.external_ids:
+            found.append(messages.c.external_id.in_(self.external_ids))
         for key, value in self.metadata.items():
             path = f'$."{key}"' if dialect == "sqlite" else key
             at = sa.type_coerce(messages.c.metadata, sa.String).op("->", return_type=sa.String)(path)

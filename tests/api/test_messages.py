@@ -227,3 +227,56 @@ async def test_a_system_message_is_nobodys_own_statement(service: Service, user:
     await remember(service, user, {"role": "system", "content": "I like tea."}, said("I like tea."))
     slots = {one["role"]: one for one in (await service.get(f"/v1/users/{user}/memory/slots"))["slots"]}
     assert slots["system"]["strength"] < slots["user"]["strength"] / 2
+
+
+async def test_a_message_that_is_put_takes_the_place_of_the_one_known_by_its_external_id(
+    service: Service, user: str
+) -> None:
+    async def put(content: str, session: str, **more: Any) -> str:
+        body = {"session_id": session, "message": said(content, external_id="note:1", **more)}
+        response = await service.call("PUT", MESSAGES.format(user), json=body)
+        assert response.status_code == 200, response.text
+        return str(response.json()["messages"][0]["id"])
+
+    first = await put("My dog is called Biskit.", "s1", metadata={"a": 1})
+    await remember(service, user, said("I sold the car.", external_id="other"), session="s1")
+    assert await put("My dog is called Biscuit.", "s2", metadata={"b": 2}) == first
+    found = (await service.get(MESSAGES.format(user)))["messages"]
+    assert [(one["content"], one["session_id"], one["metadata"]) for one in found] == [
+        ("My dog is called Biscuit.", "s2", {"b": 2}), ("I sold the car.", "s1", {}),
+    ]  # fmt: skip
+    assert await service.recalled(user, "What is my dog called?", k=1) == ["My dog is called Biscuit."]
+    assert await put("My dog is called Biscuit.", "s2", metadata={"c": 3}) == first
+    assert [one["metadata"] for one in (await service.get(MESSAGES.format(user)))["messages"]] == [{"c": 3}, {}]
+    await same_as_its_log(service, user)
+    without = await service.call("PUT", MESSAGES.format(user), json={"message": said("x")})
+    assert problem(without, 422)["errors"][0]["pointer"] == "#/message/external_id"
+
+
+async def test_messages_are_found_by_the_callers_ids(service: Service, user: str) -> None:
+    ids = ["a/b?c", "ü", "third"]
+    await remember(service, user, *(said(f"Thing {place}", external_id=name) for place, name in enumerate(ids)))
+    path = MESSAGES.format(user)
+    assert [one["external_id"] for one in (await service.get(path, params={"external_id": ids[:2]}))["messages"]] == [
+        "ü", "a/b?c",
+    ]  # fmt: skip
+    assert (await service.get(path, params={"external_id": "nobody's"}))["messages"] == []
+    problem(await service.call("GET", path, params={"external_id": ["x"] * 101}), 422)
+
+
+async def test_what_is_sent_again_is_not_encoded_again(service: Service, user: str) -> None:
+    encoded: list[str] = []
+    device = service.app.state.memories.device
+    real = device.encode
+
+    async def encode(texts: list[str]) -> Any:
+        encoded.extend(texts)
+        return await real(texts)
+
+    sent = [said("My dog is called Biscuit.", external_id="1"), said("I sold the car.", external_id="2")]
+    first = await remember(service, user, *sent)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(device, "encode", encode)
+        again = await remember(service, user, *sent, said("It rains.", external_id="3"), said("It snows."))
+    assert again[:2] == first and len(set(again)) == 4
+    assert [text.rpartition(", ")[2] for text in encoded] == ["It rains.", "It snows."]

@@ -1,5 +1,6 @@
 """The client. Each operation of the service is written here once; `sync.Mneme` runs the same code without a loop."""
 
+import json
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from datetime import datetime
 from types import TracebackType
@@ -136,6 +137,18 @@ class AsyncMneme:
         where = path(f"{_USER}/messages", user_id=user_id)
         return _as(Remembered, await self._connection.call("POST", where, repeatable=True, json=body))
 
+    async def put(self, user_id: str, message: Message, *, session_id: str | None = None) -> Remembered:
+        """Remembers a message in place of the one that is known by its external id, if there is one.
+
+        Raises:
+            ValueError: it has no external id.
+        """
+        if message.external_id is None:
+            raise ValueError("external_id: a message that is put has one")
+        body = _given({"session_id": session_id, "message": as_sent([message])[0]})
+        where = path(f"{_USER}/messages", user_id=user_id)
+        return _as(Remembered, await self._connection.call("PUT", where, repeatable=True, json=body))
+
     async def recall(
         self,
         user_id: str,
@@ -211,15 +224,18 @@ class AsyncMneme:
         until: datetime | None = None,
         contains: str | None = None,
         metadata: Mapping[str, str | bool | int | float] | None = None,
+        external_ids: Sequence[str] | None = None,
         page: int = _PAGE,
     ) -> AsyncIterator[TimelineEntry]:
         """What was said in all sessions, the last remembered first, page after page as you go on.
 
         Args:
             session_id, role, speaker, since, until, contains, metadata: which messages.
+            external_ids: up to 100 ids of yours.
             page: entries that are asked for at once.
         """
         chosen = {**_filter(session_id, role, speaker, since, until), "contains": contains, **_by_key(metadata)}
+        chosen["external_id"] = external_ids
         async for entry in self._pages(
             TimelineEntry, path(f"{_USER}/messages", user_id=user_id), "messages", page, chosen
         ):
@@ -364,7 +380,10 @@ def _filter(
 
 
 def _by_key(metadata: Mapping[str, Any] | None) -> dict[str, Any]:
-    return {f"metadata.{key}": value for key, value in (metadata or {}).items()}
+    return {
+        f"metadata.{key}": value if isinstance(value, str) else json.dumps(value)
+        for key, value in (metadata or {}).items()
+    }
 
 
 def _chat(

@@ -41,6 +41,7 @@ class Mneme:
     chat = blocking(AsyncMneme.chat)
     stream_chat = blocking_iterator(AsyncMneme.stream_chat)
     remember = blocking(AsyncMneme.remember)
+    put = blocking(AsyncMneme.put)
     recall = blocking(AsyncMneme.recall)
     edit = blocking(AsyncMneme.edit)
     forget = blocking(AsyncMneme.forget)
