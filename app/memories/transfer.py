@@ -13,7 +13,7 @@ from app.memories.commit import Change, commit
 from app.memories.export_format import BadImport, ExportedUser, end, heading, message_line, parse, place_lines
 from app.memories.live import NotFound
 from app.memories.memories import Memories
-from app.memories.replay import Fold
+from app.memories.replay import LEAST_SLOTS, Fold
 from app.store import log, memories
 from app.store.database import Conflict
 from app.store.log import Message
@@ -91,7 +91,8 @@ async def import_user(of: Memories, user_id: str, body: bytes) -> Imported:
     async with of.database.reading() as connection:
         if await memories.granted(connection, user_id) is not None:
             raise _exists(user_id)
-    capacity = min(exported.capacity or of.slots, of.slots)
+    fits = exported.capacity is not None and LEAST_SLOTS <= exported.capacity <= of.slots
+    capacity = exported.capacity if fits and exported.capacity else of.slots
     is_same = (exported.fingerprint, exported.capacity) == (of.device.fingerprint, capacity)
     fold = await _folded(of, exported, capacity, exported.traces if is_same else exported.counted())
     versions = max((place.version for place in exported.places), default=0)
