@@ -33,11 +33,16 @@ def conversations(document: Document) -> Iterator[Conversation]:
     every = parsed.get("conversations") if isinstance(parsed, dict) else parsed
     about = Conversation("chatgpt:about-the-user")
     found = []
-    for number, one in enumerate(a_list(every, document.name), 1):
+    for number, one in sorted(enumerate(a_list(every, document.name), 1), key=lambda pair: _begun(pair[1])):
         where = titled(document.name, number, one.get("title") if isinstance(one, dict) else None)
         found.append(_conversation(an_object(one, where), where, about))
     yield about
     yield from found
+
+
+def _begun(one: Any) -> float:
+    time = one.get("create_time") if isinstance(one, dict) else None
+    return time if isinstance(time, int | float) else 0.0
 
 
 def _conversation(one: dict[str, Any], where: str, about: Conversation) -> Conversation:
