@@ -5,7 +5,7 @@ MAKEFLAGS += --no-builtin-rules --no-print-directory
 SHELL := /bin/bash
 LOCKS := requirements.txt requirements-weights.txt pyproject.toml clients/python/pyproject.toml scripts/install
 
-.PHONY: help serve chat test bench bench-recall bench-peers bench-times bench-everyday bench-languages bench-weeks bench-networks bench-answers demo page-pictures crash openapi compose-check clean fuzz
+.PHONY: help serve chat test bench bench-recall bench-peers bench-times bench-everyday bench-languages bench-weeks bench-networks bench-answers demo page-pictures crash integrations openapi compose-check clean fuzz
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -76,6 +76,14 @@ page-pictures: .venv/.dev  ## take the pictures of docs/page.md anew (needs Chro
 crash: .venv/.dev  ## kill the service while it writes, again and again, and check what it kept
 	@exec .venv/bin/python -m benchmarks.crash
 
+.venv-integrations/.installed: requirements-integrations.txt
+	@.venv/bin/python -m venv .venv-integrations
+	@.venv-integrations/bin/python -m pip install --quiet --disable-pip-version-check -r $<
+	@touch $@
+
+integrations: .venv/.dev .venv-integrations/.installed  ## other people's programs against a real server, over a restart
+	@exec .venv/bin/python -m benchmarks.integrations
+
 openapi: .venv/.dev  ## the OpenAPI document, docs/openapi.json, as the code is now
 	@exec .venv/bin/python -c "from app.cli import main; main()" openapi docs/openapi.json
 
@@ -85,6 +93,6 @@ compose-check:  ## build, start, use and remove the docker-compose deployment (n
 fuzz: .venv/.dev  ## damages a stored memory at random: no server error, no silent other answer (DAMAGES=1000)
 	@.venv/bin/python -m benchmarks.damage --damages $(or $(DAMAGES),1000)
 
-clean:  ## remove .venv, .venv-peers, .peer-dnc and what the tools left; never data/
-	rm -rf .venv .venv-peers .peer-dnc .coverage coverage.xml .pytest_cache .mypy_cache .ruff_cache .hypothesis build *.egg-info
+clean:  ## remove .venv, .venv-peers, .venv-integrations, .peer-dnc and what the tools left; never data/
+	rm -rf .venv .venv-peers .venv-integrations .peer-dnc .coverage coverage.xml .pytest_cache .mypy_cache .ruff_cache .hypothesis build *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
