@@ -13,11 +13,14 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import torch
+from torch import Tensor
 
 from benchmarks.everyday_cases import Action, Said, Timed
 from benchmarks.scripted_model import Prompt, ScriptedModel
 from benchmarks.serving import Server
 from memory_core.encoder import Encoder, Utterance
+from memory_core.multilingual_encoder import MultilingualEncoder
 
 MOST_MESSAGES = 1_000  # of one request
 
@@ -157,6 +160,17 @@ def _remember_what_was_encoded() -> None:
         return [known[tuple(window)] for window in windows]
 
     Encoder.encode_windows = cached  # type: ignore[method-assign]
+    meaning = MultilingualEncoder.encode
+    meant: dict[tuple[str, bool], Tensor] = {}
+
+    def cached_meaning(
+        self: MultilingualEncoder, texts: Sequence[str], asking: bool, pieces_at_once: int = 1024
+    ) -> Tensor:
+        fresh = [text for text in dict.fromkeys(texts) if (text, asking) not in meant]
+        meant.update({(text, asking): one for text, one in zip(fresh, meaning(self, fresh, asking), strict=True)})
+        return torch.stack([meant[text, asking] for text in texts])
+
+    MultilingualEncoder.encode = cached_meaning  # type: ignore[method-assign]
 
 
 def _message(one: Timed) -> dict[str, str]:

@@ -99,8 +99,8 @@ async def measure(service: Service, sections: dict[str, Language], drawn: random
     await remember(service, "everything", [*facts, *chatter], drawn)
     for name, tongue in spread.items():
         for by in dict.fromkeys((tongue, ENGLISH, "de", "zh")):
-            fact, query = sections[tongue].facts[name].text, sections[by].facts[name].question
-            outcomes.append(await ask(service, "everything", Asked("in one memory", tongue, query, fact)))
+            told_once, query = sections[tongue].facts[name].text, sections[by].facts[name].question
+            outcomes.append(await ask(service, "everything", Asked("in one memory", tongue, query, told_once)))
     return outcomes
 
 

@@ -123,7 +123,8 @@ def with_likest(
     if len(cosines) <= config.candidates:
         return slots
     best = cosines.masked_fill(~allowed, -torch.inf).topk(config.around).indices
-    return torch.unique(torch.cat([slots, best[allowed[best]]]))
+    more: Tensor = torch.unique(torch.cat([slots, best[allowed[best]]]))
+    return more
 
 
 def cosines(states: Sequence[EpisodicState], candidate_sets: Sequence[Candidates]) -> list[Float[Tensor, "slots cue"]]:

@@ -231,10 +231,10 @@ def joined(parts: Sequence[Utterance], counts: Sequence[int]) -> list[Utterance]
         counts: how many parts each has; all parts stand one after the other.
     """
     left = iter(parts)
+    each = [list(islice(left, count)) for count in counts]
     return [
-        Utterance(*(torch.cat([part[field] for part in parts]) for field in (0, 1)))
-        for count in counts
-        for parts in [list(islice(left, count))]
+        Utterance(torch.cat([part.facets for part in parts]), torch.cat([part.token_ids for part in parts]))
+        for parts in each
     ]
 
 

@@ -32,7 +32,7 @@ from memory_core.training.language_facts import ENGLISH, Language
 _SETS = ("realmem", "friendsqa", "beam-train")
 _LONGEST = 400  # characters of a message
 _HEAT = 0.05
-_STEPS, _BATCH, _OTHERS = 400, 256, 512
+_STEPS, _BATCH, _OTHERS = 200, 192, 384
 _RATE, _DECAY = 2e-3, 0.1
 _OWN_SHARE = 0.3  # of a batch, from our own sentences
 _MEMORIES = 3  # a language, each with its messages in another order
@@ -154,7 +154,11 @@ def fit_maps(fitted: Meaning, vectors: MultilingualEncoder, pairs: Sequence[Pair
     fitted.said_mean.copy_(torch.cat([facts.flatten(0, 1), chatter]).mean(0))
     fitted.asked_mean.copy_(questions.flatten(0, 1).mean(0))
     means = said.mean(0), asked.mean(0)  # the conversations' style is no part of what is fitted
-    maps = [nn.Parameter(torch.eye(fitted.width)) for _ in range(2)]
+    lines = chatter.reshape(len(tongues), -1, fitted.width)
+    first = [
+        _without_language(each) for each in (torch.cat([facts.transpose(0, 1), lines], 1), questions.transpose(0, 1))
+    ]
+    maps = [nn.Parameter(each.clone()) for each in first]
     optimiser = torch.optim.Adam(maps, lr=_RATE)
     others = torch.cat([said - means[0], chatter - fitted.said_mean, facts.flatten(0, 1) - fitted.said_mean])
     mine = int(_OWN_SHARE * _BATCH)
@@ -173,9 +177,9 @@ def fit_maps(fitted: Meaning, vectors: MultilingualEncoder, pairs: Sequence[Pair
         same.fill_diagonal_(False)
         logits[:, :_BATCH].masked_fill_(same, -torch.inf)
         value = functional.cross_entropy(logits, torch.arange(_BATCH))
-        apart = sum((each - torch.eye(fitted.width)).square().sum() for each in maps)
+        apart = sum((each - start).square().sum() for each, start in zip(maps, first, strict=True))
         optimiser.zero_grad()
-        (value + _DECAY / 100 * apart).backward()
+        (value + _DECAY * apart).backward()  # type: ignore[no-untyped-call]
         optimiser.step()
     fitted.said.copy_(maps[0].detach())
     fitted.asked.copy_(maps[1].detach())
@@ -191,6 +195,14 @@ class _Once:
         fresh = [text for text in dict.fromkeys(texts) if text not in self._known]
         self._known.update(zip(fresh, self._encoder.encode(fresh), strict=True))
         return [self._known[text] for text in texts]
+
+
+def _without_language(vectors: Float[Tensor, "languages texts width"]) -> Float[Tensor, "width width"]:
+    """The map that takes away the directions in which the means of languages differ, so that a text is no nearer to
+    another for being of its language."""
+    means = vectors.mean(1)
+    apart = torch.linalg.svd(means - means.mean(0), full_matrices=False).Vh[: len(means) - 1]
+    return torch.eye(vectors.shape[-1]) - apart.T @ apart
 
 
 def readings(
