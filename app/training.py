@@ -110,6 +110,22 @@ def graphs(
     tell(f"weights and result are in {folder}; a run that is broken off goes on when it is started again")
 
 
+@train.command("standing", help="Fit which of two standing statements takes the place of the other.")
+def standing(
+    seed: Annotated[int, typer.Option(help="of the words drawn for the sentences' gaps", min=0, max=10**9)] = 1,
+    out: Annotated[Path, typer.Option(help="the run's folder")] = Path("runs/standing"),
+) -> None:
+    from memory_core.encoder import EncoderError
+    from memory_core.training import fit_standing
+    from memory_core.training.intent_sentences import SentencesError
+
+    with exit_on_error(SentencesError, EncoderError, OSError), _stages() as watch:
+        result = fit_standing.run(out, seed, watch)
+    right = ", ".join(f"{name} {share}" for name, share in result["cross-validated"].items())
+    tell(f"pairs with a statement not seen, told right, %: {right}")
+    tell(f"the weights are in {out / 'succession.safetensors'}")
+
+
 @contextmanager
 def bars() -> Iterator[Any]:
     """Bars of progress on standard error."""

@@ -138,6 +138,10 @@ class EpisodicMemory(nn.Module):
         if multilingual is not None and self.meaning is not None:
             self.config = dataclasses.replace(self.config, meaning=multilingual.width)
             self.languages = Languages(multilingual, self.meaning)
+        succeeds = weights.of(encoder.transformer_fingerprint(), self.config.word, weights.SUCCESSION)
+        if trained and succeeds:
+            self.succession = Succession(self.config.word)
+            self.succession.load_state_dict(succeeds)
         self.requires_grad_(False).to(encoder.device)
 
     @property

@@ -29,6 +29,13 @@ _LATEST = 2**62  # the number of what is being said: above all that is written
 _COMPARED = 256  # rows, the newest that stand, of which some may take the place of others
 
 
+class Replaced(NamedTuple):
+    """Rows that stood until others took their place, with the newest row that did."""
+
+    rows: Int[Tensor, " replaced"]
+    by: Int[Tensor, " replaced"]
+
+
 class Standing(NamedTuple):
     """Rows that stand, the newest first, with how surely each does."""
 
@@ -59,6 +66,18 @@ def standing(
         rows = rows[~replaces.any(1)]
     rows = rows[:most]
     return Standing(rows, state.standing[rows])
+
+
+@torch.no_grad()
+def replaced(memory: "EpisodicMemory", state: EpisodicState) -> Replaced:
+    """What stood until something said later took its place, the newest first."""
+    rows = _candidates(state)
+    if len(rows) < 2 or memory.succession is None:
+        return Replaced(rows[:0], rows[:0])
+    told = Statements.of(state, rows, memory.lemma_ids)
+    replaces = memory.succession.replaces(told, told)
+    gone = replaces.any(1).nonzero().squeeze(1)
+    return Replaced(rows[gone], rows[replaces[gone].float().argmax(1)])  # the first is the newest
 
 
 def being_said(memory: "EpisodicMemory", utterance: Utterance, message_features: MessageFeatures) -> Statements:

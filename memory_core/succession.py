@@ -77,18 +77,33 @@ def pairs(earlier: Statements, later: Statements) -> Float[Tensor, "earlier late
             best[:, :, 0],
             shared[:, :, 0],
         ]
-    first, second = torch.broadcast_tensors(earlier.said[:, None, :], later.said[None, :, :])
+    size = (len(earlier.order), len(later.order), len(_SAID))
+    first, second = earlier.said[:, None, :].expand(size), later.said[None, :, :].expand(size)
     return torch.cat([torch.stack(seen, -1), first, second, first * second], -1)
 
 
 class Succession(nn.Module):
-    """Tells of each pair whether the later takes the place of the earlier."""
+    """Tells of each pair whether the later takes the place of the earlier.
+
+    Attributes:
+        centre, spread: of what is seen of the pairs that it is fitted to.
+    """
+
+    centre: Tensor
+    spread: Tensor
 
     def __init__(self, word: int = 256) -> None:
         super().__init__()
         self.projection = nn.Parameter(torch.randn(word, _SPACE) * word**-0.5)
         self.strength = nn.Parameter(torch.tensor(3.0))
+        self.register_buffer("centre", torch.zeros(PAIR))
+        self.register_buffer("spread", torch.ones(PAIR))
         self.network = nn.Sequential(nn.Linear(PAIR, _HIDDEN), nn.Tanh(), nn.Linear(_HIDDEN, 1))
+
+    def scale_(self, seen: Float[Tensor, "pairs features"]) -> None:
+        """Takes the mean and the deviation of pairs."""
+        self.centre.copy_(seen.mean(0))
+        self.spread.copy_(seen.std(0) + 1e-6)
 
     def projected(self, sentence: Float[Tensor, "rows word"]) -> Float[Tensor, "rows space"]:
         """Where statements lie: those of one matter close to each other."""
@@ -97,8 +112,12 @@ class Succession(nn.Module):
     def logits(self, earlier: Statements, later: Statements) -> Float[Tensor, "earlier later"]:
         """The log odds of each pair."""
         alike = self.projected(earlier.sentence) @ self.projected(later.sentence).T
-        told: Tensor = self.network(pairs(earlier, later)).squeeze(-1)
-        return told + self.strength * alike
+        return self.told(pairs(earlier, later), alike)
+
+    def told(self, seen: Float[Tensor, "*pairs features"], alike: Float[Tensor, "*pairs"]) -> Float[Tensor, "*pairs"]:
+        """The log odds of pairs, by what `pairs` gives and how close their statements lie."""
+        judged: Tensor = self.network((seen - self.centre) / self.spread).squeeze(-1)
+        return judged + self.strength * alike
 
     def replaces(self, earlier: Statements, later: Statements) -> Bool[Tensor, "earlier later"]:
         """Whether each pair's later one is later indeed, and takes the place of the earlier."""

@@ -8,7 +8,7 @@ from app.api.auth import UserCaller
 from app.api.dependencies import MemoriesDep, SettingsDep
 from app.api.errors import RESPONSES
 from app.api.schemas import Cursor, Limit, RecallReply, RecallRequest, SlotNumber, UserId, cursor_of, place_of
-from app.api.views import MemorySummary, Slot, SlotPage, StandingList, WholeSlot
+from app.api.views import MemorySummary, ReplacedList, Slot, SlotPage, StandingList, WholeSlot
 from app.memories import inspection, standing
 from app.memories.validation import in_zone, now_in
 
@@ -45,6 +45,12 @@ async def summary(user_id: UserId, caller: UserCaller, memories: MemoriesDep) ->
 async def what_stands(user_id: UserId, caller: UserCaller, memories: MemoriesDep) -> StandingList:
     """What holds until revoked, the newest first: every turn reads it beside what the message recalls."""
     return StandingList.of(await standing.statements(memories, user_id))
+
+
+@router.get("/standing/replaced")
+async def what_was_replaced(user_id: UserId, caller: UserCaller, memories: MemoriesDep) -> ReplacedList:
+    """What held until something said later revoked or changed it, and what that was; the newest first."""
+    return ReplacedList.of(await standing.replaced_statements(memories, user_id))
 
 
 @router.get("/slots")

@@ -302,9 +302,16 @@ class SessionEntry(BaseModel):
     """A session."""
 
     session_id: str
+    title: str | None = Field(None, exclude_if=lambda title: title is None, description="what its user calls it")
     started_at: datetime
     last_at: datetime
     messages: int
+
+
+class RenameRequest(Request):
+    """What a session is called."""
+
+    title: Name | None = Field(description="null takes the title away", examples=["The trip to Rome"])
 
 
 class SessionPage(BaseModel):

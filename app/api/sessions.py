@@ -13,6 +13,7 @@ from app.api.schemas import (
     Limit,
     LogEntry,
     LogPage,
+    RenameRequest,
     SessionEntry,
     SessionId,
     SessionPage,
@@ -34,7 +35,9 @@ async def sessions(
     page = await inspection.sessions(memories, user_id, before[0] if before else None, limit + 1)
     shown = page[:limit]
     entries = [
-        SessionEntry(session_id=one.id, started_at=one.started_at, last_at=one.last_at, messages=one.messages)
+        SessionEntry(
+            session_id=one.id, title=one.title, started_at=one.started_at, last_at=one.last_at, messages=one.messages
+        )
         for one in shown
     ]
     return SessionPage(sessions=entries, next_cursor=cursor_of(shown[-1].last_seq) if len(page) > limit else None)
@@ -57,6 +60,14 @@ async def messages(
     shown = page[:limit]
     last = cursor_of(shown[-1].seq) if len(page) > limit else None
     return LogPage(messages=[LogEntry.of(one) for one in shown], next_cursor=last)
+
+
+@router.patch("/{session_id}", status_code=204)
+async def rename(
+    user_id: UserId, session_id: SessionId, body: RenameRequest, caller: UserCaller, memories: MemoriesDep
+) -> None:
+    """Gives a session a title, or takes it away with null; its id stays."""
+    await inspection.rename_session(memories, user_id, session_id, body.title)
 
 
 @router.delete("/{session_id}", status_code=204)

@@ -1,13 +1,14 @@
 """Schemas of the views into a memory."""
 
 from datetime import datetime
-from typing import Self
+from typing import Any, Self
 
 from pydantic import BaseModel, Field
 
 from app.api.schemas import Modes
 from app.memories import inspection
-from app.memories.standing import StandingStatement
+from app.memories.standing import ReplacedStatement, StandingStatement
+from app.store.log import Message
 
 
 class MemorySummary(BaseModel):
@@ -139,6 +140,33 @@ class StandingList(BaseModel):
                 for one in found
             ]
         )
+
+
+class ReplacedBy(BaseModel):
+    """What took a statement's place."""
+
+    message_id: str
+    content: str
+    occurred_at: datetime
+
+
+class ReplacedEntry(ReplacedBy):
+    """A message that held until it was revoked or changed."""
+
+    by: ReplacedBy
+
+
+class ReplacedList(BaseModel):
+    """What took whose place, the newest first."""
+
+    replaced: list[ReplacedEntry]
+
+    @classmethod
+    def of(cls, found: list[ReplacedStatement]) -> Self:
+        def told(said: Message) -> dict[str, Any]:
+            return {"message_id": said.id, "content": said.content, "occurred_at": said.occurred_at}
+
+        return cls(replaced=[ReplacedEntry(**told(one.message), by=ReplacedBy(**told(one.by))) for one in found])
 
 
 class TraceRead(BaseModel):

@@ -207,6 +207,20 @@ async def sessions(of: Memories, user_id: str, before_seq: int | None, limit: in
         return await log.list_sessions(connection, record.id, before_seq, limit)
 
 
+async def rename_session(of: Memories, user_id: str, session_id: str, title: str | None) -> None:
+    """Gives a session a title, or takes it away; its id stays, and no memory changes.
+
+    Raises:
+        NotFound: no such user or session.
+    """
+    async with of.database.writing() as connection:
+        record = await memories.granted(connection, user_id)
+        if record is None:
+            raise NotFound(f"no user {user_id}")
+        if not await log.rename_session(connection, record.id, session_id, title):
+            raise NotFound(f"user {user_id} has no session {session_id}")
+
+
 async def session_log(of: Memories, user_id: str, which: Filter, after_seq: int, limit: int) -> list[Message]:
     """A session's messages, those that are wanted, in order.
 

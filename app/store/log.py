@@ -51,13 +51,14 @@ class Tombstone:
 
 @dataclasses.dataclass(frozen=True)
 class Session:
-    """A conversation."""
+    """A conversation; its user may give it a title."""
 
     id: str
     started_at: datetime
     last_at: datetime
     last_seq: int
     messages: int
+    title: str | None = None
     __pydantic_config__: ClassVar = CHECKED
 
 
@@ -177,6 +178,12 @@ async def list_sessions(
     with readable("a session"):
         rows = await connection.execute(chosen.order_by(sessions.c.last_seq.desc()).limit(limit))
         return [_session(row) for row in rows]
+
+
+async def rename_session(connection: AsyncConnection, memory_id: str, session_id: str, title: str | None) -> bool:
+    """Gives a session a title, or none; whether there is such a session."""
+    here = (sessions.c.memory_id == memory_id, sessions.c.id == session_id)
+    return bool((await connection.execute(sessions.update().where(*here).values(title=title))).rowcount)
 
 
 async def session_exists(connection: AsyncConnection, memory_id: str, session_id: str) -> bool:

@@ -83,6 +83,7 @@ sessions = sa.Table(
     sa.Column("last_at", Instant, nullable=False),
     sa.Column("last_seq", sa.BigInteger, nullable=False),
     sa.Column("messages", sa.Integer, nullable=False),
+    sa.Column("title", sa.String(128)),
     sa.Index("ix_sessions_memory_id_last_seq", "memory_id", "last_seq"),
 )
 

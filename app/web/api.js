@@ -1,7 +1,6 @@
 // The service's public API, and nothing else. The credential lives in this module's memory: closing the tab forgets it.
 
 let credential = null;
-let routes = null;
 const askers = new Set();
 
 /** An error reply (RFC 9457), or a server that does not answer (status 0). */
@@ -17,7 +16,6 @@ export const isSignedIn = () => credential !== null;
 
 export function signIn(key) {
   credential = key || null;
-  routes = null;
 }
 
 /** Calls `ask` whenever the service wants a key. Returns how to stop that. */
@@ -60,6 +58,7 @@ export async function call(method, path, options) {
 
 export const get = (path, query, signal) => call("GET", path, { query, signal });
 export const post = (path, json, signal) => call("POST", path, { json, signal });
+export const patch = (path, json) => call("PATCH", path, { json });
 export const remove = (path, options) => call("DELETE", path, options);
 
 export async function text(path) {
@@ -85,11 +84,4 @@ export async function* events(path, json, signal) {
       if (fields.event) yield [fields.event, JSON.parse(fields.data)];
     }
   }
-}
-
-/** Whether this service has a route: its own description says so. */
-export async function has(method, path) {
-  routes ??= get("/openapi.json").then((page) => page.paths, () => ({}));
-  const found = (await routes)[path];
-  return Boolean(found && found[method.toLowerCase()]);
 }

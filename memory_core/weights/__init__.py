@@ -1,5 +1,7 @@
-"""The weights that ship: what `mneme train recall` made, for one transformer, and `mneme train babi`. README.md beside
-this tells how."""
+"""The weights that ship: what `mneme train recall`, `standing` and `babi` made, for one transformer.
+
+README.md beside this tells how.
+"""
 
 from pathlib import Path
 
@@ -8,11 +10,17 @@ from torch import Tensor
 
 RECALL = Path(__file__).with_name("recall.safetensors")
 BABI = Path(__file__).with_name("babi.safetensors")  # see `memory_core.stories.answering`
+SUCCESSION = Path(__file__).with_name("succession.safetensors")
 SCHEMA = "6"
 
 
 class WeightsError(ValueError):
     """A file of weights that cannot be used; the message says why."""
+
+
+def metadata(transformer: str, word: int) -> dict[str, str]:
+    """What a file of weights says of itself."""
+    return {"schema": SCHEMA, "transformer": transformer, "word": str(word)}
 
 
 def of(transformer: str, word: int, path: Path = RECALL) -> dict[str, Tensor] | None:

@@ -43,6 +43,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)
 
 
+class LastingDevice(Device):
+    """Every server of these tests computes on one device, which outlives them."""
+
+    def close(self) -> None:
+        pass
+
+    def end(self) -> None:
+        super().close()
+
+
 class Server:
     """The application with its own thread and loop; what it stores outlives it, as does its port."""
 
@@ -58,7 +68,7 @@ class Server:
         ready = threading.Event()
         self._thread = threading.Thread(target=asyncio.run, args=(self._serve(ready),), daemon=True)
         self._thread.start()
-        assert ready.wait(30), "the server did not start"
+        assert ready.wait(90), "the server did not start"
 
     def stop(self) -> None:
         self._server.should_exit = True
@@ -75,6 +85,8 @@ class Server:
             )
             await migration.migrate(settings.database_url)
             self.app: FastAPI = app.main.create_app(settings)
+            patch = pytest.MonkeyPatch()
+            patch.setattr(app.main, "open_device", lambda *_: self._device)
             self._server = uvicorn.Server(
                 uvicorn.Config(
                     self.app,
@@ -90,6 +102,7 @@ class Server:
             while not self._server.started:
                 await asyncio.sleep(0.02)
                 assert not serving.done(), serving
+            patch.undo()  # before any other test can run
             self._port = self._server.servers[0].sockets[0].getsockname()[1]
             ready.set()
             await serving
@@ -101,22 +114,13 @@ def tiny_device(tmp_path_factory: pytest.TempPathFactory, encoder: Encoder) -> I
     save_tiny_transformer(folder, encoder, layers=1)
     tiny = Encoder(str(folder), word=16)
     config = EpisodicConfig(facets=32, word=16, links=4, candidates=32, read=16)
-    device = Device(lambda: (tiny, EpisodicMemory(tiny, config)))
+    device = LastingDevice(lambda: (tiny, EpisodicMemory(tiny, config)))
     yield device
-    device.close()
+    device.end()
 
 
 @pytest.fixture(scope="session")
-def made(tiny_device: Device) -> Iterator[None]:
-    """Every server of these tests computes on the one tiny device, which outlives them."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(app.main, "open_device", lambda settings: tiny_device)
-        patch.setattr(tiny_device, "close", lambda: None)
-        yield
-
-
-@pytest.fixture(scope="session")
-def server(made: None, tiny_device: Device, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def server(tiny_device: Device, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     server = Server(tmp_path_factory.mktemp("page") / "mneme.db", tiny_device)
     server.start()
     yield server
@@ -124,7 +128,7 @@ def server(made: None, tiny_device: Device, tmp_path_factory: pytest.TempPathFac
 
 
 @pytest.fixture
-def own_server(made: None, tiny_device: Device, tmp_path: Path) -> Iterator[Server]:
+def own_server(tiny_device: Device, tmp_path: Path) -> Iterator[Server]:
     """A server of this test's own, which it may stop, start again and close with a key."""
     server = Server(tmp_path / "mneme.db", tiny_device)
     server.start()

@@ -154,3 +154,18 @@ async def test_no_text_becomes_html_or_a_scheme(
         assert set(links) <= {"http:", "https:"}
         assert await page.evaluate("window.pwned") is None
     assert all(url.startswith(server.url) for url in requests)
+
+
+async def test_a_session_is_called_what_its_user_calls_it(
+    server: Server, page: Page, client: httpx.AsyncClient, user: str
+) -> None:
+    await remember(client, user, "We fly on Friday.", session="monday")
+    await page.goto(f"{server.url}/#/{user}/chat/monday")
+    sessions = page.get_by_label("Sessions", exact=True)
+    await sessions.get_by_role("button", name="Rename session").click()
+    await page.get_by_label("What the session is called").fill("The trip to Rome")
+    await page.keyboard.press("Enter")
+    await expect(sessions.locator("li.current b")).to_have_text("The trip to Rome")
+    await page.reload()
+    await expect(sessions.locator("li.current b")).to_have_text("The trip to Rome")
+    await expect(page.locator("article.user .bubble")).to_have_text("We fly on Friday.")

@@ -14,6 +14,7 @@ import torch
 from playwright.async_api import BrowserContext, Page, expect
 
 from app.memories.cache import CachedMemory
+from app.memories.device import Device
 from app.store import memories, users
 from app.store.memories import MemoryRecord
 from tests.page.conftest import Server, remember
@@ -241,3 +242,24 @@ async def test_everything_goes_only_when_its_name_is_typed(
     await page.get_by_role("dialog").get_by_role("button", name="Forget everything").click()
     await expect(page.get_by_text(f"Nothing is remembered of {user} yet")).to_be_visible()
     assert (await client.get(f"/v1/users/{user}/memory")).status_code == 404
+
+
+async def test_what_stands_is_shown_with_what_it_took_the_place_of_and_can_be_forgotten(
+    server: Server, tiny_device: Device, page: Page, client: httpx.AsyncClient, user: str
+) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tiny_device.memory, "told_intents", lambda utterance, header=0: {"standing": 0.9})
+        (stands,) = await remember(client, user, "I eat meat again.")
+    await remember(client, user, "The kettle broke.")
+    was = {"message_id": "0" * 32, "content": "I'm vegetarian.", "occurred_at": "2026-01-01T10:00:00Z"}
+    replaced = {"replaced": [{**was, "by": {**was, "message_id": stands, "content": "I eat meat again."}}]}
+    await page.route("**/memory/standing/replaced", lambda route: route.fulfill(json=replaced))
+    await page.goto(f"{server.url}/#/{user}/timeline")
+    box = page.get_by_label("Holds until revoked")
+    await expect(box.locator("> ul > li")).to_have_count(1)
+    await expect(box.locator("> ul > li")).to_contain_text("I eat meat again.")
+    await expect(box.locator("> ul > li")).to_contain_text("90 %")
+    await box.get_by_text("What took whose place").click()
+    await expect(box.locator("details s")).to_have_text("I'm vegetarian.")
+    await box.get_by_role("button", name="Forget: I eat meat again.").click()
+    await expect(box.locator("> ul > li")).to_contain_text("This is being forgotten")

@@ -160,7 +160,7 @@ function Forget({ user, sessions }) {
       <div class="row">
         <select id="forget-session" class="grow" value=${session} onChange=${(event) => setSession(event.target.value)}>
           <option value="">${texts.chooseSession}</option>
-          ${sessions.map((one) => html`<option value=${one.session_id}>${one.session_id}</option>`)}
+          ${sessions.map((one) => html`<option value=${one.session_id}>${one.title ? `${one.title} (${one.session_id})` : one.session_id}</option>`)}
         </select>
         <button class="danger" disabled=${!chosen} onClick=${() => setAsking("session")}>${texts.forgetSession}</button>
       </div>

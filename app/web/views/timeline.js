@@ -1,5 +1,5 @@
 // What was said, by day, with search and filters; what holds until revoked; and where something was forgotten.
-import { at, get, has } from "../api.js";
+import { at, get } from "../api.js";
 import { forget, useWaiting } from "../forgetting.js";
 import { html, useEffect, useRef, useState } from "../html.js";
 import { useNews } from "../news.js";
@@ -22,8 +22,9 @@ function queryOf(filter, cursor) {
 }
 
 async function standingOf(user, signal) {
-  if (!(await has("GET", "/v1/users/{user_id}/memory/standing"))) return null;
-  return (await get(at`/v1/users/${user}/memory/standing`, {}, signal)).standing;
+  const path = at`/v1/users/${user}/memory/standing`;
+  const [{ standing }, { replaced }] = await Promise.all([get(path, {}, signal), get(`${path}/replaced`, {}, signal)]);
+  return { standing, replaced };
 }
 
 export default function Timeline({ user }) {
@@ -70,12 +71,7 @@ export default function Timeline({ user }) {
         ${field("since", "date")}
         ${field("until", "date")}
       </form>
-      ${standing.value?.length > 0 && html`
-        <section class="panel standing" aria-label=${texts.standing}>
-          <h2>${texts.standing}</h2>
-          <ul>${standing.value.map((one) => html`<li key=${one.message_id}><i class="mode-standing"></i> ${one.content}
-            <span class="muted small"> ${moment(one.occurred_at)} · ${percent(one.score)}</span></li>`)}</ul>
-        </section>`}
+      <${Standing} user=${user} found=${standing.value} />
       <${Trouble} problem=${first.problem} again=${first.again} />
       ${first.value && !messages.length && html`<${Empty}>${texts.noneFound}<//>`}
       ${byDay(messages).map(([date, those]) => html`
@@ -85,6 +81,26 @@ export default function Timeline({ user }) {
         </section>`)}
       ${cursor && html`<button onClick=${more}>${texts.older}</button>`}
     </div>`;
+}
+
+/** What holds until revoked, each with the way to forget it; and what took whose place. */
+function Standing({ user, found }) {
+  const waiting = useWaiting();
+  if (!found?.standing.length && !found?.replaced.length) return null;
+  return html`
+    <section class="panel standing" aria-label=${texts.standing}>
+      <h2>${texts.standing}</h2>
+      <p class="muted small">${texts.standingSays}</p>
+      <ul>${found.standing.map((one) => html`<li key=${one.message_id}><i class="mode-standing"></i>
+        ${waiting.has(one.message_id) ? texts.goingQuote : one.content}
+        <span class="muted small"> ${moment(one.occurred_at)} · ${percent(one.score)}</span>
+        ${!waiting.has(one.message_id) && html` <button class="link danger small" onClick=${() => forget(user, one.message_id, one.content)}
+          aria-label=${texts.forgetThis(one.content)}>${texts.forget}</button>`}</li>`)}</ul>
+      ${found.replaced.length > 0 && html`<details><summary>${texts.replaced} (${found.replaced.length})</summary>
+        <ul>${found.replaced.map((one) => html`<li key=${one.message_id}><s>${one.content}</s> <span class="muted small">${moment(one.occurred_at)}</span>
+          <br /><span class="muted small">${texts.replacedBy}</span> ${one.by.content} <span class="muted small">${moment(one.by.occurred_at)}</span></li>`)}</ul>
+      </details>`}
+    </section>`;
 }
 
 function byDay(messages) {
