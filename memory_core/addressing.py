@@ -222,7 +222,10 @@ def least_used(usage: Float[Tensor, " slots"], protected: Bool[Tensor, " slots"]
 
     Source: Rae et al. 2016 (sparse access memory), least recently accessed allocation, by usage.
     """
-    return torch.sort(usage.masked_fill(protected, torch.inf), stable=True).indices[:count]
+    open_to_all = usage.masked_fill(protected, torch.inf)
+    if count == 1:  # a write asks for one at a time, of thousands: the first of the least, without putting all in order
+        return open_to_all.argmin().unsqueeze(0)
+    return torch.sort(open_to_all, stable=True).indices[:count]
 
 
 def precedence_after_write(

@@ -22,6 +22,7 @@ from memory_core.state import EpisodicState
 
 LEAST_SLOTS, MOST_SLOTS = 16, 100_000  # that a memory may have
 _MESSAGES_AT_ONCE = 256
+_WRITTEN_AT_ONCE = 8  # then the thread that computes turns to others
 # The last bit of what the encoder gives depends on its batch, and a part next to 0 may then take either sign.
 _SLACK = {"keys": 0.13, "words": 8, "sentence": 2, "meaning": 2}  # of bits a facet
 _TOLERANCE = 1e-4
@@ -170,24 +171,34 @@ class Fold:
         encoded = iter(await self.device.encode([*(spoken(message) for message in said), *texts]))
         utterances = await self.device.told(list(islice(encoded, len(said))), [message.content for message in said])
         cues = {seq: list(islice(encoded, len(query.texts))) for seq, query in queries.items()}
+        waiting: list[tuple[Message, Utterance, list[ReadTrace] | None]] = []
         for message, utterance in zip(said, utterances, strict=True):
-            await self.finish(message.seq - 1)
             trace = None
             if message.confidence is not None:
                 found = traces[message.seq]
                 if isinstance(found, int):
+                    await self.device.run(self._write, waiting, message.seq - 1)
+                    waiting = []
                     found = await self._read(message, utterance, queries[message.seq], cues[message.seq], found)
                 elif self._keeps_reads:  # of a file, which may say anything
                     found = [one for one in found if one.slot < self.state.rows]
                     self.reads += found
                 trace = found
-            await self.device.run(self._write, message, utterance, trace)
-            self.messages += 1
+            waiting.append((message, utterance, trace))
+            if len(waiting) == _WRITTEN_AT_ONCE:
+                await self.device.run(self._write, waiting, message.seq)
+                waiting = []
+        await self.device.run(self._write, waiting, said[-1].seq if said else 0)
 
-    def _write(self, message: Message, utterance: Utterance, trace: list[ReadTrace] | None) -> None:
-        if trace is not None:
-            note_read_(self.core, self.state, trace)
-        self.state, _ = write_message_(self.core, self.state, message, utterance)
+    def _write(self, said: list[tuple[Message, Utterance, list[ReadTrace] | None]], until: int) -> None:
+        """Writes messages, and goes on to after message `until`."""
+        for message, utterance, trace in said:
+            self._finish(message.seq - 1)
+            if trace is not None:
+                note_read_(self.core, self.state, trace)
+            self.state, _ = write_message_(self.core, self.state, message, utterance)
+            self.messages += 1
+        self._finish(until)
 
     async def _read(
         self, message: Message, utterance: Utterance, query: ParsedQuery, cues: list[Utterance], k: int
@@ -208,6 +219,9 @@ class Fold:
 
     async def finish(self, seq: int) -> None:
         """Goes on to after message `seq`, over what was forgotten until then."""
+        await self.device.run(self._finish, seq)
+
+    def _finish(self, seq: int) -> None:
         while True:
             blank, freed = next(iter(self._blanks), None), next(iter(self._freed), None)
             if freed and freed.after_seq <= self._now() and (not blank or freed.seq < blank.seq):

@@ -35,7 +35,7 @@ def changed_rows(state: EpisodicState, changed: Iterable[int]) -> tuple[list[Row
     every = sorted(changed)
     index = torch.tensor(every, dtype=torch.int64, device=state.source.device)
     counters = {name: getattr(state, name)[index].tolist() for name in _COUNTERS}
-    links = [_bytes(*(getattr(state, name)[slot] for name in _LINKS)) for slot in every]
+    links = _links(state, index)
     rows = [
         {"slot": slot, **{name: values[place] for name, values in counters.items()}, "links": links[place]}
         for place, slot in enumerate(every)
@@ -43,24 +43,38 @@ def changed_rows(state: EpisodicState, changed: Iterable[int]) -> tuple[list[Row
     return [row for row in rows if row["source"]], [row["slot"] for row in rows if not row["source"]]
 
 
+def _links(state: EpisodicState, index: Tensor) -> list[bytes]:
+    parts = []
+    for name in _LINKS:
+        column = getattr(state, name)[index]
+        parts.append((column.to(torch.int32) if column.dtype == torch.int64 else column).cpu().numpy().view("<i4"))
+    packed = np.ascontiguousarray(np.stack(parts, 1))
+    return [one.tobytes() for one in packed]
+
+
 def word_rows(state: EpisodicState, written: Iterable[int]) -> list[Row]:
     """The words of slots, without their padding."""
-    rows = []
-    for slot in sorted(written):
-        token_ids = state.token_ids[slot]
-        held = int((token_ids >= 0).sum())
-        word, speaker_tokens = state.words[slot, :held], state.speaker_tokens[slot]
-        rows.append(
-            {
-                "slot": slot,
-                "word": _bytes(word),
-                "token_ids": _bytes(token_ids[:held]),
-                "speaker_tokens": _bytes(speaker_tokens),
-                "sentence": _bytes(state.sentence[slot]),
-                "meaning": _bytes(state.meaning[slot]),
-            }
-        )
-    return rows
+    every = sorted(written)
+    index = torch.tensor(every, dtype=torch.int64, device=state.source.device)
+    words, sentences, meanings = (
+        getattr(state, name)[index].cpu().numpy() for name in ("words", "sentence", "meaning")
+    )
+    token_ids, voices = (
+        getattr(state, name)[index].to(torch.int32).cpu().numpy().astype("<i4", copy=False)
+        for name in ("token_ids", "speaker_tokens")
+    )
+    held = (token_ids >= 0).sum(1).tolist()
+    return [
+        {
+            "slot": slot,
+            "word": words[place, : held[place]].tobytes(),
+            "token_ids": token_ids[place, : held[place]].tobytes(),
+            "speaker_tokens": voices[place].tobytes(),
+            "sentence": sentences[place].tobytes(),
+            "meaning": meanings[place].tobytes(),
+        }
+        for place, slot in enumerate(every)
+    ]
 
 
 def new_head(old: MemoryRecord, state: EpisodicState, last_seq: int) -> MemoryRecord:

@@ -30,6 +30,7 @@ Row = dict[str, Any]
 Merge = Callable[[sa.sql.ColumnCollection[str, Any]], dict[str, Any]]
 _STATEMENT_SECONDS = 30.0
 _SCRUB_MILLISECONDS = 250
+_ROWS_AT_ONCE = 200
 logger = logging.getLogger(__name__)
 
 
@@ -186,9 +187,20 @@ async def upsert(connection: AsyncConnection, table: sa.Table, rows: Sequence[Ro
     Args:
         merge: what an update sets, from the columns of the row that came; without it, all that the row says.
     """
-    if not rows:
-        return
-    await connection.execute(_upsert(connection.dialect.name, table, tuple(rows[0]), merge), rows)
+    if rows:
+        await in_slices(connection, _upsert(connection.dialect.name, table, tuple(rows[0]), merge), rows)
+
+
+async def in_slices(
+    connection: AsyncConnection, statement: sa.Executable, rows: Sequence[Any], made: Callable[[Any], Row] = dict
+) -> None:
+    """Executes a statement for many rows, so many at once that the event loop has time for others in between.
+
+    Args:
+        made: makes the row to send of each.
+    """
+    for start in range(0, len(rows), _ROWS_AT_ONCE):
+        await connection.execute(statement, [made(row) for row in rows[start : start + _ROWS_AT_ONCE]])
 
 
 @cache  # a millisecond to put together, at every write

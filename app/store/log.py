@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from pydantic import Field
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.store.database import Row, upsert
+from app.store.database import Row, in_slices, upsert
 from app.store.filters import Filter
 from app.store.rows import CHECKED, checked, readable
 from app.store.tables import forgotten, messages, sessions
@@ -67,7 +67,7 @@ _COLUMNS = [*(messages.c[field.name] for field in dataclasses.fields(Message)), 
 
 async def append(connection: AsyncConnection, memory_id: str, said: Sequence[Message]) -> None:
     """Adds messages to the log and counts them in their sessions."""
-    await connection.execute(messages.insert(), [{"memory_id": memory_id, **_row(message)} for message in said])
+    await in_slices(connection, messages.insert(), said, lambda message: {"memory_id": memory_id, **_row(message)})
     by_session: dict[str, list[Message]] = {}
     for message in said:
         by_session.setdefault(message.session_id, []).append(message)
@@ -272,7 +272,7 @@ async def _first(connection: AsyncConnection, memory_id: str, *where: sa.ColumnE
 
 def _row(message: Message) -> Row:
     offset = message.occurred_at.utcoffset() or timedelta()
-    return {**dataclasses.asdict(message), "utc_offset": offset // timedelta(minutes=1)}
+    return {**vars(message), "utc_offset": offset // timedelta(minutes=1)}
 
 
 def _message(row: sa.Row[Any]) -> Message:

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.store.database import Conflict, Row, upsert
+from app.store.database import Conflict, Row, in_slices, upsert
 from app.store.rows import CHECKED, DamagedRow, checked, memory_checksum, readable, slot_checksum, word_checksum
 from app.store.tables import OWN, memories, memory_members, messages, reads, slots, users, words
 
@@ -180,8 +180,10 @@ async def put_slots(
 ) -> None:
     """Writes the counters and links of changed slots, the words of written ones, and nothing for those now free."""
     for table, rows, checksum in ((slots, changed, slot_checksum), (words, written, word_checksum)):
-        whole = [{"memory_id": memory_id, **row, "checksum": checksum(memory_id, row)} for row in rows]
-        await upsert(connection, table, whole)
+        for start in range(0, len(rows), _AT_ONCE):  # others are served between the slices
+            some = rows[start : start + _AT_ONCE]
+            whole = [{"memory_id": memory_id, **row, "checksum": checksum(memory_id, row)} for row in some]
+            await upsert(connection, table, whole)
     for table in (slots, words) if freed else ():
         for start in range(0, len(freed), _AT_ONCE):
             here = table.c.slot.in_(freed[start : start + _AT_ONCE])
@@ -201,8 +203,7 @@ async def clear_reads(connection: AsyncConnection, memory_id: str) -> None:
 
 async def add_reads(connection: AsyncConnection, memory_id: str, read: Sequence[ReadTrace]) -> None:
     """Keeps the trace of a turn."""
-    if read:
-        await connection.execute(reads.insert(), [{"memory_id": memory_id, **dataclasses.asdict(one)} for one in read])
+    await in_slices(connection, reads.insert(), read, lambda one: {"memory_id": memory_id, **vars(one)})
 
 
 async def reads_of(connection: AsyncConnection, memory_id: str, seqs: Sequence[int]) -> dict[int, list[ReadTrace]]:

@@ -467,3 +467,10 @@ def test_dense_addressing_is_the_same_on_every_device(device: torch.device) -> N
 def test_a_tensor_of_the_wrong_shape_is_refused_while_the_tests_run() -> None:
     with pytest.raises(jaxtyping.TypeCheckError):
         addressing.precedence_after_write(torch.zeros(3), torch.zeros(4))
+
+
+def test_one_least_used_slot_is_found_without_putting_all_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    usage, protected = torch.rand(4096).round(decimals=2), torch.rand(4096) < 0.2
+    several = addressing.least_used(usage, protected, 2)
+    monkeypatch.setattr(torch, "sort", None)
+    assert addressing.least_used(usage, protected, 1).tolist() == several[:1].tolist()
