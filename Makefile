@@ -5,7 +5,7 @@ MAKEFLAGS += --no-builtin-rules --no-print-directory
 SHELL := /bin/bash
 LOCKS := requirements.txt requirements-weights.txt pyproject.toml clients/python/pyproject.toml scripts/install
 
-.PHONY: help serve chat test bench bench-recall bench-peers bench-times bench-everyday bench-languages bench-weeks bench-networks bench-answers demo page-pictures crash integrations openapi compose-check fuzz clean
+.PHONY: help serve chat test bench bench-recall bench-peers bench-times bench-everyday bench-languages bench-weeks bench-networks bench-answers demo page-pictures crash integrations openapi compose-check fuzz soak clean
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -89,6 +89,9 @@ openapi: .venv/.dev  ## the OpenAPI document, docs/openapi.json, as the code is 
 
 compose-check:  ## build, start, use and remove the docker-compose deployment (needs a Docker engine)
 	@exec scripts/compose-check
+
+soak: .venv/.dev  ## use the service for long (MINUTES=10), with restarts: what grows, what is lost
+	@.venv/bin/python -m benchmarks.soak --minutes $(or $(MINUTES),10)
 
 fuzz: .venv/.dev  ## damages a stored memory at random: no server error, no silent other answer (DAMAGES=1000)
 	@.venv/bin/python -m benchmarks.damage --damages $(or $(DAMAGES),1000)

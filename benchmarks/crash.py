@@ -111,7 +111,7 @@ async def crash(server: Server, kills: int, seed: int, users: int = 3) -> Result
     for number in range(1, kills + 1):
         delay, patient = chance.uniform(0, _LATEST), chance.random() > _UNANSWERED
         await _write_until_killed(server, sessions, delay, patient)
-        _, agreed = await asyncio.gather(asyncio.to_thread(server.start), asyncio.to_thread(_replay_agrees, server))
+        _, agreed = await asyncio.gather(asyncio.to_thread(server.start), asyncio.to_thread(replay_agrees, server))
         result.kills, result.disagreed = number, result.disagreed + (not agreed)
         await _check(server, sessions, result)
         result.seconds = time.monotonic() - began
@@ -208,7 +208,7 @@ async def _check(server: Server, sessions: list[Session], result: Result) -> Non
     result.lost = result.twice = result.disordered = result.undead = 0
     async with httpx.AsyncClient(base_url=server.url, timeout=60, trust_env=False) as client:
         for session in sessions:
-            log = [entry async for entry in _log(client, session)]
+            log = [entry async for entry in read_log(client, session)]
             found = {entry["id"]: entry["content"] for entry in log}
             said = [entry["content"] for entry in log if entry["role"] == "user"]
             wanted = {id: text for id, text in session.acknowledged.items() if id not in session.doubtful}
@@ -218,7 +218,7 @@ async def _check(server: Server, sessions: list[Session], result: Result) -> Non
             result.undead += len(session.deleted & set(found))
 
 
-async def _log(client: httpx.AsyncClient, session: Session) -> AsyncIterator[dict[str, Any]]:
+async def read_log(client: httpx.AsyncClient, session: Session) -> AsyncIterator[dict[str, Any]]:
     path, cursor = f"/v1/users/{session.user}/sessions/{session.name}/messages", ""
     while True:
         response = await client.get(path, params={"limit": 1000, **({"cursor": cursor} if cursor else {})})
@@ -232,7 +232,7 @@ async def _log(client: httpx.AsyncClient, session: Session) -> AsyncIterator[dic
         cursor = page["next_cursor"]
 
 
-def _replay_agrees(server: Server) -> bool:
+def replay_agrees(server: Server) -> bool:
     environment = {**os.environ, **server.settings, "PYTHONPATH": str(PROJECT)}
     ended = subprocess.run(
         [*_MNEME, "replay", "--all", "--check"], cwd=server.folder, env=environment, capture_output=True, text=True

@@ -180,9 +180,6 @@ class Fold:
                     await self.device.run(self._write, waiting, message.seq - 1)
                     waiting = []
                     found = await self._read(message, utterance, queries[message.seq], cues[message.seq], found)
-                elif self._keeps_reads:  # of a file, which may say anything
-                    found = [one for one in found if one.slot < self.state.rows]
-                    self.reads += found
                 trace = found
             waiting.append((message, utterance, trace))
             if len(waiting) == _WRITTEN_AT_ONCE:
@@ -194,6 +191,9 @@ class Fold:
         """Writes messages, and goes on to after message `until`."""
         for message, utterance, trace in said:
             self._finish(message.seq - 1)
+            if trace is not None and self._keeps_reads and message.seq not in self.decided:
+                trace = [one for one in trace if one.slot < self.state.rows]  # of a file, which may say anything
+                self.reads += trace
             if trace is not None:
                 note_read_(self.core, self.state, trace)
             self.state, _ = write_message_(self.core, self.state, message, utterance)

@@ -35,7 +35,7 @@ async def begin(connection: AsyncConnection, user: str, memory_id: str) -> None:
 async def peopled(database: Database) -> Database:
     """Two users who said the same thousand things under the same ids, and read the same."""
     said = [message(seq, "even" if seq % 2 == 0 else "odd") for seq in range(1, 1001)]
-    word = {"word": b"w", "token_ids": b"p", "speaker_tokens": b"", "sentence": b""}
+    word = {"word": b"w", "token_ids": b"p", "speaker_tokens": b"", "sentence": b"", "meaning": b""}
     read = [ReadTrace(seq, slot, 1 + slot, 0.5, 0.5, 0.0, 0.0) for seq in (700, 800) for slot in range(3)]
     row = {
         "source": 1,
@@ -45,7 +45,7 @@ async def peopled(database: Database) -> Database:
         "strength": 1.0,
         "reads": 0,
         "links": b"",
-    } | dict.fromkeys(("said_at", "feature_bits", "event_from", "event_to", "standing"), 0)
+    } | dict.fromkeys(("said_at", "feature_bits", "event_from", "event_to", "standing", "foreign_share"), 0)
     async with database.writing() as connection:
         for user, memory_id in USERS.items():
             await begin(connection, user, memory_id)
