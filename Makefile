@@ -5,7 +5,7 @@ MAKEFLAGS += --no-builtin-rules --no-print-directory
 SHELL := /bin/bash
 LOCKS := requirements.txt requirements-weights.txt pyproject.toml clients/python/pyproject.toml scripts/install
 
-.PHONY: help serve chat test bench bench-recall bench-peers bench-times bench-everyday bench-languages bench-weeks bench-networks bench-answers demo page-pictures crash integrations openapi compose-check fuzz soak clean
+.PHONY: help serve chat test bench bench-recall bench-peers bench-times bench-everyday bench-languages bench-weeks bench-networks bench-answers demo page-pictures crash integrations openapi compose-check fuzz soak bom audit clean
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -89,6 +89,15 @@ openapi: .venv/.dev  ## the OpenAPI document, docs/openapi.json, as the code is 
 
 compose-check:  ## build, start, use and remove the docker-compose deployment (needs a Docker engine)
 	@exec scripts/compose-check
+
+.venv-audit/.audit: requirements-audit.txt
+	@python3 -m venv .venv-audit && .venv-audit/bin/pip install -q -r requirements-audit.txt && touch $@
+
+bom: .venv/.service .venv-audit/.audit  ## the software bill of materials (CycloneDX), with licences, to dist/mneme.cdx.json
+	@mkdir -p dist && .venv-audit/bin/cyclonedx-py environment --pyproject pyproject.toml -o dist/mneme.cdx.json .venv
+
+audit: .venv-audit/.audit  ## known vulnerabilities of the locked packages; needs the network
+	@.venv-audit/bin/pip-audit --disable-pip --no-deps -r requirements.txt
 
 soak: .venv/.dev  ## use the service for long (MINUTES=10), with restarts: what grows, what is lost
 	@.venv/bin/python -m benchmarks.soak --minutes $(or $(MINUTES),10)
