@@ -26,11 +26,15 @@ def babi(
     size: Annotated[int, typer.Option(help="of a batch: sentences, and five times its questions", min=1)] = 1_500,
     width: Annotated[int, typer.Option(help="of a sentence's vector", min=8)] = 96,
     rate: Annotated[float, typer.Option(help="step size", min=1e-9, max=1.0)] = 1e-3,
+    begin_with: Annotated[
+        Path | None, typer.Option(help="weights to begin with, such as memory_core/weights/babi.safetensors")
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="the run's folder; runs/babi-MODEL-… unless said")] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="go on with the run in that folder; --steps, --settle, --size may change")
     ] = False,
 ) -> None:
+    from memory_core.stories.answering import StoryWeightsError
     from memory_core.stories.babi import MissingStories
     from memory_core.training import babi_run
     from memory_core.training.babi import prepare
@@ -38,8 +42,10 @@ def babi(
     from memory_core.training.learner import TrainingError
     from memory_core.training.run import RunError
 
-    with exit_on_error(MissingStories, RunError, CheckpointError, TrainingError, OSError):
-        run = babi_run.planned(model, tuple(without or ()), seed, size, width, steps, settle, rate)
+    with exit_on_error(MissingStories, RunError, StoryWeightsError, CheckpointError, TrainingError, OSError):
+        run = babi_run.planned(
+            model, tuple(without or ()), seed, size, width, steps, settle, rate, str(begin_with) if begin_with else None
+        )
         folder = out or Path("runs") / run.name
         tell("reading the stories …")
         stories = prepare(data, seed)

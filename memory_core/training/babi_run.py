@@ -34,6 +34,7 @@ class BabiRun:
     without: tuple[str, ...] = ()
     seed: int = 1
     size: int = 1_500  # of a batch: sentences, and five times its questions
+    begin_with: str | None = None  # a file of weights to begin with, instead of random ones
     config: ReaderConfig = dataclasses.field(default_factory=ReaderConfig)
     training: Training = _TRAINING
 
@@ -46,15 +47,24 @@ class BabiRun:
     def command(self) -> str:
         """The command that makes this run, but for data and folder."""
         without = "".join(f" --without {part}" for part in self.without)
+        begin = f" --begin-with {self.begin_with}" if self.begin_with else ""
         t = self.training
         return (
-            f"mneme train babi --model {self.model}{without} --seed {self.seed} --steps {t.steps} --settle {t.settle}"
-            f" --size {self.size} --width {self.config.width} --rate {t.rate:g}"
+            f"mneme train babi --model {self.model}{without}{begin} --seed {self.seed}"
+            f" --steps {t.steps} --settle {t.settle} --size {self.size} --width {self.config.width} --rate {t.rate:g}"
         )
 
 
 def planned(
-    model: str, without: tuple[str, ...], seed: int, size: int, width: int, steps: int, settle: int, rate: float
+    model: str,
+    without: tuple[str, ...],
+    seed: int,
+    size: int,
+    width: int,
+    steps: int,
+    settle: int,
+    rate: float,
+    begin_with: str | None = None,
 ) -> BabiRun:
     """A run as asked for.
 
@@ -83,7 +93,7 @@ def planned(
         read_first="read-first" not in without,
     )
     training = dataclasses.replace(default.training, steps=steps, settle=settle, rate=rate)
-    return BabiRun(model, tuple(without), seed, size, config, training)
+    return BabiRun(model, tuple(without), seed, size, begin_with, config, training)
 
 
 def train(
@@ -101,12 +111,15 @@ def train(
         The result, as it stands in `result.json`.
 
     Raises:
-        RunError: the folder holds another run, or none to resume.
+        RunError: the folder holds another run, or none to resume, or the weights to begin with are of another network.
+        StoryWeightsError: they cannot be read.
         CheckpointError, TrainingError: see `loop.train`.
     """
     _claim(folder, run, resume)
     torch.manual_seed(run.seed)
     network = baselines.build(run.model, stories.vocabulary, run.config)
+    if run.begin_with is not None and not resume:
+        _begin(network, run, stories)
     learner = Learner(network, run.training, run.seed)
 
     def keep() -> None:
@@ -134,6 +147,16 @@ def train(
     }
     (folder / RESULT).write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     return result
+
+
+def _begin(network: torch.nn.Module, run: BabiRun, stories: Stories) -> None:
+    begun = answering.load(Path(str(run.begin_with)))
+    if begun.vocabulary != stories.vocabulary:
+        raise RunError(f"{run.begin_with} knows other words than these stories have")
+    try:
+        network.load_state_dict(begun.network.state_dict())
+    except RuntimeError:
+        raise RunError(f"{run.begin_with} is of another model or width than is asked for") from None
 
 
 def _summary(errors: dict[int, float]) -> dict[str, Any]:

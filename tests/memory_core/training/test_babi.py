@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from memory_core.stories import answering, baselines
+from memory_core.stories.corpus import Vocabulary
 from memory_core.stories.reader import ReaderConfig
 from memory_core.training import babi_run
 from memory_core.training.babi import BabiLesson, Stories, measure, prepare
@@ -55,6 +56,23 @@ def test_a_run_that_is_resumed_gives_bit_for_bit_what_it_would_have_given(storie
     assert len(one) == len(other)
     nets = [answering.load(tmp_path / name / babi_run.WEIGHTS).network.state_dict() for name in ("at once", "in two")]
     assert all(torch.equal(nets[0][name], nets[1][name]) for name in nets[0])
+
+
+def test_a_run_may_begin_with_the_weights_of_another(stories: Stories, tmp_path: Path) -> None:
+    torch.manual_seed(5)
+    network = baselines.build("reader", stories.vocabulary, SMALL)
+    answering.save(tmp_path / "begun.safetensors", "reader", network, stories.vocabulary, SMALL)
+    begun = str(tmp_path / "begun.safetensors")
+    babi_run.train(run(1, begin_with=begun), stories, tmp_path / "on")
+    on = answering.load(tmp_path / "on" / babi_run.WEIGHTS).network.state_dict()
+    apart = max(float((on[name] - each).abs().max()) for name, each in network.state_dict().items())
+    assert 0.0 < apart < 2e-3  # one update of half the step size
+    wider = dataclasses.replace(run(1, begin_with=begun), config=ReaderConfig(width=16, heads=2, key=8, steps=1))
+    with pytest.raises(RunError, match="another model or width"):
+        babi_run.train(wider, stories, tmp_path / "wider")
+    few = dataclasses.replace(stories, vocabulary=Vocabulary(("mary",), ("garden",), 11))
+    with pytest.raises(RunError, match="knows other words"):
+        babi_run.train(run(1, begin_with=begun), few, tmp_path / "few")
 
 
 def test_a_folder_of_another_run_is_refused(stories: Stories, tmp_path: Path) -> None:
