@@ -20,7 +20,7 @@ from memory_core.binary_codes import differing_bits
 from memory_core.encoder import Utterance
 from memory_core.state import EpisodicState
 
-LEAST_SLOTS, MOST_SLOTS = 16, 100_000  # that a memory may have
+LEAST_SLOTS, MOST_SLOTS = 16, 100_000  # that the settings give a memory
 _MESSAGES_AT_ONCE = 256
 _WRITTEN_AT_ONCE = 8  # then the thread that computes turns to others
 # The last bit of what the encoder gives depends on its batch, and a part next to 0 may then take either sign.
@@ -71,12 +71,15 @@ async def replay(
         Conflict: the user's memory changed meanwhile; nothing was written.
     """
     async with database.reading() as connection:
-        head = await memories.granted(connection, user_id, mending=True)
+        try:
+            head, least = await memories.granted(connection, user_id), 2
+        except DamagedRow:
+            head, least = await memories.granted(connection, user_id, mending=True), LEAST_SLOTS
         if head is None:
             return None
         places = await log.tombstones(connection, head.id)
         last = max([await log.last_seq(connection, head.id), *(place.seq for place in places)])
-        capacity = head.capacity if LEAST_SLOTS <= head.capacity <= MOST_SLOTS else slots
+        capacity = head.capacity if least <= head.capacity <= MOST_SLOTS else slots
         head = dataclasses.replace(head, capacity=capacity, last_seq=last)
     memory_id, foreign = head.id, head.fingerprint != device.fingerprint
 
