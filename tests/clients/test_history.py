@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from mneme_client.history import KINDS, BadHistory, Conversation, read
+from mneme_client.history.files import Document
 
 SAMPLES = Path(__file__).parent / "samples"
 FILES = {
@@ -166,7 +167,7 @@ BAD: dict[str, tuple[str, str, str]] = {
     "no time": ("chatgpt", changed([*LAST, "message", "create_time"], 1e99), "n9, create_time: 1e+99 is no time"),
     "nothing": ("mem0", "[]", "there is no message to remember"),
     "no memory": ("mem0", '[{"id": 3}]', "x.json, memory 1: it has no id"),
-    "a role": ("openai", '[{"role": "boss", "content": "x"}]', "x.json, message 1: role 'boss'"),
+    "a role": ("openai", '[{"role": "boss", "content": "x"}]', "x.json, message 1, role: \"boss\" is none of"),
     "a field": ("jsonl", '{"content": "x"}\n\n{"content": "y", "mood": 1}', "x.json, line 3, mood"),
     "our own": ("jsonl", '{"kind": "mneme-export", "format": 2}', "send it to POST /v1/users/USER/import"),
     "deep": ("chatgpt", "[" * 100_000, "nested too deeply"),
@@ -198,3 +199,35 @@ def test_a_damaged_zip_file_is_told(tmp_path: Path) -> None:
         read("chatgpt", tmp_path / "latin.json")
     with pytest.raises(BadHistory, match="No such file"):
         read("chatgpt", tmp_path / "none.json")
+
+
+JUNK: list[Any] = [None, 7, 1e18, "\0\ud800", [], {}, [None], {"a": []}]
+
+
+def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    return [path, *(place for name, one in inner for place in places(one, (*path, name)))]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_whatever_stands_anywhere_is_read_or_told_in_one_line(kind: str) -> None:
+    text = (SAMPLES / FILES[kind]).read_text()
+    lines = text.splitlines() if FILES[kind].endswith("jsonl") else [text]
+    told = 0
+    for number, line in enumerate(lines):
+        for path in places(json.loads(line)):
+            for junk in JUNK:
+                whole: Any = [json.loads(line)]
+                holder, name = whole, 0
+                for step in path:
+                    holder, name = holder[name], step
+                holder[name] = junk
+                changed_text = "\n".join([*lines[:number], json.dumps(whole[0]), *lines[number + 1 :]])
+                try:
+                    found = list(KINDS[kind](Document("x.json", changed_text)))
+                except BadHistory as bad:
+                    told += 1
+                    assert "\n" not in str(bad)
+                else:
+                    assert all(message.content.strip() for one in found for message in one.messages)
+    assert told

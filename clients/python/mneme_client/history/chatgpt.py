@@ -63,7 +63,7 @@ def _shown(one: dict[str, Any], where: str) -> list[tuple[str, dict[str, Any]]]:
     mapping = an_object(one.get("mapping"), f"{where}, mapping")
     nodes = {name: an_object(node, f"{where}, message {name}") for name, node in mapping.items()}
     name = one.get("current_node")
-    if name not in nodes:
+    if not isinstance(name, str) or name not in nodes:
         name = _newest_leaf(nodes)
     path: list[tuple[str, dict[str, Any]]] = []
     seen = set[str]()
@@ -78,7 +78,8 @@ def _shown(one: dict[str, Any], where: str) -> list[tuple[str, dict[str, Any]]]:
 
 def _newest_leaf(nodes: dict[str, dict[str, Any]]) -> str | None:
     def written(name: str) -> float:
-        time = (nodes[name].get("message") or {}).get("create_time")
+        message = nodes[name].get("message")
+        time = message.get("create_time") if isinstance(message, dict) else None
         return time if isinstance(time, int | float) else 0.0
 
     leaves = [name for name, node in nodes.items() if not node.get("children")]
@@ -96,7 +97,7 @@ def _message(
 ) -> None:
     role = an_object(message.get("author"), f"{where}, author").get("role")
     content = an_object(message.get("content"), f"{where}, content")
-    told = message.get("metadata") or {}
+    told = an_object(message.get("metadata") or {}, f"{where}, metadata")
     kind = content.get("content_type")
     if kind == _ABOUT:
         _about_the_user(content, where, when, about)
@@ -109,8 +110,9 @@ def _message(
         conversation.skipped += 1
     else:
         text, names = _parts(content, f"{where}, content")
-        attached = [one.get("name") for one in told.get("attachments") or [] if isinstance(one, dict)]
-        names = [name for name in attached if isinstance(name, str)] or names
+        attached = a_list(told.get("attachments") or [], f"{where}, attachments")
+        named = [one.get("name") for one in attached if isinstance(one, dict)]
+        names = [name for name in named if isinstance(name, str)] or names
         kept = {"from": "chatgpt", "title": of[1], "model": told.get("model_slug")}
         own = message.get("id") if isinstance(message.get("id"), str) else node_id
         conversation.add(role, text, f"chatgpt:{of[0]}:{own}", when, kept, names)

@@ -14,6 +14,7 @@ from mneme_client.history.conversation import (
     a_text,
     an_object,
     moment,
+    one_of,
     session_of,
     titled,
     wrong,
@@ -44,9 +45,7 @@ def _conversation(one: dict[str, Any], where: str) -> Conversation:
     for place, message in enumerate(_shown(said, one.get("current_leaf_message_uuid")), 1):
         name = message.get("uuid")
         at = f"{where}, message {name if isinstance(name, str) else place}"
-        role = _ROLES.get(message.get("sender", ""))
-        if role is None:
-            wrong(at, f"sender {message.get('sender')!r} is neither human nor assistant")
+        role = one_of(message.get("sender"), _ROLES, f"{at}, sender")
         when = moment(message.get("created_at"), f"{at}, created_at") or when
         text, names = _text(message, at), _attached(message)
         if not text.strip():
@@ -59,14 +58,14 @@ def _conversation(one: dict[str, Any], where: str) -> Conversation:
 
 def _shown(said: list[dict[str, Any]], leaf: Any) -> list[dict[str, Any]]:
     by_id = {one["uuid"]: one for one in said if isinstance(one.get("uuid"), str)}
-    parents = {one.get("parent_message_uuid") for one in said}
+    parents = {name for one in said if isinstance(name := one.get("parent_message_uuid"), str)}
     if len(by_id) < len(said) or not parents & set(by_id):  # an older export: a plain list
         return said
-    if leaf not in by_id:
+    if not isinstance(leaf, str) or leaf not in by_id:
         ends = [one for one in said if one["uuid"] not in parents]
         leaf = max(ends, key=lambda one: str(one.get("created_at")))["uuid"] if ends else said[-1]["uuid"]
     path: list[dict[str, Any]] = []
-    while leaf in by_id:
+    while isinstance(leaf, str) and leaf in by_id:
         path.append(by_id.pop(leaf))
         leaf = path[-1].get("parent_message_uuid")
     return path[::-1]

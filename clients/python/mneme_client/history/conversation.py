@@ -5,7 +5,7 @@ import hashlib
 import json
 import re
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, NoReturn
 
@@ -79,7 +79,7 @@ class Conversation:
 def session_of(kind: str, own: str) -> str:
     """A session's id out of the export's own."""
     named = f"{kind}:{own}"
-    return named if _SESSION.fullmatch(named) else f"{kind}:{hashlib.sha256(own.encode()).hexdigest()[:32]}"
+    return named if _SESSION.fullmatch(named) else f"{kind}:{id_of(own)}"
 
 
 def id_of(*parts: str) -> str:
@@ -132,6 +132,19 @@ def titled(document: str, number: int, title: Any) -> str:
     return f"{document}, conversation {number}" + (f" ({title[:60]!r})" if isinstance(title, str) and title else "")
 
 
+def one_of(value: Any, names: Mapping[str, Role], where: str) -> Role:
+    """The role that a name in an export stands for."""
+    if not isinstance(value, str) or value not in names:
+        wrong(where, f"{json.dumps(value)[:40]} is none of {', '.join(names)}")
+    return names[value]
+
+
+def a_name(value: Any) -> str | None:
+    """A name that a message may have; None for what is none."""
+    plain = _readable(value).strip()[:_MOST_NAME] if isinstance(value, str) else ""
+    return plain or None
+
+
 def _kind(value: Any) -> str:
     names = {dict: "an object", list: "a list", str: "a text", bool: "true or false", type(None): "null"}
     return names.get(type(value), "a number")
@@ -154,7 +167,8 @@ def _pieces(text: str) -> Iterator[str]:
 
 
 def _short(name: str, most: int) -> str:
-    return name if len(name) <= most else f"{name[: most - 33]}:{id_of(name)}"
+    plain = _readable(name)
+    return name if plain == name and 0 < len(name) <= most else f"{plain[: most - 33]}:{id_of(name)}"
 
 
 def _small(metadata: dict[str, Any]) -> dict[str, Any]:

@@ -6,9 +6,11 @@ from typing import Any
 from mneme_client.history.conversation import (
     Conversation,
     a_list,
+    a_name,
     an_object,
     id_of,
     moment,
+    one_of,
     session_of,
     wrong,
 )
@@ -53,19 +55,16 @@ def _conversation(given: Any, where: str) -> Conversation:
         known = message.get("id")
         external_id = f"openai:{known}" if isinstance(known, str) else f"openai:{name}:{place}:{id_of(role, text)}"
         when = moment(message.get("created_at", message.get("created")), where) or began
-        author = message.get("name")
-        more = {"name": author} if isinstance(author, str) and 0 < len(author) <= 128 else {}
-        conversation.add(_ROLES[role], text, external_id, when, {"from": "openai"}, others, **more)
+        name_of = a_name(message.get("name"))
+        conversation.add(role, text, external_id, when, {"from": "openai"}, others, name=name_of)
     return conversation
 
 
-def _said(message: dict[str, Any], where: str) -> tuple[str, str, list[str]]:
+def _said(message: dict[str, Any], where: str) -> tuple[Role, str, list[str]]:
     """Who says it, the text, and the names of what is no text."""
     if message.get("type", "message") != "message":  # a call of a tool, reasoning
         return "tool", "", []
-    role = message.get("role")
-    if role not in _ROLES:
-        wrong(where, f"role {role!r} is none of {', '.join(_ROLES)}")
+    role = one_of(message.get("role"), _ROLES, f"{where}, role")
     content = message.get("content")
     if content is None or isinstance(content, str):
         return role, content or "", []

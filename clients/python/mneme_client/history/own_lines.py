@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from mneme_client.history.conversation import Conversation, a_text, an_object, id_of, session_of, wrong
+from mneme_client.history.conversation import Conversation, a_name, a_text, an_object, id_of, session_of, wrong
 from mneme_client.history.files import Document
 from mneme_client.messages import Message
 
@@ -32,7 +32,7 @@ def conversations(document: Document) -> Iterator[Conversation]:
             external_id = f"jsonl:{said}:{times[said]}"
         name = session if session_of("", session)[1:] == session else session_of("jsonl", session)
         conversation = found.setdefault(name, Conversation(name))
-        more: dict[str, Any] = {"speaker": message.speaker, "name": message.name}
+        more: dict[str, Any] = {"speaker": a_name(message.speaker), "name": a_name(message.name)}
         text = a_text(external_id, f"{where}, external_id")
         conversation.add(message.role, message.content, text, message.occurred_at, message.metadata, **more)
     yield from found.values()
