@@ -95,7 +95,7 @@ def graphs(
 
     folder, training = out or Path("runs") / f"graphs-{seed}", GraphTraining(seed=seed, steps=steps)
     with exit_on_error(CheckpointError, OSError):
-        with _bars() as progress:
+        with bars() as progress:
             bar = progress.add_task("training", total=steps)
 
             def watch(step: int, measured: Mapping[str, float]) -> None:

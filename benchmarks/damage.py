@@ -181,7 +181,8 @@ class Patient:
         elif isinstance(old, (int, float)) and choose.random() < 0.4:
             new = old + choose.choice((1, -1, 0.25, 1e-7))
         else:
-            cut = (old[: len(old) // 2], old + old[:1]) if isinstance(old, (str, bytes)) else ()
+            text: Any = old
+            cut = (text[: len(text) // 2], text + text[:1]) if isinstance(old, (str, bytes)) else ()
             new = choose.choice((*_TEXTS, *_NUMBERS, *cut, None))
         if new == old and type(new) is type(old):
             return None

@@ -86,7 +86,7 @@ def told_messages(probe: Mapping[str, Any], others: Sequence[str], seed: int) ->
     for number, told in enumerate(probe["told"]):
         row: dict[str, Any] = {"say": told} if isinstance(told, str) else told
         days = row.get("days", 30 - number)
-        more = {name: str(row[name]) for name in ("role", "speaker") if name in row}
+        more: dict[str, str] = {name: str(row[name]) for name in ("role", "speaker") if name in row}
         placed.append((days - row.get("gap", 0) / 1440, str(row["say"]), more))
     placed.sort(key=lambda one: -one[0])
     return [

@@ -12,6 +12,7 @@ while something restarts, a call may find nobody or be a 503. What grows is for 
 
 import argparse
 import asyncio
+import functools
 import itertools
 import json
 import os
@@ -168,7 +169,8 @@ class Soak:
                 return
             async with self._pause:
                 if database:
-                    await asyncio.to_thread(subprocess.run, self.restart_database, shell=True, check=True)
+                    restart = functools.partial(subprocess.run, self.restart_database, shell=True, check=True)
+                    await asyncio.to_thread(restart)
                 else:
                     await asyncio.to_thread(self.server.restart)
                 self.restarts += 1

@@ -76,8 +76,8 @@ def main() -> None:
     """Prints the figures of docs/science.md."""
     encoder = Encoder()
     memory = EpisodicMemory(encoder)
-    for line in _told(encoder, memory):
-        print(line)
+    for row in _told(encoder, memory):
+        print(row)
     for sure in (True, False):
         results = [(case, stood(encoder, memory, case, sure)) for case in cases()]
         lines = [(line, found) for case, every in results for line, found in zip(case, every, strict=True)]

@@ -67,7 +67,7 @@ async def every_kind(service: Service, client: httpx.AsyncClient) -> set[int]:
         ("POST", f"{BASE}/memory/recall", {"json": {"query": SAID}}),
         ("GET", f"{BASE}/export", {}),
     ):  # fmt: skip
-        statuses.add((await client.request(method, path, **more)).status_code)  # type: ignore[arg-type]
+        statuses.add((await client.request(method, path, **more)).status_code)
     return statuses
 
 
