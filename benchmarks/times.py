@@ -15,6 +15,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import httpx
+
 from benchmarks.serving import Server, told_in_one_line
 from benchmarks.speed import made_up
 
@@ -50,6 +52,38 @@ BESIDE = (("two days before {0}", -2), ("the day after {0}", 1), ("three days af
 ON = ("my birthday", "our anniversary", "Nora's wedding", "my graduation", "Max's christening")
 TOLD = "Today is the day of {0}, at last."
 TOLD_AHEAD = "It is settled now: {0} is on {1:%-d %B}."
+
+
+# Other ways to name a time, each with the day that it means, from `NOW`: a Thursday, 18 June 2026. None is above.
+OTHERWISE = (
+    ("the week before last", -13), ("the weekend before last", -12), ("two Fridays ago", -13), ("a week ago today", -7),
+    ("a week ago Monday", -10), ("at the beginning of May", -46), ("in early April", -75), ("in mid-March", -95),
+    ("at the end of February", -112), ("in late January", -142), ("in the first week of June", -15),
+    ("in the last week of May", -21), ("the day before yesterday", -2), ("on Tues", -2), ("in Nov", -210),
+    ("in Dec 2025", -185), ("last Sept", -275), ("on 10-02-2026", -128), ("on 7.4.", -72), ("2d ago", -2),
+    ("several days ago", -5), ("these past few weeks", -12), ("in the second half of April", -52), ("earlier today", 0),
+    ("at Whitsun", -24), ("on Good Friday", -76), ("around the 12th", -6), ("in 11/2025", -210), ("in Q1 2025", -480),
+    ("the night before last", -2), ("in the summer of 2025", -330), ("since the start of the month", -12),
+)  # fmt: skip
+TO_COME = (
+    ("the week after next", 13), ("the weekend after next", 17), ("on Saturday week", 9), ("a week from Friday", 8),
+    ("two weeks from tomorrow", 15), ("ten days from now", 10), ("at the end of next week", 9), ("next weekend", 10),
+    ("at the beginning of July", 16), ("in the middle of next month", 27), ("on the first Monday of August", 46),
+    ("on the last Friday of the month", 8), ("over the holidays", 192), ("later today", 0), ("in early September", 79),
+    ("in mid-October", 120), ("in three months' time", 92), ("on Black Friday", 162),
+    ("before the end of the month", 6), ("tomorrow evening", 1),
+    ("next spring", 270), ("in Nov", 150), ("on 7.8.", 50), ("in the first week of July", 15),
+)  # fmt: skip
+PLANNED = (
+    "{0}: the next appointment is {1}, in room {2}.",
+    "I have put down {0} for {1}, number {2} on the list.",
+    "It is settled, {0} is the matter {1}, it takes {2} hours.",
+)
+ASKED_AHEAD = ("What is there about {0} {1}?", "{1}, what will be with {0}?", "What do I have to do about {0} {1}?")
+
+
+WIDE = ("in Q1 2025", "in the summer of 2025", "next spring")  # more than a month
+OTHERS_APART = (-300, -190, -100, -35, 35, 100, 190)  # days from the one meant
 
 
 class Time(NamedTuple):
@@ -136,21 +170,54 @@ def messages(dated: Sequence[Dated], events: Sequence[tuple[datetime, str]], see
         yield {"role": "user", "content": content, "occurred_at": at.isoformat(), "external_id": external}
 
 
+def otherwise(seed: int) -> list[Dated]:
+    """For each of `OTHERWISE` a subject, what was said of it on the day meant and on others: those have no question."""
+    choose = random.Random(f"{seed} otherwise")
+    said = []
+    for subject, (words, far) in zip(choose.sample(SUBJECTS, len(OTHERWISE)), OTHERWISE, strict=True):
+        saying, question = choose.choice(SAID), choose.choice(ASKED).format(subject, words)
+        for apart in (0, *_apart(words)):
+            if far + apart <= 0:
+                at = NOW + timedelta(days=far + apart) - timedelta(minutes=choose.randint(5, 300))
+                content = saying.format(subject, choose.randint(2, 99))
+                said.append(Dated(content, at, "" if apart else question[0].upper() + question[1:], words))
+    return said
+
+
+def to_come(seed: int) -> list[Dated]:
+    """For each of `TO_COME` a subject, and what was told of the day meant and of others, some weeks ago."""
+    choose = random.Random(f"{seed} to come")
+    said = []
+    for subject, (words, far) in zip(choose.sample(SUBJECTS, len(TO_COME)), TO_COME, strict=True):
+        saying, question = choose.choice(PLANNED), choose.choice(ASKED_AHEAD).format(subject, words)
+        for apart in (0, *_apart(words)):
+            day, at = NOW + timedelta(days=far + apart), NOW - timedelta(minutes=choose.randint(4, 60) * 24 * 60)
+            told = saying.format(subject, f"on {day:%-d %B %Y}", choose.randint(2, 99))
+            said.append(Dated(told, at, "" if apart else question[0].upper() + question[1:], words))
+    return said
+
+
+def _apart(words: str) -> tuple[int, ...]:
+    return tuple(days for days in OTHERS_APART if abs(days) > 90 or words not in WIDE)
+
+
 def measure(seeds: Sequence[int]) -> dict[str, Any]:
     """Runs the benchmark and returns its figures."""
-    places: dict[str, list[int]] = {"dated": [], "by an event": []}
+    places: dict[str, list[int]] = {"dated": [], "by an event": [], "otherwise": [], "to come": []}
     wrong: dict[str, int] = {}
     with Server() as server, server.client() as client:
         for seed in seeds:
-            dated, user = material(seed), f"/v1/users/seed-{seed}"
+            dated = material(seed)
             events, by_event = by_events(dated, seed)
-            told = list(messages(dated, events, seed))
-            for start in range(0, len(told), BATCH):
-                body = {"session_id": "told", "messages": told[start : start + BATCH]}
-                client.post(f"{user}/messages", json=body).raise_for_status()
-            asked = [("dated", place, one.question, one.words) for place, one in enumerate(dated)]
-            asked += [("by an event", place, *question) for place, question in by_event.items()]
-            for kind, place, question, words in asked:
+            asked = _asked("dated", f"seed-{seed}", dated)
+            asked += [("by an event", f"seed-{seed}", place, *question) for place, question in by_event.items()]
+            _tell(client, f"seed-{seed}", list(messages(dated, events, seed)))
+            for kind, said in (("otherwise", otherwise(seed)), ("to come", to_come(seed))):
+                name = f"seed-{seed}-{kind[:2]}"
+                _tell(client, name, list(messages(said, [], seed)))
+                asked += _asked(kind, name, said)
+            for kind, name, place, question, words in asked:
+                user = f"/v1/users/{name}"
                 query = {"query": question, "asked_at": NOW.isoformat(), "k": 20}
                 reply = client.post(f"{user}/memory/recall", json=query).raise_for_status().json()
                 found = [each["external_id"] for each in reply["recalled"]]
@@ -169,6 +236,16 @@ def measure(seeds: Sequence[int]) -> dict[str, Any]:
         },
         "missed": dict(sorted(wrong.items(), key=lambda each: -each[1])),
     }
+
+
+def _asked(kind: str, user: str, said: Sequence[Dated]) -> list[tuple[str, str, int, str, str]]:
+    return [(kind, user, place, one.question, one.words) for place, one in enumerate(said) if one.question]
+
+
+def _tell(client: httpx.Client, user: str, told: Sequence[dict[str, Any]]) -> None:
+    for start in range(0, len(told), BATCH):
+        body = {"session_id": "told", "messages": told[start : start + BATCH]}
+        client.post(f"/v1/users/{user}/messages", json=body).raise_for_status()
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -91,13 +91,14 @@ def inverse_length(words: Float[Tensor, "*batch word"]) -> Float[Tensor, "*batch
     return (words.square().sum(-1) + _EPSILON).rsqrt()
 
 
+_OUTSIDE = 0.5  # of a slot's nearness to a time, just outside of it
 _LONGEST_FADE = 30 * 86_400  # seconds
 
 
 def temporal_proximity(
     start_at: Int[Tensor, " slots"], end_at: Int[Tensor, " slots"], span: tuple[int, int]
 ) -> Float[Tensor, " slots"]:
-    """How near slots lie to a span of time: 1 where they overlap, halved for every length of the span away.
+    """How near slots lie to a span of time: 1 where they overlap, else 1/2, halved for every length of the span away.
 
     How far a slot is away is told by its middle.
 
@@ -111,7 +112,8 @@ def temporal_proximity(
     middle = (start_at + end_at) // 2
     apart = torch.maximum(start - middle, middle - end).clamp(min=0)
     away = apart.masked_fill((start_at < end) & (end_at > start), 0)
-    return torch.exp2(-away.double() / min(end - start, _LONGEST_FADE)).float()
+    near = torch.exp2(-away.double() / min(end - start, _LONGEST_FADE)).float()
+    return torch.where(away > 0, _OUTSIDE * near, near)
 
 
 def content_weighting(

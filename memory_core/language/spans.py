@@ -135,6 +135,15 @@ def _easter(year: int) -> Days:
     return sunday - 2, sunday + 2
 
 
+def _from_easter(first: int, count: int) -> Yearly:
+    """Days so many after Easter Sunday."""
+    return lambda year: (_easter(year)[0] + 2 + first, _easter(year)[0] + 2 + first + count)
+
+
+def _black_friday(year: int) -> Days:
+    return _thanksgiving(year)[1], _thanksgiving(year)[1] + 1
+
+
 def _thanksgiving(year: int) -> Days:
     first = date.fromordinal(min(day(year, 11, 1), LAST_DAY - 1))
     thursday = first.toordinal() + (3 - first.weekday()) % 7 + 21
@@ -145,7 +154,10 @@ FEASTS: dict[str, Yearly] = {
     "christmas eve": feast(12, 24, 1), "christmas day": feast(12, 25, 1), "boxing day": feast(12, 26, 1),
     "christmas": feast(12, 24, 3), "new year's eve": feast(12, 31, 1), "new year": feast(12, 31, 2),
     "new year's day": feast(1, 1, 1), "easter": _easter, "halloween": feast(10, 31, 1),
-    "valentine's day": feast(2, 14, 1), "thanksgiving": _thanksgiving,
+    "valentine's day": feast(2, 14, 1), "thanksgiving": _thanksgiving, "black friday": _black_friday,
+    "good friday": _from_easter(-2, 1), "easter sunday": _from_easter(0, 1), "easter monday": _from_easter(1, 1),
+    "whitsun": _from_easter(48, 3), "pentecost": _from_easter(48, 3), "the holidays": feast(12, 24, 10),
+    "bonfire night": feast(11, 5, 1), "st patrick's day": feast(3, 17, 1),
 }  # fmt: skip
 SEASONS: dict[str, Yearly] = {
     "spring": months(3, 3), "summer": months(6, 3), "autumn": months(9, 3), "fall": months(9, 3),

@@ -16,7 +16,7 @@ _IRREGULAR = (
 _MARKS = {
     "en": (
         rf"(?:{_IRREGULAR}|didn'?t|wasn'?t|weren'?t|[a-z]{{2,}}(?<!e)ed)",
-        r"(?:(?:is|are|am)(?: \w+){0,2} [a-z]{2,}ed|will|shall|going|is|are|am|does|do|has|have|must|should|can|coming|upcoming|due|i'm|we're|it's|what's"
+        r"(?:(?:is|are|am)(?: \w+){0,2} [a-z]{2,}ed|(?:do|does|have|has|got)(?: \w+){0,4} (?:planned|scheduled|booked|arranged)|will|shall|going|is|are|am|does|do|has|have|must|should|can|coming|upcoming|due|i'm|we're|it's|what's"
         r"|when's|\w+'ll|won't|don't|doesn't|isn't)",
     ),
     "de": (r"(?:war|waren|hatte|hatten|habe|hat|haben|hast|ging|gingen|wurde|kam|bin|ge\w{3,}[tn])",

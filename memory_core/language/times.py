@@ -9,7 +9,12 @@ nothing, since every message comes through here: only where one of a few words s
 from datetime import datetime
 from typing import NamedTuple
 
-from memory_core.language import times_elsewhere
+from memory_core.language import (  # noqa: F401  (each adds its rules)
+    times_elsewhere,
+    times_english_compound,
+    times_english_dates,
+    times_english_relative,
+)
 from memory_core.language.spans import DAY, Now, Span
 from memory_core.language.times_english import BESIDE_IT, RULES, Reading, days_beside, may_name_time
 

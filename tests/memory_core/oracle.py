@@ -30,9 +30,10 @@ def late_interaction(cue: Array, words: Array) -> Array:
 
 
 def temporal_proximity(said_at: int, span: tuple[int, int]) -> float:
-    """1 within the span, halved for every length of it outside."""
+    """1 within the span, 1/2 just outside, halved for every length of it."""
     start, end = span
-    return float(2.0 ** -(max(start - said_at, said_at - end, 0) / (end - start)))
+    away = max(start - said_at, said_at - end, 0)
+    return float((0.5 if away else 1.0) * 2.0 ** -(away / (end - start)))
 
 
 def content_weighting(similarity: Array, key_strength: float, prior: Array) -> Array:
