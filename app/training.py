@@ -71,13 +71,14 @@ def intents(
     from memory_core.encoder import EncoderError
     from memory_core.training import fit_intents
     from memory_core.training.intent_sentences import SentencesError
+    from memory_core.training.parts import add_to
     from memory_core.weights import WeightsError
 
     with exit_on_error(SentencesError, EncoderError, WeightsError, SafetensorError, OSError):
         with _stages() as watch:
             result = fit_intents.run(out, seed, watch)
         if into is not None:
-            fit_intents.add_to(into, out / "intents.safetensors")
+            add_to(into, out / "intents.safetensors")
     right = ", ".join(f"{name} {share}" for name, share in result["cross-validated"].items())
     tell(f"right in cross-validation, %: {right}")
     tell(f"the intents are in {into or out / 'intents.safetensors'}")
@@ -124,6 +125,28 @@ def standing(
     right = ", ".join(f"{name} {share}" for name, share in result["cross-validated"].items())
     tell(f"pairs with a statement not seen, told right, %: {right}")
     tell(f"the weights are in {out / 'succession.safetensors'}")
+
+
+@train.command("everyday", help="Fit what everyday use needs beside the reader, to the conversations that ship.")
+def everyday(
+    seed: Annotated[int, typer.Option(help="of the conversations and parameters", min=0, max=10**9)] = 1,
+    out: Annotated[Path, typer.Option(help="the run's folder")] = Path("runs/everyday"),
+    into: Annotated[Path | None, typer.Option(help="a file of weights that takes it, all else kept")] = None,
+) -> None:
+    from safetensors import SafetensorError
+
+    from memory_core.encoder import EncoderError
+    from memory_core.training import fit_everyday
+    from memory_core.training.parts import add_to
+    from memory_core.weights import WeightsError
+
+    with exit_on_error(EncoderError, WeightsError, SafetensorError, OSError):
+        with _stages() as watch:
+            result = fit_everyday.run(out, seed, watch)
+        if into is not None:
+            add_to(into, out / "everyday.safetensors")
+    tell(f"held back: {result['held']}")
+    tell(f"it is in {into or out / 'everyday.safetensors'}")
 
 
 @contextmanager

@@ -53,10 +53,11 @@ async def tell(service: Service, case: Case, user: str, timed: Sequence[Timed]) 
     Raises:
         Refused: the service answers otherwise than the case expects.
     """
-    begin = next((place for place, one in enumerate(timed) if one.said.again), 0)
-    names = await service.tell(user, timed[:begin])
-    earlier = await service.recall(user, case.cue, case.asked_at, K, {}) if begin else {}
-    names |= await service.tell(user, timed[begin:])
+    earlier: dict[str, Any] = {}
+    if any(one.said.again for one in timed):
+        await service.tell(f"{user}-unasked", [one for one in timed if not one.said.again])
+        earlier = await service.recall(f"{user}-unasked", case.cue, case.asked_at, K, {})
+    names = await service.tell(user, timed)
     for action in case.then:
         await service.act(user, action, case.said, names)
     return Told(user, names, earlier.get("confidence"))

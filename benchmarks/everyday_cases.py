@@ -61,7 +61,7 @@ class Said(Strict):
     at: AwareDatetime | None = Field(None, description="when, with the speaker's offset; else among the chatter")
     directly: bool = Field(False, description="follows the message before it, with no chatter between")
     times: int = Field(1, ge=1, description="said so often, with chatter between")
-    again: bool = Field(False, description="the query is put once before the first such message, and again at the end")
+    again: bool = Field(False, description="the query is put to all else alone, too, to compare")
     turn: bool = Field(False, description="a whole turn: the memory is read, and a reply given and remembered")
     reply: str = Field("Thanks for telling me.", description="what the assistant answers to a turn")
 

@@ -28,7 +28,7 @@ from memory_core.binary_codes import encode_sentence, encode_word
 from memory_core.candidate_retrieval import Alike, Candidates
 from memory_core.encoder import Encoder, Utterance
 from memory_core.language import VERSION
-from memory_core.language.header import header
+from memory_core.language.header import header, header_words
 from memory_core.language.intents import INTENTS, Intents, intent_input
 from memory_core.links import write_links_
 from memory_core.meaning import Languages, Meaning
@@ -40,6 +40,7 @@ from memory_core.message_features import (
     learned_bits,
 )
 from memory_core.multilingual_encoder import MultilingualEncoder
+from memory_core.outdating import Outdating
 from memory_core.read_mode_prototypes import FOLLOW_UPS, LOOK_BACKS
 from memory_core.reading import Reading, pooled
 from memory_core.reranker import Reranker
@@ -94,6 +95,7 @@ class EpisodicMemory(nn.Module):
     confidence_threshold: nn.Parameter
     stopword_mask: Tensor
     lemma_ids: Tensor
+    header_pieces: Tensor
 
     def __init__(
         self,
@@ -123,13 +125,19 @@ class EpisodicMemory(nn.Module):
         self.register_buffer("lemma_ids", torch.cat([torch.arange(self.vocabulary, dtype=torch.int32), none]))
         self._pieces_of: Callable[[str], list[int]] = lambda name: encoder.windows([name])[0][0]
         self._expressly = frozenset(self._pieces_of(" ".join(EXPRESSLY)))
+        header_pieces = torch.zeros(self.vocabulary, dtype=torch.bool)
+        header_pieces[[piece for cut in encoder.windows(header_words()) for window in cut for piece in window]] = True
+        self.register_buffer("header_pieces", header_pieces, persistent=False)
         self.write_gate: WriteGate | None = None
         self.reranker: Reranker | None = None
         self.intents: Intents | None = None
         self.succession: Succession | None = None
+        self.outdating: Outdating | None = None
         learned = weights.of(encoder.transformer_fingerprint(), self.config.word) if trained else None
         if learned:
-            self.write_gate, self.reranker, self.intents = WriteGate(), Reranker(), Intents()
+            self.write_gate, self.reranker = WriteGate(), Reranker()
+            self.intents = Intents()
+            self.outdating = Outdating() if "outdating.threshold" in learned else None  # fitted last
             self.load_state_dict({name: learned[name] for name in self.state_dict()})
         self.meaning: Meaning | None = None
         self.languages: Languages | None = None

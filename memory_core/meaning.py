@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from jaxtyping import Float, Int, Int8
+from jaxtyping import Bool, Float, Int, Int8
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 from torch.nn import functional
@@ -104,16 +104,21 @@ class Meaning(nn.Module):
         cosines: Float[Tensor, " slots"],
         cue: float,
         slots: Float[Tensor, " slots"],
+        allowed: Bool[Tensor, " slots"],
+        beside: Float[Tensor, " slots"],
     ) -> Float[Tensor, " slots"]:
         """The log weights of a reading, the reranker's word mixed with the meanings' likeness.
 
         Args:
             logits: the reranker's.
             cue, slots: foreign shares.
+            allowed: slots that are evidence; the best of them is what others are held against.
+            beside: nats for what no likeness of meanings tells: when it was said, and by whom.
         """
         foreign = slots.clamp(min=cue)
-        above = logits - logits.max()
-        told = self.kept * above + self.likeness[0] * cosines + self.likeness[1]
+        best = logits[allowed].max() if bool(allowed.any()) else logits.max()
+        above = logits - best
+        told = self.kept * above + self.likeness[0] * cosines + self.likeness[1] + beside
         return (1.0 - foreign) * above + foreign * told
 
     def confidence(

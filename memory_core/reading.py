@@ -8,35 +8,25 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional
 
-from memory_core import addressing, temporal_neighbours
+from memory_core import addressing, outdating, temporal_neighbours
 from memory_core.candidate_retrieval import Candidates
 from memory_core.message_features import FEATURE_NAMES, features, has, only_requests
-from memory_core.reranker import (
-    DISTINGUISHING,
-    SIGNALS,
-    WINDOW,
-    WITHIN,
-    RerankerInput,
-    RerankerOutput,
-    tells_one_change,
-    without_neighbours,
-)
+from memory_core.reranker import SIGNALS, WINDOW, WITHIN, RerankerInput, RerankerOutput, without_neighbours
 from memory_core.state import EpisodicState
 
 if TYPE_CHECKING:
     from memory_core.episodic import EpisodicMemory
 
 _MISMATCH = {"about self": 2.5, "negative": 2.0}  # nats that a slot loses where cue and slot differ in it
-_CHANGE = 1.5  # nats that a change gains where the cue asks how something stands now
-_CHANGED = 3  # slots, those read most, which a change may outdate
+_CHANGED = 3  # slots, those read most, which a later one may outdate
 _CLOSE = 3.0  # nats below the best within which these lie
-_FITS = 0.2  # cosine of a sentence with the cue from which it may be about the same
-_RARE = 4  # slots that hold a word at most, for two slots with it to tell of the same
-_AHEAD = 0.5  # nats that the change then comes before what it changes
+_AHEAD = 0.5  # nats that a later slot then comes before the one that it outdates
+_FOREIGN = 0.2  # how foreign to the first encoder a cue is, from which its vectors tell nothing of what outdates what
+_FOREIGN_TIME, _FOREIGN_SPEAKER = 8.0, 4.0  # nats that a foreign slot loses for another time or speaker than named
 _SAME_ASKING = 0.8  # cosine of a request's sentence with the cue's from which it is the cue asked before
 _BEHIND = 2.0  # nats that a request or a reply to it comes behind the best statement
 
@@ -73,8 +63,10 @@ def found(
     quiet = no_evidence(bits, near_by, of)
     content = memory.key_strength * (similarity + memory.lexical * matched + memory.time_share * of.proximity)
     sentence = functional.normalize(state.sentence[slots].float(), dim=-1) @ of.pooled
+    if (of.intents or {}).get("asks_what_was_asked", 0.0) > 0.5:  # that was not asked before it
+        quiet = quiet | (only_requests(bits) & (sentence > _SAME_ASKING))
     heard = (~quiet).unsqueeze(1)  # what is no evidence makes its neighbours none
-    own, negative = (_agreement(name, bits, of) for name in ("about self", "negative"))
+    own, negative = (_agreement(name, bits, of) for name in _MISMATCH)
     signals = [
         similarity,
         matched,
@@ -114,11 +106,16 @@ def found(
 def no_evidence(bits: Int[Tensor, " slots"], near_by: Int[Tensor, "slots around"], of: Candidates) -> Tensor:
     """Slots that only ask the assistant, and replies to these: no evidence for what the cue asks.
 
-    Unless the cue asks of the conversation itself ("What did I ask you yesterday?").
+    Unless the cue asks of the conversation itself ("What did you recommend?"). Where it asks what was asked, questions
+    and requests alone are evidence.
     """
-    if of.intents is not None and of.intents["asks_of_conversation"] > 0.5:
-        return torch.zeros_like(bits, dtype=torch.bool)
+    intents = of.intents or {}
     asks = only_requests(bits)
+    if intents.get("asks_what_was_asked", 0.0) > 0.5:
+        asked = asks | (has(bits, "asks") & ~has(bits, "reply"))
+        return ~asked if bool(asked.any()) else torch.zeros_like(asks)
+    if intents.get("asks_of_conversation", 0.0) > 0.5:
+        return torch.zeros_like(asks)
     before = functional.pad(asks, (0, 1))[near_by[:, 0]]
     return asks | (has(bits, "reply") & before)
 
@@ -151,7 +148,8 @@ def weigh(
         confidence = memory.reranker.confidence(given, output)[0]
         if of.alike is not None and memory.meaning is not None:
             alike = of.alike
-            confidence = memory.meaning.confidence(confidence, weighting, alike.cosines, alike.cue, alike.slots)
+            cosines = alike.cosines.masked_fill(~given.allowed[0], 0.0)  # what was asked is like what is asked
+            confidence = memory.meaning.confidence(confidence, weighting, cosines, alike.cue, alike.slots)
     return _through_modes(memory, state, of, weighting, lent, float(confidence))
 
 
@@ -161,13 +159,16 @@ def rerank(
     """The log weights of one reading, and the reranker's own output."""
     assert memory.reranker is not None
     output: RerankerOutput = memory.reranker(given)
-    unnamed = 1.0 - given.features[:, FEATURE_NAMES.index("named")]
     logits = output.logits[0]
     if of.alike is not None and memory.meaning is not None:
-        logits = memory.meaning.mixed(logits, of.alike.cosines, of.alike.cue, of.alike.slots)
+        near, spoke = (given.signals[0, :, SIGNALS.index(name)] for name in ("near", "speaker_tokens"))
+        beside = _FOREIGN_TIME * (near - near.max()) + _FOREIGN_SPEAKER * (spoke - spoke.max())
+        alike = of.alike
+        logits = memory.meaning.mixed(logits, alike.cosines, alike.cue, alike.slots, given.allowed[0], beside)
+    unnamed = 1.0 - given.features[:, FEATURE_NAMES.index("named")]
     for name, cost in _MISMATCH.items():
         logits = logits - cost * unnamed * (-given.signals[0, :, SIGNALS.index(name)]).clamp(min=0.0)
-    if bool(given.now[0]):
+    if bool(given.now[0]) and memory.outdating is not None:
         logits = _with_changes(memory, state, of, given, logits)
     return _requests_behind(logits, given), output
 
@@ -175,39 +176,30 @@ def rerank(
 def _with_changes(
     memory: "EpisodicMemory", state: EpisodicState, of: Candidates, given: RerankerInput, logits: Tensor
 ) -> Float[Tensor, " slots"]:
-    """The log weights with what tells of a change before what it changes, where the cue asks how something stands now.
+    """The log weights with what outdates a slot just above it, where the cue asks how something stands now.
 
-    "Rollo died" shares no word with "What pets do I have?", but with "I have a dog called Rollo" it shares a rare one.
+    What outdates it is one later slot, the likeliest; that one may itself be outdated by another.
     """
-    changes = tells_one_change(given.features) & given.allowed[0]
-    if not changes.any():
-        return logits
-    logits = logits + _CHANGE * changes
-    told = logits.masked_fill(~given.allowed[0], -torch.inf)
-    held = memory.lemma_ids[state.token_ids[of.slots].long()].long()
-    asked = memory.lemma_ids[of.terms.token_ids].long()
-    for first in told.topk(min(_CHANGED, len(told))).indices.tolist():
-        if told.max() - told[first] > _CLOSE:
+    assert memory.outdating is not None
+    for number in range(_CHANGED):
+        told = logits.masked_fill(~given.allowed[0], -torch.inf)
+        order = told.topk(min(_CHANGED, len(told))).indices
+        earlier = int(order[min(number, len(order) - 1)])
+        if not torch.isfinite(told[earlier]) or told.max() - told[earlier] > _CLOSE:
             break
-        if changes[first]:  # what a change says besides is no reason to bring up others
+        may = outdating.may_outdate(given, earlier)
+        if not bool(may.any()):
             continue
-        mine = held[first]
-        mine = mine[(mine >= 0) & ~torch.isin(mine, asked)]
-        rare = mine[state.piece_counts[mine] <= _RARE]
-        shares = torch.isin(held, rare).any(1)
-        later = (given.order > given.order[first]) & (given.speaker == given.speaker[first])
-        ahead = changes & later & (shares | _same_matter(given, first))
-        logits = torch.where(ahead, torch.maximum(logits, told[first] + _AHEAD), logits)
+        seen = outdating.pairs(memory, state, of, given, earlier)
+        if of.alike is not None and of.alike.cue > _FOREIGN:  # likeness in English means nothing: words must tell
+            may = may & outdating.shares_words(seen)
+        likely = memory.outdating(seen)
+        likely = torch.where(outdating.names_it(seen), torch.ones_like(likely), likely).masked_fill(~may, 0.0)
+        later = int(likely.argmax())
+        if likely[later] > memory.outdating.threshold:
+            logits = logits.clone()
+            logits[later] = torch.maximum(logits[later], told[earlier] + _AHEAD)
     return logits
-
-
-def _same_matter(given: RerankerInput, first: int) -> Bool[Tensor, " slots"]:
-    """Slots that are about what the cue asks, and not about another one than the slot `first` names."""
-    assert given.exact is not None and given.shares is not None
-    held, counted = given.exact[0], given.exact[0, first] * given.shares[0]
-    lacks, both = (1.0 - held) @ counted, held @ counted
-    fits = (both > DISTINGUISHING) | (given.signals[0, :, SIGNALS.index("sentence")] > _FITS)
-    return fits & ~((lacks > DISTINGUISHING) & (both > DISTINGUISHING))
 
 
 def _owed_to_neighbours(alone: RerankerOutput, output: RerankerOutput) -> Float[Tensor, "2 slots"]:

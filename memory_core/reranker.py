@@ -89,7 +89,7 @@ class Reranker(nn.Module):
         hidden: units of each of the two small networks.
 
     Attributes:
-        renewal: the similarity from which a slot counts as telling what is asked; fresh, none does.
+        recency_override: the similarity from which a slot counts as telling what is asked; fresh, none does.
     """
 
     recency_override: Tensor

@@ -19,17 +19,18 @@ INTENTS = (
     "follow_up_forward",  # what came after what the last turn was about: "And then?"
     "follow_up_backward",  # what came before it: "And before that?"
     "asks_of_conversation",  # what was said or asked in talks with the assistant: "Which book did you recommend?"
+    "asks_what_was_asked",  # of that, what the one who asks had asked before: "What did I ask you about visas?"
     "standing",  # it tells what holds until revoked and matters at every turn: "Call me Sam", "I'm vegetarian"
     "negative",  # it denies, or tells or asks of a dislike: "I can't stand heights"
     "about_self",  # its matter is the speaker's own, not another's: "I drive a Fiat"
     "tells_change",  # it tells that something is no longer as it was: "I moved to Rome", "Rollo died", "no more coffee"
 )
 _WIDTH = 256  # of a facet
-_BUCKETS = 8192  # for pieces and their neighbours
+BUCKETS = 8192  # for pieces and their neighbours
 _FACETS_COUNT = 3.0  # so many times as much as a piece, before anything is learned
 _START, _END = 40_009, 40_013  # stand before the first and after the last piece
 _PRIMES = (0x9E3779B1, 0x85EBCA77, 0xC2B2AE3D, 0x27D4EB2F)
-FEATURES = 4 * _WIDTH + _BUCKETS
+FEATURES = 4 * _WIDTH + BUCKETS
 
 
 def intent_input(utterance: Utterance, skip: int = 0) -> Float[Tensor, " features"]:
@@ -43,7 +44,7 @@ def intent_input(utterance: Utterance, skip: int = 0) -> Float[Tensor, " feature
     if not len(ids):
         return utterance.facets.new_zeros(FEATURES)
     pooled = _FACETS_COUNT * torch.cat([facets.mean(0), facets.amax(0), facets[0], facets[-1]])
-    grams = torch.zeros(_BUCKETS, device=facets.device)
+    grams = torch.zeros(BUCKETS, device=facets.device)
     grams[_buckets(ids)] = (1.0 + len(ids) / 16) ** -0.5
     return torch.cat([pooled, grams])
 
@@ -58,7 +59,7 @@ def _buckets(ids: Int[Tensor, " pieces"]) -> Int[Tensor, " grams"]:
         mixed = torch.full_like(framed[:length], kind * 7919)
         for step, prime in zip(steps, _PRIMES, strict=False):
             mixed = (mixed ^ (framed[step : step + length] * prime)) * 0x01000193 & 0x7FFFFFFFFFFF
-        found.append((mixed ^ (mixed >> 17)) % _BUCKETS)
+        found.append((mixed ^ (mixed >> 17)) % BUCKETS)
     return torch.cat(found)
 
 

@@ -32,11 +32,11 @@ def fit_write_gate(sets: Sequence[tuple[Tensor, Tensor]]) -> WriteGate:
     def loss() -> Tensor:
         return functional.binary_cross_entropy_with_logits(gate.logits(rows), truth, weight, reduction="sum")
 
-    _minimise(gate, loss, decay=1e-4)
+    minimise(gate, loss, decay=1e-4)
     return gate
 
 
-def _minimise(module: nn.Module, loss: Callable[[], Tensor], decay: float) -> None:
+def minimise(module: nn.Module, loss: Callable[[], Tensor], decay: float) -> None:
     """Finds the parameters of least loss, by a quasi-Newton method over all data at once; weight matrices decay."""
     optimiser = torch.optim.LBFGS(module.parameters(), max_iter=300, line_search_fn="strong_wolfe")
 
@@ -148,7 +148,7 @@ def calibrate(reader: Reranker, sets: Sequence[RecallBatch], others: Sequence[Re
         told = reader.confidence_head((x - mean) / deviation).squeeze(-1)
         return functional.binary_cross_entropy_with_logits(told, truth, weight, reduction="sum")
 
-    _minimise(reader.confidence_head, loss, decay=1e-3)
+    minimise(reader.confidence_head, loss, decay=1e-3)
     with torch.no_grad():  # of the numbers as they are
         first.weight.div_(deviation)
         first.bias.sub_(first.weight @ mean)

@@ -1,7 +1,8 @@
 """Conversations of one user with an assistant, made from sentences that ship: what recall learns everyday use from.
 
-A user tells facts among chatter, asks for the same thing again and again, has a brother beside the sister, and changes
-what was so. The other sets have none of that: people who talk with each other hardly ever ask twice.
+A user tells facts among chatter, asks for the same thing again and again, has a brother beside the sister, tells of
+others what holds of them alone, and changes what was so. The other sets have none of that: people who talk with each
+other hardly ever ask twice.
 """
 
 import random
@@ -14,7 +15,7 @@ from memory_core.training.conversations import Conversation, Question, Turn
 EVERYDAY = "everyday"
 _FOLDER = Path(__file__).with_name(EVERYDAY)
 _CONVERSATIONS = 24
-_FACTS, _SIBLINGS, _UPDATES, _CHATTER, _ASKING = 16, 3, 4, 45, 5  # of each in a conversation
+_FACTS, _SIBLINGS, _CONTRASTS, _UPDATES, _CHATTER, _ASKING = 16, 3, 8, 8, 45, 5  # of each in a conversation
 _ASKED_AGAIN = 0.6  # of the facts, those asked for in the conversation itself
 _ACKNOWLEDGED = ("I see.", "Noted.", "That sounds good.", "Oh dear.", "Thanks for telling me.", "Nice!")
 _UNKNOWN = "I don't remember you telling me that."
@@ -60,6 +61,9 @@ def _conversation(name: str, chosen: random.Random) -> Conversation:
         chosen.shuffle(both)
         for of, thing in both:
             add("fact", form.replace("{of}", of).replace("{is}", thing), question.replace("{of}", _in_question(of)))
+    for fact, other, question in chosen.sample(list(_lines("contrasts")), _CONTRASTS):
+        told = add("fact", fact, question)
+        add("chatter", other, after=told if chosen.random() < 0.7 else 0.0)
     for before, now, question in chosen.sample(list(_lines("updates")), _UPDATES):
         add("update", before, now, question, after=add("before", before))
     for text in chosen.sample([line for (line,) in _lines("chatter")], _CHATTER):

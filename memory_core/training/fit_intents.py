@@ -14,15 +14,13 @@ from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Float, Int
-from safetensors import safe_open
-from safetensors.torch import load_file, save, save_file
+from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional
 
-from memory_core import weights
 from memory_core.encoder import Encoder
 from memory_core.language.header import header
-from memory_core.language.intents import FEATURES, INTENTS, Intents, intent_input
+from memory_core.language.intents import BUCKETS, FEATURES, INTENTS, Intents, intent_input
 from memory_core.training.intent_sentences import Pattern, shipped
 
 PREFIX = "intents."
@@ -101,11 +99,13 @@ def fit(data: Labelled, decay: float = _DECAY) -> Intents:
     known = data.labels.isfinite()
     truth, share = data.labels.nan_to_num(), data.shares.unsqueeze(1) * known
     share = share / share.sum(0).clamp(min=1e-9)
+    dense, grams = data.inputs[:, :-BUCKETS].contiguous(), data.inputs[:, -BUCKETS:].to_sparse()  # nearly all zeros
     optimiser = torch.optim.LBFGS(intents.parameters(), max_iter=80, history_size=10, line_search_fn="strong_wolfe")
 
     def closure() -> float:
         optimiser.zero_grad()
-        logits = intents.logits(data.inputs)
+        pooled, places = intents.weight[:, :-BUCKETS].T, intents.weight[:, -BUCKETS:].T
+        logits = dense @ pooled + torch.sparse.mm(grams, places) + intents.bias
         value = (functional.binary_cross_entropy_with_logits(logits, truth, reduction="none") * share).sum()
         value = value + decay * intents.weight.square().sum()
         value.backward()  # type: ignore[no-untyped-call]
@@ -189,23 +189,9 @@ def run(folder: Path, seed: int, watch: Callable[[str, int, int, float], None]) 
     return result
 
 
-def add_to(path: Path, fitted: Path) -> None:
-    """Puts the fitted intents into a file of weights, whose other tensors stay as they are.
-
-    Raises:
-        weights.WeightsError: the two are for different encoders.
-    """
-    with safe_open(str(path), "pt") as file, safe_open(str(fitted), "pt") as new:
-        metadata, mine = file.metadata() or {}, new.metadata() or {}
-    if metadata.get("transformer") != mine.get("transformer"):
-        raise weights.WeightsError(f"{path} and {fitted} are for different encoders")
-    others = {name: tensor for name, tensor in load_file(path).items() if not name.startswith(PREFIX)}
-    path.write_bytes(save(others | load_file(fitted), metadata))  # the file keeps its mode
-
-
 def _joined(intent: str, parts: list[bool | None]) -> bool | None:
     """Whether an intent holds of a text, by its sentences; None where they don't say."""
-    if intent in ("asks", "asks_of_now", "asks_of_conversation", "standing", "tells_change"):
+    if intent in ("asks", "asks_of_now", "asks_of_conversation", "asks_what_was_asked", "standing", "tells_change"):
         return True if True in parts else None if None in parts else False
     if intent == "only_asks":
         return False if False in parts else None if None in parts else True

@@ -202,7 +202,8 @@ def _without_language(vectors: Float[Tensor, "languages texts width"]) -> Float[
     another for being of its language."""
     means = vectors.mean(1)
     apart = torch.linalg.svd(means - means.mean(0), full_matrices=False).Vh[: len(means) - 1]
-    return torch.eye(vectors.shape[-1]) - apart.T @ apart
+    without: Tensor = torch.eye(vectors.shape[-1]) - apart.T @ apart
+    return without
 
 
 def readings(

@@ -29,8 +29,15 @@ from memory_core.language.intents import Intents
 from memory_core.message_features import FEATURE_NAMES
 from memory_core.reranker import SIGNALS, WINDOW, Reranker, own_signals
 from memory_core.state import EpisodicState
-from memory_core.training.calibration import calibrate, calibration, fit_modes, fit_recency_override, fit_write_gate
-from memory_core.training.conversations import EVALUATION_ONLY
+from memory_core.training import fit_outdating
+from memory_core.training.calibration import (
+    calibrate,
+    calibration,
+    fit_modes,
+    fit_recency_override,
+    fit_write_gate,
+)
+from memory_core.training.conversations import EVALUATION_ONLY, UPDATES
 from memory_core.training.datasets import (
     LINES,
     Dataset,
@@ -281,6 +288,19 @@ def train(
     calibrate(reader, [one for each in kept.values() for one in each], others[0], training.answerable)
     confidence = calibration(reader, [one for each in held.values() for one in each], others[1], training.answerable)
     memory.reranker = reader
+    memory.outdating = fit_outdating.fit(
+        fit_outdating.pairs_of(
+            memory,
+            encoder,
+            (
+                (dataset, EpisodicState.load(folder / f"{dataset.name}.safetensors"))
+                for each in gathered.values()
+                for place, dataset in enumerate(each)
+                if place % training.held and any(one.category in UPDATES for one, _, _ in dataset.questions)
+            ),
+        ),
+        training.seed,
+    )
     tensors = memory.state_dict() | {"projection": encoder.projection, "centre": encoder.centre}
     told = {"schema": weights.SCHEMA, "transformer": encoder.transformer_fingerprint(), "word": str(memory.config.word)}
     save_file(

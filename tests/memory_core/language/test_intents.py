@@ -9,8 +9,9 @@ import torch
 from benchmarks import intents as benchmark
 from memory_core.encoder import Encoder, Utterance
 from memory_core.language.intents import FEATURES, INTENTS, Intents, intent_input, load
-from memory_core.training.fit_intents import Labelled, add_to, calibrate, fit, tensors_of
+from memory_core.training.fit_intents import Labelled, calibrate, fit, tensors_of
 from memory_core.training.intent_sentences import SentencesError, read, shipped
+from memory_core.training.parts import add_to
 
 
 @pytest.fixture(scope="module")
@@ -104,11 +105,11 @@ def test_the_intents_are_put_among_the_weights_and_all_else_stays(tmp_path: Path
     from safetensors.torch import load_file, save_file
 
     path, fitted = tmp_path / "recall.safetensors", tmp_path / "intents.safetensors"
-    save_file({"lexical": torch.tensor(0.25), "intents.old": torch.zeros(1)}, path, {"schema": "4", "transformer": "t"})
+    save_file({"lexical": torch.tensor(0.25), "intents.bias": torch.ones(1)}, path, {"schema": "4", "transformer": "t"})
     save_file(tensors_of(Intents()), fitted, {"transformer": "t"})
     add_to(path, fitted)
     assert set(load_file(path)) == {"lexical", "intents.weight", "intents.bias"}
-    assert load_file(path)["lexical"] == 0.25
+    assert load_file(path)["lexical"] == 0.25 and len(load_file(path)["intents.bias"]) == len(INTENTS)
 
 
 def test_sentences_are_many_and_each_has_labels() -> None:
