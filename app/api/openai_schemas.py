@@ -1,8 +1,9 @@
 """What OpenAI's interface takes, as far as this service reads it; what it does not know of, it ignores."""
 
+import json
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from app.api.schemas import Count
 from app.memories.validation import Identifier
@@ -16,6 +17,19 @@ HANDED_ON = (
 
 class Lenient(BaseModel):
     model_config = ConfigDict(extra="allow", allow_inf_nan=False)
+
+
+class OpenAIRequest(Lenient):
+    """A whole request; what nothing here looks at reaches the generator or the reply, and must be texts too."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_whole_characters(cls, given: Any) -> Any:
+        try:
+            json.dumps(given, ensure_ascii=False).encode()
+        except UnicodeEncodeError:
+            raise ValueError("must not contain half of a surrogate pair") from None
+        return given
 
 
 class MemoryChoice(BaseModel):
@@ -47,7 +61,7 @@ class StreamOptions(Lenient):
     include_usage: bool = False
 
 
-class CompletionRequest(Lenient):
+class CompletionRequest(OpenAIRequest):
     """A conversation to be continued."""
 
     model: str = Field(max_length=256)
@@ -69,7 +83,7 @@ class CompletionRequest(Lenient):
         return messages
 
 
-class EmbeddingRequest(Lenient):
+class EmbeddingRequest(OpenAIRequest):
     """Texts to be encoded."""
 
     model: str = Field(max_length=256)
@@ -102,7 +116,7 @@ class TextChoice(Lenient):
     format: TextFormat = TextFormat()
 
 
-class ResponseRequest(Lenient):
+class ResponseRequest(OpenAIRequest):
     """A conversation to be continued, by the newer interface."""
 
     model: str = Field("mneme", max_length=256)

@@ -1,5 +1,6 @@
 """OpenAI's newer interface, driven by the unmodified client of OpenAI: what goes on after the last response."""
 
+import json
 from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Any
 
@@ -12,6 +13,8 @@ from benchmarks.scripted_model import BreakOff, Prompt
 from tests.api.conftest import started
 from tests.api.service import Json, Service
 from tests.api.test_openai import everything, of, said
+
+HI = [said("user", "Hi")]
 
 
 @pytest_asyncio.fixture(loop_scope="session")
@@ -224,6 +227,15 @@ async def test_a_bad_request_names_the_field(service: Service, change: Json, par
     response = await service.call("POST", "/v1/responses", json=body)
     assert response.status_code == 400, response.text
     assert response.json()["error"]["param"] == param
+
+
+@pytest.mark.parametrize("path", ["/v1/responses", "/v1/chat/completions"])
+async def test_half_a_character_is_the_clients_error_wherever_it_stands(service: Service, path: str) -> None:
+    said = [{"role": "user", "content": [{"type": "input_text", "text": "\ud800"}]}]
+    for body in ({"input": said, "messages": said}, {"input": "Hi", "messages": HI, "metadata": {"x": "\ud800"}}):
+        content = json.dumps({"model": "m", "user": "ada", **body}).encode()
+        response = await service.call("POST", path, content=content)
+        assert response.status_code == 400, response.text
 
 
 async def test_a_schema_for_the_reply_reaches_the_generator_as_it_knows_it(service: Service, user: str) -> None:
