@@ -3,7 +3,8 @@
 Everything goes through the HTTP interface, as an application would. A fresh user is told the facts of `facts.jsonl`
 amid the everyday talk of `other_messages.txt`, over ten weeks; then each fact is asked for in a session of its own, in
 other words. The questions and their replies become part of the memory on the way, as they do for a real user.
-`facts_tuning.jsonl` is the set that the prompt was tuned on; `facts.jsonl` was held back for the figure.
+`facts_tuning.jsonl` is the set that the prompt was tuned on; `facts.jsonl` was held back for the figure. With
+`--never-told` the questions of `never_told.jsonl`, which nothing that was told answers, are asked too.
 """
 
 import argparse
@@ -13,13 +14,16 @@ import re
 import sys
 import time
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import httpx
+
+from benchmarks.serving import Server
 
 HERE = Path(__file__).parent
 WEEKS = 10
@@ -48,6 +52,7 @@ class ParsedQuery:
     answered: bool
     recalled: bool
     recollections: tuple[str, ...]
+    declined: bool
     seconds: float
 
 
@@ -65,6 +70,18 @@ def contains(reply: str, answers: Iterable[str]) -> bool:
     """Whether any of the answers stands in the reply as a word or words of its own, whatever the case."""
     plain = reply.lower().replace("’", "'")
     return any(re.search(rf"(?<!\w){re.escape(answer.lower())}(?!\w)", plain) for answer in answers)
+
+
+_DECLINES = re.compile(
+    r"\b(?:not|n't|never|no)\b[^.!?]{0,40}\b(?:remember|recall|told|tell|mention\w*|know|sure|notes?|information|records?|"
+    r"say|said|aware|memory|details|hold|have any)\b",
+    re.IGNORECASE,
+)
+
+
+def declines(reply: str) -> bool:
+    """Whether a reply says that it doesn't know, in any of the usual ways."""
+    return _DECLINES.search(reply.replace("’", "'").replace("n't", " n't")) is not None
 
 
 def conversation(facts: Sequence[Fact], others: Sequence[str], seed: int) -> list[dict[str, str]]:
@@ -116,8 +133,9 @@ def ask(
         answers=fact.answers,
         reply=turn["reply"],
         answered=contains(turn["reply"], fact.answers),
-        recalled=fact.told[-1] in recollections,
+        recalled=bool(fact.told) and fact.told[-1] in recollections,
         recollections=recollections,
+        declined=declines(turn["reply"]),
         seconds=round(seconds, 3),
     )
 
@@ -126,18 +144,31 @@ def table(asked: Sequence[ParsedQuery]) -> str:
     """The outcomes by kind, and in total, as text."""
     kinds = dict.fromkeys(outcome.kind for outcome in asked)
     rows = [(kind, [outcome for outcome in asked if outcome.kind == kind]) for kind in kinds]
-    lines = [f"{'kind':<14}{'n':>5}{'recalled':>12}{'answered':>12}"]
+    lines = [f"{'kind':<14}{'n':>5}{'recalled':>12}{'answered':>12}{'declined':>12}"]
     for kind, outcomes in [*rows, ("total", list(asked))]:
         recalled = 100 * sum(outcome.recalled for outcome in outcomes) / len(outcomes)
         answered = 100 * sum(outcome.answered for outcome in outcomes) / len(outcomes)
-        lines.append(f"{kind:<14}{len(outcomes):>5}{recalled:>10.1f} %{answered:>10.1f} %")
+        declined = 100 * sum(outcome.declined for outcome in outcomes) / len(outcomes)
+        lines.append(f"{kind:<14}{len(outcomes):>5}{recalled:>10.1f} %{answered:>10.1f} %{declined:>10.1f} %")
     median = sorted(outcome.seconds for outcome in asked)[len(asked) // 2]
     return "\n".join([*lines, f"median seconds a turn: {median:.2f}"])
 
 
+@contextmanager
+def client_of(url: str | None) -> Iterator[httpx.Client]:
+    """A client of a running service, or of one that is started for the while."""
+    if url:
+        with httpx.Client(base_url=url, timeout=300) as client:
+            yield client
+    else:
+        with Server() as server, server.client() as client:
+            yield client
+
+
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.answers", description=__doc__)
-    parser.add_argument("--url", default="http://127.0.0.1:8000", help="the service to measure")
+    parser.add_argument("--url", help="the service to measure; by default one is started, with GENERATOR")
+    parser.add_argument("--never-told", action="store_true", help="ask what was never told too: it should be declined")
     parser.add_argument("--facts", type=Path, default=HERE / "facts.jsonl")
     parser.add_argument("--others", type=Path, default=HERE / "other_messages.txt")
     parser.add_argument("--out", type=Path, help="where to write the transcripts, one JSON line a question")
@@ -154,18 +185,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Runs the benchmark and prints its table."""
     options = _options(arguments)
     facts = read_facts(options.facts)
+    questions = (HERE / "never_told.jsonl").read_text(encoding="utf-8").splitlines() if options.never_told else []
+    unknown = [Fact("never told", (), json.loads(line)["question"], ()) for line in questions]
     others = options.others.read_text(encoding="utf-8").splitlines()
     user = f"benchmark-{uuid.uuid4().hex[:12]}"
     asked: list[ParsedQuery] = []
     try:
-        with httpx.Client(base_url=options.url, timeout=300) as client:
+        with client_of(options.url) as client:
             tell(client, user, conversation(facts, others, options.seed))
             try:
                 chosen = random.Random(options.seed)
-                for number, fact in enumerate(facts):
+                for number, fact in enumerate([*facts, *unknown]):
                     remarks = chosen.sample(others, options.remarks)
                     asked.append(ask(client, user, number, fact, remarks, options))
-                    print(f"\r{number + 1}/{len(facts)} asked", end="", file=sys.stderr, flush=True)
+                    print(f"\r{number + 1}/{len(facts) + len(unknown)} asked", end="", file=sys.stderr, flush=True)
             finally:
                 if not options.keep:
                     client.delete(f"/v1/users/{user}")
@@ -178,7 +211,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
             rows = (json.dumps(asdict(outcome), ensure_ascii=False) for outcome in asked)
             options.out.write_text("".join(f"{row}\n" for row in rows), encoding="utf-8")
     print(file=sys.stderr)
-    print(table(asked))
+    print(table([outcome for outcome in asked if outcome.kind != "never told"]))
+    if unknown:
+        print(table([outcome for outcome in asked if outcome.kind == "never told"]))
 
 
 if __name__ == "__main__":

@@ -13,7 +13,6 @@ import random
 import re
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -22,18 +21,13 @@ from typing import Any
 import httpx
 import simplemma
 
-from benchmarks.answers import contains
-from benchmarks.serving import Server, told_in_one_line
+from benchmarks.answers import client_of, contains, declines
+from benchmarks.serving import told_in_one_line
 
 HERE = Path(__file__).parent
 NOW = datetime(2026, 11, 26, 18, 0, tzinfo=UTC)
 LONGEST_REPLY = 128
 _OTHERS = 12
-_DECLINES = re.compile(
-    r"\b(?:not|n't|never|no)\b[^.!?]{0,40}\b(?:remember|recall|told|tell|mention\w*|know|sure|notes?|information|records?|"
-    r"say|said|aware|memory|details|hold|have any)\b",
-    re.IGNORECASE,
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +39,6 @@ class Outcome:
     reply: str
     recalled: tuple[str, ...]
     failed: tuple[str, ...]
-
-
-def declines(reply: str) -> bool:
-    """Whether a reply says that it doesn't know, in any of the usual ways."""
-    return _DECLINES.search(reply.replace("’", "'").replace("n't", " n't")) is not None
 
 
 def failures(reply: str, turn: Mapping[str, Any]) -> Iterator[str]:
@@ -146,7 +135,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         probes = [probe for probe in probes if probe["kind"] in options.kind.split(",")]
     others = options.others.read_text(encoding="utf-8").splitlines()
     outcomes = []
-    with told_in_one_line(), _client(options.url) as client:
+    with told_in_one_line(), client_of(options.url) as client:
         for number, probe in enumerate(probes):
             outcome = run(client, probe, others, number)
             outcomes.append(outcome)
@@ -157,16 +146,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
                     flush=True,
                 )
     print(table(outcomes))
-
-
-@contextmanager
-def _client(url: str | None) -> Iterator[httpx.Client]:
-    if url:
-        with httpx.Client(base_url=url, timeout=300) as client:
-            yield client
-    else:
-        with Server() as server, server.client() as client:
-            yield client
 
 
 if __name__ == "__main__":
