@@ -9,6 +9,7 @@ import pytest
 import pytest_asyncio
 from openai.types.responses import Response
 
+from app.assistant.prompt import EXAMPLES
 from benchmarks.scripted_model import BreakOff, Prompt
 from tests.api.conftest import started
 from tests.api.service import Json, Service
@@ -27,8 +28,10 @@ async def respond(client: openai.AsyncOpenAI, user: str, given: Any, **more: Any
 
 
 def shown(service: Service) -> list[tuple[str, str]]:
-    """What the generator was last given, without the system text and the notes."""
-    return [(one["role"], one["content"].rsplit("\n", 1)[-1]) for one in service.model.prompts[-1][1:]]
+    """What the generator was last given, without the system text, the examples and the notes."""
+    examples = {one.content for one in EXAMPLES}
+    given = [one for one in service.model.prompts[-1][1:] if one["content"] not in examples]
+    return [(one["role"], one["content"].rsplit("\n", 1)[-1]) for one in given]
 
 
 async def test_a_response_has_openais_shape_and_is_remembered(
