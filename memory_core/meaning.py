@@ -28,6 +28,7 @@ _STRETCH = 400  # characters of a message that one vector stands for
 _MOST_STRETCHES = 64  # of one message; a longer one is known by its beginning
 _BREAK = re.compile(r"(?<=[.!?。！？؟…\n])\s*")
 FEW = 2.0  # pieces that a text is taken to have besides, which tell nothing: a word alone is no language
+_SCRIPT = 3  # unknown pieces from which a text may be of another script, if most of it is unknown
 _SURE = 0.5  # foreign share below which a text counts as not foreign at all
 
 
@@ -71,8 +72,15 @@ class Meaning(nn.Module):
 
     def foreign_share(self, token_ids: Int[Tensor, " pieces"]) -> float:
         """How foreign a text of these pieces is to the first encoder, in [0, 1]; 0 unless that is likely."""
-        share = float(torch.sigmoid(self.foreign_logits(token_ids))) if len(token_ids) else 0.0
+        said = self._without_symbols(token_ids)
+        share = float(torch.sigmoid(self.foreign_logits(said))) if len(said) else 0.0
         return 0.0 if share < _SURE else share
+
+    def _without_symbols(self, token_ids: Int[Tensor, " pieces"]) -> Int[Tensor, " kept"]:
+        """A text's pieces without those of unknown text, where these are few: an emoji is of no language."""
+        unknown = token_ids >= len(self.foreign) - 1
+        script = int(unknown.sum()) >= _SCRIPT and float(unknown.float().mean()) > _SURE
+        return token_ids if script else token_ids[~unknown]
 
     def foreign_logits(self, token_ids: Int[Tensor, " pieces"]) -> Float[Tensor, ""]:
         """The log odds of a text of these pieces being foreign."""

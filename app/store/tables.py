@@ -58,9 +58,9 @@ memories = sa.Table(
     sa.Column("last_seq", sa.BigInteger, nullable=False),
     sa.Column("precedence", sa.LargeBinary, nullable=False),
     sa.Column("last_read", sa.LargeBinary, nullable=False),
-    # How many rows of `slots` belong to it, and a checksum of this row (see `rows`); null in rows from before these.
-    sa.Column("held", sa.BigInteger),
+    # A checksum of this row (see `rows`), and how many rows of `slots` belong to it; null in rows from before these.
     sa.Column("checksum", sa.BigInteger),
+    sa.Column("held", sa.BigInteger),
     sa.UniqueConstraint("owner_id", "name"),
 )
 
@@ -145,8 +145,8 @@ slots = sa.Table(
     sa.Column("standing", sa.Float, nullable=False, server_default="0"),
     sa.Column("event_from", sa.BigInteger, nullable=False, server_default="0"),
     sa.Column("event_to", sa.BigInteger, nullable=False, server_default="0"),
-    sa.Column("foreign_share", sa.Float, nullable=False, server_default="0"),
     sa.Column("checksum", sa.BigInteger),
+    sa.Column("foreign_share", sa.Float, nullable=False, server_default="0"),
     sa.Index("ix_slots_memory_id_source", "memory_id", "source"),
 )
 
@@ -159,8 +159,8 @@ words = sa.Table(
     sa.Column("token_ids", sa.LargeBinary, nullable=False),
     sa.Column("speaker_tokens", sa.LargeBinary, nullable=False, server_default=""),
     sa.Column("sentence", sa.LargeBinary, nullable=False, server_default=""),
-    sa.Column("meaning", sa.LargeBinary, nullable=False, server_default=""),
     sa.Column("checksum", sa.BigInteger),
+    sa.Column("meaning", sa.LargeBinary, nullable=False, server_default=""),
 )
 
 # The trace of a turn: one row a slot that its message read.

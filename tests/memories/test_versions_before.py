@@ -21,6 +21,7 @@ NEW = {
     "slots": ("standing", "event_from", "event_to", "foreign_share", "checksum"),
     "words": ("sentence", "meaning", "checksum"),
     "reads": ("standing",),
+    "sessions": ("title",),
 }
 
 

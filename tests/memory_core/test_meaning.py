@@ -80,6 +80,16 @@ def test_an_english_question_to_an_english_memory_is_read_to_the_bit_as_without_
     assert polyglot.fingerprint() != memory.fingerprint()
 
 
+@pytest.mark.parametrize(
+    ("text", "foreign"),
+    [("Got the keys🔑to Rosewood Terrace 7", False), ("👍", False), ("Lost my keys🔑again 😭😭", False),
+     ("สวัสดีครับ ผมชื่อสมชาย", True), ("Как дела?", True), ("Wie heißt mein Hund?", True)],
+)  # fmt: skip
+def test_an_emoji_is_of_no_language(polyglot: EpisodicMemory, encoder: Encoder, text: str, foreign: bool) -> None:
+    assert polyglot.meaning is not None
+    assert (polyglot.meaning.foreign_share(encoder.encode([text])[0].token_ids) > 0.5) is foreign
+
+
 def test_what_is_forgotten_leaves_no_meaning(polyglot: EpisodicMemory, encoder: Encoder) -> None:
     state = remembering(polyglot, encoder, GERMAN)
     assert (state.meaning[:4] != 0).any(1).all() and (state.foreign_share[:3] > 0.5).all()
