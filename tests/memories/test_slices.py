@@ -1,0 +1,57 @@
+"""What a turn and an import ask of the database and the event loop, counted: connections, and rows at a time."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import sqlalchemy as sa
+
+from app.memories.memories import Memories
+from app.memories.transfer import export, import_user
+from app.store.database import Database
+from tests.conftest import ON_SQLITE
+from tests.memories.histories import said
+
+MOST_CONNECTIONS = 3
+MOST_ROWS = 200
+
+
+@contextmanager
+def connections(database: Database) -> Iterator[list[str]]:
+    """Notes each connection that is taken from a pool."""
+    taken: list[str] = []
+
+    def note(*_: Any) -> None:
+        taken.append("connection")
+
+    engines = {database.engine.sync_engine, database.writer.sync_engine}
+    for engine in engines:
+        sa.event.listen(engine, "checkout", note)
+    yield taken
+    for engine in engines:
+        sa.event.remove(engine, "checkout", note)
+
+
+async def test_a_turn_takes_three_connections_at_most(memories: Memories) -> None:
+    await memories.recall_and_store("ada", said("the harbour was yellow"), 3, 3)
+    with connections(memories.database) as taken:
+        heard = await memories.recall_and_store("ada", said("what was yellow in the harbour?"), 3, 3)
+        message, _ = heard.remembered.messages[0]
+        reply = said("the harbour was", role="assistant")
+        await memories.remember("ada", [reply], answers=(heard.remembered.head, message.seq))
+    assert 1 <= len(taken) <= MOST_CONNECTIONS
+
+
+@ON_SQLITE
+async def test_an_import_sends_few_rows_at_a_time(memories: Memories) -> None:
+    await memories.remember("ada", [said(f"parcel {number} on the table") for number in range(3 * MOST_ROWS)])
+    body = "".join([lines async for lines in await export(memories, "ada")]).encode()
+    sent: list[int] = []
+
+    def note(_: Any, __: Any, ___: str, parameters: Any, ____: Any, many: bool) -> None:
+        sent.append(len(parameters) if many else 1)
+
+    sa.event.listen(memories.database.writer.sync_engine, "before_cursor_execute", note)
+    await import_user(memories, "bob", body)
+    assert sum(sent) > 3 * MOST_ROWS
+    assert max(sent) <= MOST_ROWS, "the event loop has others to serve between the slices"
