@@ -68,6 +68,7 @@ class ChatReply(Reply):
     recalled: list[Recollection]
     memory: WrittenMemory
     timings_ms: dict[str, float]
+    finish_reason: str | None = None
 
 
 class RememberedMessage(Reply):
