@@ -74,10 +74,10 @@ def fit(pairs: Pairs, seed: int) -> Outdating:
 
     The threshold is chosen by the pairs of one question in four, which another fit did not see.
     """
-    classifier = _fitted(pairs, seed)
-    if not 0 < int(pairs.truth.sum()) < len(pairs.truth):
-        return classifier
     held = pairs.question % 4 == 0
+    if any(not 0 < int(truth.sum()) < len(truth) for truth in (pairs.truth, pairs.truth[~held])):
+        return Outdating().requires_grad_(False)  # nothing to learn from: it raises nothing
+    classifier = _fitted(pairs, seed)
     other = _fitted(pairs.some(~held), seed)
     classifier.threshold.fill_(_threshold(other, pairs.some(held)))
     return classifier
