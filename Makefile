@@ -5,7 +5,7 @@ MAKEFLAGS += --no-builtin-rules --no-print-directory
 SHELL := /bin/bash
 LOCKS := requirements.txt requirements-weights.txt pyproject.toml clients/python/pyproject.toml scripts/install
 
-.PHONY: help serve chat test bench bench-recall bench-peers bench-times bench-everyday bench-languages bench-weeks bench-networks bench-answers demo page-pictures crash integrations openapi compose-check fuzz soak bom audit clean
+.PHONY: help serve chat test bench bench-recall bench-peers bench-times bench-everyday bench-languages bench-weeks bench-networks bench-answers demo page-pictures crash integrations openapi compose-check bom audit soak fuzz clean
 .DEFAULT_GOAL := help
 
 help:  ## this list

@@ -52,7 +52,7 @@ async def messages(
 ) -> TimelinePage:
     """What was said in all sessions, the last remembered first."""
     before = place_of(cursor, int)
-    which = dataclasses.replace(filtered, session_id=session_id, contains=contains, external_ids=external_id)
+    which = dataclasses.replace(filtered, session_id=session_id, contains=contains, external_ids=tuple(external_id))
     page = await timeline.entries(memories, user_id, which, before[0] if before else None, limit + 1)
     shown = page[:limit]
     last = cursor_of(shown[-1].message.seq) if len(page) > limit else None

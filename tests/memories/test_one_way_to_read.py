@@ -141,6 +141,8 @@ async def test_a_message_from_before_decisions_were_kept_is_parsed_when_it_is_re
     for line in lines.splitlines():
         one = json.loads(line)
         one.pop("parsed", None)
+        if "fingerprint" in one:
+            one["fingerprint"] = "of other weights"  # so that each turn reads anew
         old.append(json.dumps(one))
     await import_user(memories, "eve", "\n".join(old).encode())
     assert compare(await live_state(memories, "ada"), await live_state(memories, "eve")) == []

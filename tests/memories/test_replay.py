@@ -334,7 +334,7 @@ async def test_a_memory_of_other_weights_is_not_used_nor_changed(another: Anothe
     assert done == Replayed("ada", len(history.messages), [], foreign=True, written=False)
     assert await tables(of.database) == before
     lines = "".join([part async for part in await export(foreign, "ada")]).splitlines()
-    assert len(lines) == len(history.messages) + 1
+    assert len(lines) == len(history.messages) + 2
     await foreign.erase("ada")
     assert not any(rows for name, rows in (await tables(of.database)).items() if name != "alembic_version")
 
