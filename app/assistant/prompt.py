@@ -159,6 +159,8 @@ EXAMPLES: Final = [
         "The capital of Peru is Lima.",
         ("9 May 2024", "21 days ago", "I love Kenya."),
     ),
+    *_exchange("I never eat olives.", "Good to know, I'll keep that in mind!"),
+    *_exchange("My sister passed her exam today!", "How wonderful, congratulations to your sister!"),
 ]
 
 
