@@ -28,6 +28,8 @@ MEMORY: Final = "Your notes are what was said earlier, in the words of who said 
 STANDING: Final = "What holds until the user changes it:"
 NOTES: Final = "Notes:"
 DOUBTFUL: Final = "Your notes may not hold what the user speaks of; if they don't, say that you don't remember it."
+KEEP: Final = "Keep to what I told you:"
+LONGEST_KEPT: Final = 150
 LONGEST_NOTE: Final = 400
 LONGEST_HISTORY: Final = 1200
 _TURN_TOKENS: Final = 8
@@ -93,6 +95,9 @@ def build_prompt(
     room = context - min(max_tokens, context // 2) - _turn_tokens("\n".join([*system, NOTES, DOUBTFUL]))
     room -= sum(_turn_tokens(example.content) for example in examples)
     message = _shorten_to_tokens(ANY_MODEL.make_inert(message).strip(), max(room, context // 8))
+    if standing and room > context // 8:  # right before the message a small model keeps to it; far above it does not
+        kept = " ".join(_shorten(_on_one_line(one.message.content), LONGEST_KEPT) for one in standing)
+        message = f"({KEEP} {kept})\n\n{message}"
     room -= _turn_tokens(message)
 
     notes = _notes(recalled, now, room * _NOTE_SHARE if history else room)

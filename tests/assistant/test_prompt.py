@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from app.assistant.embedded import EmbeddedModel
 from app.assistant.generator import ChatMessage
 from app.assistant.models import TINY, installed
-from app.assistant.prompt import DOUBTFUL, EXAMPLES, MEMORY, NOTES, PERSONA, STANDING, build_prompt
+from app.assistant.prompt import DOUBTFUL, EXAMPLES, KEEP, MEMORY, NOTES, PERSONA, STANDING, build_prompt
 
 NOW = datetime(2026, 11, 22, 9, 0, tzinfo=UTC)
 
@@ -58,7 +58,7 @@ def test_it_goes_from_what_hardly_changes_to_what_was_recalled_and_the_message()
     ])  # fmt: skip
     assert shown[1:-1] == [*EXAMPLES, ChatMessage("user", "Hi!")]
     noted = '- 3 October 2026 (50 days ago), the user said: "We named the beagle Biscuit."'
-    assert shown[-1] == ChatMessage("user", f"{NOTES}\n{noted}\n\nHello?")
+    assert shown[-1] == ChatMessage("user", f"{NOTES}\n{noted}\n\n({KEEP} I'm vegetarian.)\n\nHello?")
 
 
 def test_without_recollections_the_message_stands_alone() -> None:
