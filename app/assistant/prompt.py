@@ -95,7 +95,7 @@ def build_prompt(
     room = context - min(max_tokens, context // 2) - _turn_tokens("\n".join([*system, NOTES, DOUBTFUL]))
     room -= sum(_turn_tokens(example.content) for example in examples)
     message = _shorten_to_tokens(ANY_MODEL.make_inert(message).strip(), max(room, context // 8))
-    if standing and message and room > context // 8:  # right before the message a small model keeps to it; far above it does not
+    if standing and message and room > context // 8:  # a small model keeps to it here, and not far above
         kept = " ".join(_shorten(_on_one_line(one.message.content), LONGEST_KEPT) for one in standing)
         message = f"({KEEP} {kept})\n\n{message}"
     room -= _turn_tokens(message)
