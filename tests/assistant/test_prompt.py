@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from app.assistant.embedded import EmbeddedModel
 from app.assistant.generator import ChatMessage
 from app.assistant.models import TINY, installed
-from app.assistant.prompt import DOUBTFUL, EXAMPLES, KEEP, MEMORY, NOTES, PERSONA, STANDING, build_prompt
+from app.assistant.prompt import DOUBTFUL, EXAMPLES, KEEP, MEMORY, NOTES, PERSONA, build_prompt
 
 NOW = datetime(2026, 11, 22, 9, 0, tzinfo=UTC)
 
@@ -53,8 +53,6 @@ def test_it_goes_from_what_hardly_changes_to_what_was_recalled_and_the_message()
         PERSONA,
         MEMORY,
         "Today is Sunday, 22 November 2026.",
-        STANDING,
-        '- 22 November 2026 (today), the user said: "I\'m vegetarian."',
     ])  # fmt: skip
     assert shown[1:-1] == [*EXAMPLES, ChatMessage("user", "Hi!")]
     noted = '- 3 October 2026 (50 days ago), the user said: "We named the beagle Biscuit."'
@@ -73,7 +71,7 @@ def test_where_there_is_little_room_the_notes_come_before_the_examples() -> None
 def test_what_stands_is_not_shown_twice() -> None:
     stands, other = Recalled(Said("I'm vegetarian.")), Recalled(Said("It rained."))
     shown = build_prompt([stands, other], [], "Hello?", NOW, context=4096, max_tokens=64, standing=[stands])
-    assert shown[0].content.count("vegetarian") == 1
+    assert "vegetarian" not in shown[0].content and shown[-1].content.count("vegetarian") == 1
     assert notes(shown) == ['- 22 November 2026 (today), the user said: "It rained."']
 
 
