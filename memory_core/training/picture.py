@@ -41,7 +41,7 @@ def draw(network: Recurrent[Any], task: Task, path: Path) -> None:
         NoMatplotlib: it is not installed.
     """
     panels = followed(network, task)
-    figure = canvas(10, 1.2 + 1.8 * len(panels))
+    figure = canvas(10.0, 1.2 + 1.8 * len(panels))
     axes = figure.subplots(len(panels), 1, sharex=True, squeeze=False)[:, 0]
     for axis, (title, rows) in zip(axes, panels.items(), strict=True):
         image = axis.imshow(rows.T.numpy(), aspect="auto", interpolation="nearest", cmap="viridis")

@@ -6,6 +6,7 @@ import socket
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -162,9 +163,11 @@ async def test_without_a_service_the_command_says_what_to_do() -> None:
         assert result.is_error and "mneme serve" in result.content[0].text
 
 
-async def test_a_key_opens_its_own_user_and_its_use_is_in_the_audit_log(service: Service, user: str) -> None:
-    url = service.app.state.settings.database_url
-    async with started(service.model, database_url=url + "-closed", requests_per_minute=30) as closed:
+async def test_a_key_opens_its_own_user_and_its_use_is_in_the_audit_log(
+    service: Service, user: str, tmp_path: Path
+) -> None:
+    url = f"sqlite:///{tmp_path}/closed.db"
+    async with started(service.model, database_url=url, requests_per_minute=30) as closed:
         keys = closed.app.state.keys
         own, admin = (await keys.create("own", Grant.parse(f"user:{user}"))), await keys.create("all", Grant("admin"))
         listing = {"jsonrpc": "2.0", "id": 1, "method": "tools/list"}

@@ -348,10 +348,12 @@ def test_setting_the_last_reading_changes_nothing_else(small: EpisodicMemory) ->
     assert (after.read_slots[:2].tolist(), after.read_weights[:2].tolist()) == ([2, 1], [0.5, 0.25])
 
 
-def test_a_reading_longer_than_the_memory_keeps_is_cut(tight: EpisodicMemory) -> None:
+def test_a_follow_up_starts_from_as_many_as_the_memory_keeps_and_all_that_was_read_is_used_more(
+    tight: EpisodicMemory,
+) -> None:
     state = tight.note_read(filled(tight, 16), torch.arange(12), torch.full((12,), 1 / 16))
     assert state.read_slots.tolist() == list(range(8))
-    assert int(state.reads.sum()) == 8
+    assert int(state.reads.sum()) == 12
 
 
 def test_usage_halves_with_every_memory_full_of_messages(small: EpisodicMemory) -> None:

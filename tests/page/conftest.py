@@ -19,7 +19,7 @@ import pytest
 import pytest_asyncio
 import uvicorn
 from fastapi import FastAPI
-from playwright.async_api import Browser, BrowserContext, Page, ViewportSize, async_playwright
+from playwright.async_api import Browser, BrowserContext, Page, ViewportSize, async_playwright, expect
 
 import app.main
 from app.memories.device import Device
@@ -35,6 +35,7 @@ Done = TypeVar("Done")
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 QUIET = ["--no-sandbox", "--disable-background-networking", "--disable-component-update", "--no-first-run"]
 SIZE: ViewportSize = {"width": 1280, "height": 800}
+expect.set_options(timeout=20_000)  # milliseconds: other processes share the cores
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

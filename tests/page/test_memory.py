@@ -229,7 +229,7 @@ async def test_everything_goes_only_when_its_name_is_typed(
     async with page.expect_download() as saving:
         await page.get_by_role("button", name="Export").click()
     saved = await (await saving.value).path()
-    assert len(saved.read_text().splitlines()) == 3
+    assert len(saved.read_text().splitlines()) == 4  # a heading, two messages, an end
     await page.get_by_label("A session").select_option("monday")
     await page.get_by_role("button", name="Forget session").click()
     sure = page.get_by_role("dialog").get_by_role("button", name="Forget session")
