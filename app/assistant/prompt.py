@@ -174,6 +174,11 @@ EXAMPLES: Final = [
         ("9 May 2024", "21 days ago", "I love Kenya."),
     ),
     *_exchange("My sister passed her exam today!", "How wonderful, congratulations to your sister!"),
+    *_exchange(
+        f"({KEEP} I never drink coffee.)\n\nMy parrot is called Coco.",
+        "Coco is a lovely name for a parrot! How old is it?",
+        ("9 May 2024", "21 days ago", "I love Kenya."),
+    ),
 ]
 
 
