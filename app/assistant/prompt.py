@@ -93,15 +93,17 @@ def build_prompt(
     examples = [] if apart or context < _ROOM_FOR_EXAMPLES else EXAMPLES
     system = [*(instructions or [PERSONA]), MEMORY, f"Today is {now:%A}, {_day(now)}."]
     recalled = [said for said in recalled if all(said.message is not one.message for one in standing)]
-    if standing and (apart or context < _ROOM_FOR_EXAMPLES):
+    kept = ""
+    if standing and examples:  # a small model keeps to it here, and the server keeps all that is above computed
+        shortened = (_shorten(_on_one_line(one.message.content), LONGEST_KEPT) for one in standing)
+        kept = f"({KEEP} {' '.join(shortened)})\n\n"
+    elif standing:
         system += [STANDING, *(_note(said.message, now) for said in standing)]
     room = context - min(max_tokens, context // 2) - _turn_tokens("\n".join([*system, NOTES, DOUBTFUL]))
-    room -= sum(_turn_tokens(example.content) for example in examples)
+    room -= sum(_turn_tokens(example.content) for example in examples) + _tokens(kept)
     message = _shorten_to_tokens(ANY_MODEL.make_inert(message).strip(), max(room, context // 8))
-    if standing and examples:  # a small model keeps to it here, and the server keeps all that is above computed
-        kept = " ".join(_shorten(_on_one_line(one.message.content), LONGEST_KEPT) for one in standing)
-        message = f"({KEEP} {kept})\n\n{message}"
     room -= _turn_tokens(message)
+    message = kept + message
 
     notes = _notes(recalled, now, room * _NOTE_SHARE if history else room)
     room -= sum(_tokens(note) + 1 for note in notes)
