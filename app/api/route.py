@@ -1,14 +1,15 @@
 """The way from one station to another, told by a network that reads the map."""
 
-import asyncio
 from collections.abc import Sequence
 from typing import Annotated
 
 from fastapi import APIRouter
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from app.api.auth import ActingCaller
+from app.api.dependencies import MemoriesDep
 from app.api.errors import RESPONSES
+from app.api.schemas import Request
 from app.reasoning import BadQuestion, routes
 from memory_core.tasks.graphs import GraphError, read_edges
 
@@ -16,10 +17,9 @@ router = APIRouter(prefix="/v1", tags=["reasoning"], responses=RESPONSES)
 Part = Annotated[str, Field(max_length=100)]
 
 
-class RouteRequest(BaseModel):
+class RouteRequest(Request):
     """A question that names two stations; the map is the London Underground unless `graph` gives another."""
 
-    model_config = ConfigDict(extra="forbid")
     question: Annotated[str, Field(min_length=1, max_length=500)]
     graph: Annotated[
         str | list[list[Part]] | None,
@@ -39,9 +39,9 @@ class RouteReply(BaseModel):
 
 
 @router.post("/route")
-async def route(body: RouteRequest, acting: ActingCaller) -> RouteReply:
+async def route(body: RouteRequest, acting: ActingCaller, memories: MemoriesDep) -> RouteReply:
     """The way from one station to another. The network is told the map, plans, and says the stations one by one."""
-    found = await asyncio.to_thread(routes.find_route, body.question, _edges(body.graph))
+    found = await memories.device.run(routes.find_route, body.question, _edges(body.graph))
     return RouteReply(
         stations=list(found.stations),
         lines=list(found.lines),

@@ -7,6 +7,7 @@ import dataclasses
 import difflib
 import functools
 import itertools
+import math
 import re
 import unicodedata
 from collections.abc import Sequence
@@ -22,7 +23,7 @@ MOST_EDGES = 4_000
 MOST_STEPS = 40  # that planning looks ahead
 _ALIKE = 0.72  # of two names; below, one is no misspelling of the other
 _NEAREST = 3
-_FROM, _TO = {"from", "von", "de", "da", "desde"}, {"to", "nach", "à", "a", "hasta", "zu"}
+_FROM, _TO = {"from", "von", "de", "da", "desde"}, {"to", "nach", "a", "hasta", "zu"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,7 +33,7 @@ class Route:
     Attributes:
         lines: to each station but the first.
         probabilities: the network's of each step; their product is `probability`.
-        arrives: whether it ends where it should. `shortest`: and no path has fewer stops.
+        shortest: whether it ends where it should, and no path has fewer stops.
     """
 
     stations: tuple[str, ...]
@@ -40,7 +41,6 @@ class Route:
     probabilities: tuple[float, ...]
     probability: float
     text: str
-    arrives: bool
     shortest: bool
 
 
@@ -108,7 +108,7 @@ def _told(
     parts = []
     for line, stretch in itertools.groupby(zip(lines, stations[1:], strict=True), key=lambda step: step[0]):
         stops = list(stretch)
-        ride = f"{len(stops)} stop{'s' if len(stops) > 1 else ''} to {stops[-1][1]}"
+        ride = f"{_stops(len(stops))} to {stops[-1][1]}"
         parts.append(f"{line}, {ride}" if line else ride)
     if best:
         verdict = "No way has fewer stops." if edges else "You are there."
@@ -117,10 +117,8 @@ def _told(
     else:
         verdict = f"The network lost its way there; {named.nodes[goal]} can be reached in {_stops(distance)}."
     text = f"From {stations[0]}: " + "; then ".join(parts) + f". {verdict}" if parts else f"{stations[0]}. {verdict}"
-    probability = 1.0
-    for each in probabilities[: len(edges)]:
-        probability *= each
-    return Route(tuple(stations), tuple(lines), tuple(probabilities[: len(edges)]), probability, text, arrives, best)
+    steps = tuple(probabilities[: len(edges)])
+    return Route(tuple(stations), tuple(lines), steps, math.prod(steps), text, best)
 
 
 def _stops(count: int) -> str:
