@@ -3,14 +3,13 @@
 Everything that takes long to import is imported where it is used.
 """
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from app.cli_output import exit_on_error, tell
-from app.training import bars, train
+from app.training import progress_of, train
 
 
 @train.command("babi", help="Questions about stories: the twenty bAbI tasks, jointly, by one network.")
@@ -51,13 +50,7 @@ def babi(
         stories = prepare(data, seed)
         if stories.made:
             tell("task 3: its training file is a part only, so its stories are made; the part is held back")
-        with bars() as progress:
-            bar = progress.add_task("training", total=steps)
-
-            def watch(step: int, measured: Mapping[str, int | float]) -> None:
-                words = "wrong, held back: {error:.1%}".format_map(measured) if measured else "training"
-                progress.update(bar, completed=step, description=words)
-
+        with progress_of(steps, "wrong, held back: {error:.1%}") as watch:
             result = babi_run.train(run, stories, folder, resume=resume, watch=watch, tell=tell)
     for line in _table(result):
         print(line)

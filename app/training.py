@@ -96,13 +96,7 @@ def graphs(
 
     folder, training = out or Path("runs") / f"graphs-{seed}", GraphTraining(seed=seed, steps=steps)
     with exit_on_error(CheckpointError, OSError):
-        with bars() as progress:
-            bar = progress.add_task("training", total=steps)
-
-            def watch(step: int, measured: Mapping[str, float]) -> None:
-                words = "lesson {lesson:.0f}, {path:.0%} of the steps right".format_map(measured)
-                progress.update(bar, completed=step, description=words)
-
+        with progress_of(steps, "lesson {lesson:.0f}, {path:.0%} of the steps right") as watch:
             network = train(folder, training, watch)
         result = report(folder, training, network, questions)
     for graph, kinds in result["measured"].items():
@@ -150,7 +144,7 @@ def everyday(
 
 
 @contextmanager
-def bars() -> Iterator[Any]:
+def _bars() -> Iterator[Any]:
     """Bars of progress on standard error."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -162,7 +156,7 @@ def bars() -> Iterator[Any]:
 
 @contextmanager
 def _stages() -> Iterator[Callable[[str, int, int, float], None]]:
-    with bars() as progress:
+    with _bars() as progress:
         shown: dict[str, Any] = {}
 
         def watch(stage: str, done: int, total: int, value: float) -> None:
@@ -216,7 +210,7 @@ def _register(name: str, summary: str) -> None:
                 slots=slots, batch_size=batch_size, steps=steps, settle=settle, optimiser=optimiser, rate=rate,
             )  # fmt: skip
             folder = out or Path("runs") / run.name
-            with _progress(run.training.steps) as watch:
+            with progress_of(run.training.steps, "size {size}  {excess:.4f} bits a bit") as watch:
                 result = train(
                     run, task, folder, device=device, compiled=compile, resume=resume, watch=watch, tell=tell
                 )
@@ -225,13 +219,14 @@ def _register(name: str, summary: str) -> None:
 
 
 @contextmanager
-def _progress(steps: int) -> Iterator[Callable[[int, Mapping[str, int | float]], None]]:
-    with bars() as progress:
+def progress_of(steps: int, words: str) -> Iterator[Callable[[int, Mapping[str, int | float]], None]]:
+    """A bar of updates; gives what moves it. `words` tells what was measured, by name, where something was."""
+    with _bars() as progress:
         bar = progress.add_task("training", total=steps)
 
         def watch(step: int, measured: Mapping[str, int | float]) -> None:
-            words = "size {size}  {excess:.4f} bits a bit".format_map(measured) if measured else "training"
-            progress.update(bar, completed=step, description=words)
+            told = words.format_map(measured) if measured else "training"
+            progress.update(bar, completed=step, description=told)
 
         yield watch
 

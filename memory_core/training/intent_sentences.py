@@ -8,14 +8,15 @@ that begin with # are comments.
 
 import random
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from memory_core.language.intents import INTENTS
 
 FOLDER = Path(__file__).with_name("intents")
 ENGLISH = "en"
+Heading = TypeVar("Heading")
 _SLOT = re.compile(r"\{([^{}]+)\}")
 
 
@@ -66,9 +67,23 @@ def shipped() -> list[Pattern]:
 
 
 def _of_file(path: Path) -> list[Pattern]:
+    lines = in_sections(path, lambda line, _, place: _heading(line, place))
+    return [Pattern(line, *heading, choices) for line, heading, choices in lines]
+
+
+def in_sections(
+    path: Path, heading: Callable[[str, dict[str, list[str]], str], Heading]
+) -> Iterator[tuple[str, Heading, dict[str, list[str]]]]:
+    """The sentences of a file, each with what its section's heading says and the lists of the file so far.
+
+    Args:
+        heading: reads a heading: its line, the lists so far, and the place for errors.
+
+    Raises:
+        SentencesError: a sentence stands before the first heading.
+    """
     choices: dict[str, list[str]] = {}
-    language, labels = ENGLISH, None
-    patterns = []
+    section: Heading | None = None
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
         line = line.strip()
         if not line or line.startswith("#"):
@@ -77,12 +92,11 @@ def _of_file(path: Path) -> list[Pattern]:
             name, _, words = line[1:].partition("=")
             choices[name.strip()] = [word.strip() for word in words.split("|")]
         elif line.startswith("["):
-            language, labels = _heading(line, f"{path}:{number}")
-        elif labels is None:
+            section = heading(line, choices, f"{path}:{number}")
+        elif section is None:
             raise SentencesError(f"{path}:{number}: a sentence before the first heading")
         else:
-            patterns.append(Pattern(line, language, labels, choices))
-    return patterns
+            yield line, section, choices
 
 
 def _heading(line: str, place: str) -> tuple[str, tuple[bool | None, ...]]:

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from memory_core.training.intent_sentences import ENGLISH, Pattern, SentencesError
+from memory_core.training.intent_sentences import ENGLISH, Pattern, SentencesError, in_sections
 
 FOLDER = Path(__file__).with_name("standing")
 _OBJECT = re.compile(r"\{([^{}]+)\}")
@@ -54,21 +54,8 @@ def statements(paths: Sequence[Path], seed: int, most: int = 3) -> list[Statemen
     drawn = random.Random(seed)
     found: list[Statement] = []
     for path in paths:
-        choices: dict[str, list[str]] = {}
-        section: _Section | None = None
-        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
-            line = line.strip()
-            if not line or line.startswith("#"):
-                continue
-            if line.startswith("@"):
-                name, _, words = line[1:].partition("=")
-                choices[name.strip()] = [word.strip() for word in words.split("|")]
-            elif line.startswith("["):
-                section = _heading(line, choices, f"{path}:{number}")
-            elif section is None:
-                raise SentencesError(f"{path}:{number}: a sentence before the first heading")
-            else:
-                found += _filled(line, section, choices, most, drawn)
+        for line, section, choices in in_sections(path, _heading):
+            found += _filled(line, section, choices, most, drawn)
     return list(dict.fromkeys(found))
 
 
