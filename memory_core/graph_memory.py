@@ -191,3 +191,37 @@ class _Name(nn.Module):
     def forward(self, codes: Int[Tensor, "*batch"]) -> Float[Tensor, "*batch width"]:
         first, second, third = (self.digits[place][codes // 10 ** (2 - place) % 10] for place in range(_DIGITS))
         return functional.normalize(first * second * third, dim=-1)
+
+
+@torch.no_grad()
+def answer_walk(network: GraphMemory, state: GraphState, start: int, labels: list[int]) -> list[int]:
+    """The codes of the nodes that a walk along labels comes by, as the network spells them; all in codes."""
+    at = start
+    found: list[int] = []
+    for label in labels:
+        slot = network.next_edge(state, torch.tensor([at]), torch.tensor([label])).argmax(1)
+        at = int(network.spell(state.memory[0, slot, TO]).argmax())
+        found.append(at)
+    return found
+
+
+@torch.no_grad()
+def answer_path(
+    network: GraphMemory, state: GraphState, start: int, goal: int, most: int
+) -> tuple[list[int], list[float]]:
+    """The slots, at most `most`, that the network takes from one code to another, and the probability of each step.
+
+    It stands where it spells that it stands, and ends when it spells the goal.
+    """
+    state = network.plan(state, torch.tensor([goal]), most)
+    at = start
+    edges: list[int] = []
+    probabilities: list[float] = []
+    while len(edges) < most and at != goal:
+        weighting = network.next_edge(state, torch.tensor([at])).exp()
+        slot = int(weighting.argmax())
+        spelled = network.spell(state.memory[0, slot, TO])
+        at = int(spelled.argmax())
+        edges.append(slot)
+        probabilities.append(float(weighting[0, slot] * spelled[at].exp()))
+    return edges, probabilities

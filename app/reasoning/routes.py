@@ -15,9 +15,8 @@ from collections.abc import Sequence
 import torch
 
 from app.reasoning import BadQuestion
-from memory_core.graph_memory import GraphMemory
-from memory_core.tasks.graphs import Graph, GraphError, NamedGraph, underground
-from memory_core.training.graphs import answer_path, is_shortest
+from memory_core.graph_memory import GraphMemory, answer_path
+from memory_core.tasks.graphs import Graph, GraphError, NamedGraph, is_shortest, underground
 
 MOST_EDGES = 4_000
 MOST_STEPS = 40  # that planning looks ahead

@@ -184,3 +184,13 @@ def far_pair(graph: Graph, generator: torch.Generator, steps: int) -> tuple[int,
 
 def _drawn(generator: torch.Generator, below: int) -> int:
     return int(torch.randint(0, below, (), generator=generator))
+
+
+def is_shortest(graph: Graph, start: int, goal: int, edges: list[int]) -> bool:
+    """Whether the edges are a path from start to goal, and none is shorter."""
+    at = start
+    for edge in edges:
+        if int(graph.edges[edge, 0]) != at:
+            return False
+        at = int(graph.edges[edge, 2])
+    return at == goal and len(edges) == graph.distances_to(goal)[start]

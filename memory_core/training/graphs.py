@@ -16,9 +16,9 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn import functional
 
-from memory_core.graph_memory import TO, GraphMemory, GraphMemoryConfig, GraphState
+from memory_core.graph_memory import TO, GraphMemory, GraphMemoryConfig, answer_path, answer_walk
 from memory_core.tasks import graphs
-from memory_core.tasks.graphs import Graph
+from memory_core.tasks.graphs import Graph, is_shortest
 from memory_core.training import checkpoint
 
 KINDS: Final = ("traversal", "path")
@@ -148,50 +148,6 @@ def train(folder: Path, training: GraphTraining, watch: Watch) -> GraphMemory:
         if (step + 1) % 250 == 0 or step + 1 == training.steps:
             checkpoint.save(path, network, optimiser, generator, notes)
     return network.eval()
-
-
-@torch.no_grad()
-def answer_walk(network: GraphMemory, state: GraphState, start: int, labels: list[int]) -> list[int]:
-    """The codes of the nodes that a walk along labels comes by, as the network spells them; all in codes."""
-    at = start
-    found: list[int] = []
-    for label in labels:
-        slot = network.next_edge(state, torch.tensor([at]), torch.tensor([label])).argmax(1)
-        at = int(network.spell(state.memory[0, slot, TO]).argmax())
-        found.append(at)
-    return found
-
-
-@torch.no_grad()
-def answer_path(
-    network: GraphMemory, state: GraphState, start: int, goal: int, most: int
-) -> tuple[list[int], list[float]]:
-    """The slots, at most `most`, that the network takes from one code to another, and the probability of each step.
-
-    It stands where it spells that it stands, and ends when it spells the goal.
-    """
-    state = network.plan(state, torch.tensor([goal]), most)
-    at = start
-    edges: list[int] = []
-    probabilities: list[float] = []
-    while len(edges) < most and at != goal:
-        weighting = network.next_edge(state, torch.tensor([at])).exp()
-        slot = int(weighting.argmax())
-        spelled = network.spell(state.memory[0, slot, TO])
-        at = int(spelled.argmax())
-        edges.append(slot)
-        probabilities.append(float(weighting[0, slot] * spelled[at].exp()))
-    return edges, probabilities
-
-
-def is_shortest(graph: Graph, start: int, goal: int, edges: list[int]) -> bool:
-    """Whether the edges are a path from start to goal, and none is shorter."""
-    at = start
-    for edge in edges:
-        if int(graph.edges[edge, 0]) != at:
-            return False
-        at = int(graph.edges[edge, 2])
-    return at == goal and len(edges) == graph.distances_to(goal)[start]
 
 
 def measure(network: GraphMemory, graph: Graph, seed: int, questions: int) -> dict[str, dict[int, float]]:

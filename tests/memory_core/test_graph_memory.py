@@ -5,9 +5,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from memory_core.graph_memory import FROM, TO, GraphMemory, GraphMemoryConfig
+from memory_core.graph_memory import FROM, TO, GraphMemory, GraphMemoryConfig, answer_path, answer_walk
 from memory_core.tasks import graphs
-from memory_core.training.graphs import GraphTraining, answer_path, answer_walk, draw, is_shortest, report, train
+from memory_core.tasks.graphs import is_shortest
+from memory_core.training.graphs import GraphTraining, draw, report, train
 from memory_core.weights import WeightsError
 
 SMALL = GraphMemoryConfig(part=128)
