@@ -5,7 +5,7 @@ MAKEFLAGS += --no-builtin-rules --no-print-directory
 SHELL := /bin/bash
 LOCKS := requirements.txt requirements-weights.txt pyproject.toml clients/python/pyproject.toml scripts/install
 
-.PHONY: help serve chat test bench bench-recall bench-peers bench-times bench-everyday bench-languages bench-weeks bench-networks bench-answers demo page-pictures crash integrations openapi compose-check bom audit soak fuzz clean
+.PHONY: help serve chat test coverage bench bench-recall bench-peers bench-times bench-everyday bench-languages bench-weeks bench-networks bench-answers demo page-pictures crash integrations openapi compose-check bom audit soak fuzz clean
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -29,12 +29,18 @@ serve: .venv/.service  ## run the service: http://127.0.0.1:8000, the API's docu
 chat: .venv/.service  ## talk to the service in this terminal
 	@exec .venv/bin/mneme chat
 
-test: .venv/.dev  ## ruff, mypy, and the tests with their coverage, on SQLite and PostgreSQL
+PYTEST := .venv/bin/python -m pytest -n auto --maxprocesses 4 --dist worksteal
+
+test: .venv/.dev  ## ruff, mypy, and the tests, on SQLite and PostgreSQL
 	.venv/bin/ruff check
 	.venv/bin/ruff format --check
 	.venv/bin/mypy
 	scripts/test-browser
-	scripts/test-postgres run .venv/bin/python -m pytest -n auto --maxprocesses 4 --dist worksteal --cov --cov-report=term
+	scripts/test-postgres run $(PYTEST)
+
+coverage: .venv/.dev  ## the tests with their coverage, which takes twice as long
+	scripts/test-browser
+	scripts/test-postgres run $(PYTEST) --cov --cov-report=term
 
 bench: .venv/.dev  ## speed: a turn, a write, a read; many users at once
 	@exec .venv/bin/python -m benchmarks.speed

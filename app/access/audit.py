@@ -60,15 +60,15 @@ class AuditLog:
         """
         while self._waiting or self._keys.used:
             acts = [self._waiting.popleft() for _ in range(min(len(self._waiting), _MOST_AT_ONCE))]
-            uses, self._keys.used = self._keys.used, {}
+            uses = dict(self._keys.used)
             try:
                 async with self._database.writing() as connection:
                     await audit.add_acts(connection, acts)
                     await note_uses(connection, uses)
             except BaseException:
                 self._waiting.extendleft(reversed(acts))
-                self._keys.used = {**uses, **self._keys.used}
                 raise
+            self._keys.are_kept(uses)
         if self.lost:
             logger.error("%d entries of the audit log were lost while the database was away", self.lost)
             self.lost = 0

@@ -8,6 +8,7 @@ import dataclasses
 import secrets
 import time
 from collections import OrderedDict
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
 import jwt
@@ -94,9 +95,14 @@ class Keys:
 
     async def all(self) -> list[StoredKey]:
         """Every key, revoked and expired ones too, with its last use as this process knows it."""
+        used = dict(self.used)  # taken first: what is written while the keys are read is then in one of the two
         async with self._database.reading() as connection:
             found = await stored.all_keys(connection)
-        return [dataclasses.replace(one, last_used_at=self.used.get(one.id, one.last_used_at)) for one in found]
+        return [dataclasses.replace(one, last_used_at=used.get(one.id, one.last_used_at)) for one in found]
+
+    def are_kept(self, uses: Mapping[str, datetime]) -> None:
+        """Takes note that these last uses are in the database now."""
+        self.used = {one: at for one, at in self.used.items() if uses.get(one) != at}
 
     async def revoke(self, key_id: str) -> None:
         """Makes a key, and all tokens that it minted, invalid.

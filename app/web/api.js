@@ -31,6 +31,7 @@ export function at(parts, ...values) {
 
 async function send(method, path, { json, body, type, query, signal, keepalive } = {}) {
   const headers = {};
+  const shown = credential;
   if (credential) headers.Authorization = `Bearer ${credential}`;
   if (json !== undefined) headers["Content-Type"] = "application/json";
   if (type) headers["Content-Type"] = type;
@@ -45,8 +46,11 @@ async function send(method, path, { json, body, type, query, signal, keepalive }
     throw new Problem(0, { detail: "" });
   }
   if (reply.ok) return reply;
-  const problem = await reply.json().catch(() => ({ title: reply.statusText }));
-  if (reply.status === 401) askers.forEach((ask) => ask(problem));
+  const problem = await reply.json().catch((error) => {
+    if (error.name === "AbortError") throw error;
+    return { title: reply.statusText };
+  });
+  if (reply.status === 401 && shown === credential) askers.forEach((ask) => ask(problem));
   throw new Problem(reply.status, problem);
 }
 

@@ -85,6 +85,26 @@ async def test_while_the_database_is_away_entries_wait_in_order(
     assert (await Keys(database).all())[0].last_used_at is not None
 
 
+async def test_a_last_use_is_seen_while_it_is_being_written(
+    audit: AuditLog, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = await audit._keys.create("one", Grant("admin"))
+    await audit._keys.caller(made.key)
+    (seen,) = await audit._keys.all()
+    shown: list[Any] = []
+    note_uses = module.note_uses
+
+    async def noting(connection: Any, uses: Any) -> None:
+        shown.append((await audit._keys.all())[0].last_used_at)
+        await note_uses(connection, uses)
+
+    monkeypatch.setattr(module, "note_uses", noting)
+    await audit.flush()
+    assert shown == [seen.last_used_at]
+    assert not audit._keys.used
+    assert (await audit._keys.all())[0].last_used_at == seen.last_used_at
+
+
 async def test_what_waits_is_bounded_and_what_is_lost_is_said(
     audit: AuditLog, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
