@@ -61,7 +61,8 @@ function Whose({ user, view }) {
   useEffect(() => setName(user), [user]);
   function submit(event) {
     event.preventDefault();
-    if (name.trim() && name !== user) go(name.trim(), view);
+    if (!name.trim()) setName(user);
+    else if (name !== user && event.currentTarget.form?.checkValidity() !== false) go(name.trim(), view);
   }
   return html`
     <form class="whose" onSubmit=${submit}>

@@ -19,21 +19,21 @@ function block(token, depth) {
     case "space":
       return null;
     case "heading":
-      return html`<p class="heading">${inline(token.tokens, depth)}</p>`;
+      return html`<p class="heading" dir="auto">${inline(token.tokens, depth)}</p>`;
     case "paragraph":
-      return html`<p>${inline(token.tokens, depth)}</p>`;
+      return html`<p dir="auto">${inline(token.tokens, depth)}</p>`;
     case "code":
       return html`<pre tabindex="0"><code>${token.text}</code></pre>`;
     case "blockquote":
-      return html`<blockquote>${blocks(token.tokens, depth)}</blockquote>`;
+      return html`<blockquote dir="auto">${blocks(token.tokens, depth)}</blockquote>`;
     case "hr":
       return html`<hr />`;
     case "list": {
       const items = token.items.map((item) => html`<li>${blocks(item.tokens, depth)}</li>`);
-      return token.ordered ? html`<ol start=${token.start}>${items}</ol>` : html`<ul>${items}</ul>`;
+      return token.ordered ? html`<ol start=${token.start} dir="auto">${items}</ol>` : html`<ul dir="auto">${items}</ul>`;
     }
     case "table":
-      return html`<div class="wide" tabindex="0" role="group"><table>
+      return html`<div class="wide" tabindex="0" role="group"><table dir="auto">
         <thead><tr>${token.header.map((cell) => html`<th scope="col">${inline(cell.tokens, depth)}</th>`)}</tr></thead>
         <tbody>${token.rows.map((row) => html`<tr>${row.map((cell) => html`<td>${inline(cell.tokens, depth)}</td>`)}</tr>`)}</tbody>
       </table></div>`;

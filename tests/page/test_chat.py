@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator
 
 import httpx
-from playwright.async_api import BrowserContext, Page, expect
+from playwright.async_api import BrowserContext, Page, Route, expect
 
 from benchmarks.scripted_model import Prompt, Refusal, asked
 from tests.page.conftest import Server, remember
@@ -99,6 +99,9 @@ async def test_a_model_that_fails_is_told_of_and_the_message_is_kept(
     await expect(page.locator("article.user .bubble")).to_have_text("Hello there.")
     (only,) = (await client.get(f"/v1/users/{user}/sessions/chat/messages")).json()["messages"]
     assert only["content"] == "Hello there."
+    await page.get_by_role("button", name="Reply to this").click()
+    await expect(page.locator("article.assistant")).to_contain_text("You said: Hello there.")
+    await expect(page.locator("article")).to_have_count(2)
 
 
 async def test_a_reply_anew_takes_the_place_of_the_one_before(
@@ -169,3 +172,34 @@ async def test_a_session_is_called_what_its_user_calls_it(
     await page.reload()
     await expect(sessions.locator("li.current b")).to_have_text("The trip to Rome")
     await expect(page.locator("article.user .bubble")).to_have_text("We fly on Friday.")
+
+
+async def test_the_session_that_is_shown_is_in_view_among_many_and_the_oldest_can_be_reached(
+    server: Server, page: Page, client: httpx.AsyncClient, user: str
+) -> None:
+    for place in range(3):
+        await remember(client, user, "Note.", session=f"session-{place}")
+
+    async def two_at_once(route: Route) -> None:
+        await route.continue_(url=route.request.url.replace("limit=200", "limit=2"))
+
+    await page.route("**/sessions?*", two_at_once)
+    await page.goto(f"{server.url}/#/{user}/chat/session-0")
+    sessions = page.get_by_label("Sessions", exact=True)
+    await expect(sessions.locator("li.current b")).to_have_text("session-0")  # has messages, so it is no new one
+    await sessions.get_by_role("button", name="Older sessions").click()
+    await expect(sessions.locator("li.current")).to_contain_text("1 message")
+    await expect(sessions.get_by_role("button", name="Older sessions")).to_have_count(0)
+    await expect(sessions.locator("li.current b")).to_be_in_viewport()
+
+
+async def test_of_a_long_session_the_end_is_shown_and_the_rest_when_wanted(
+    server: Server, page: Page, client: httpx.AsyncClient, user: str
+) -> None:
+    first, *_ = await remember(client, user, *(f"Note {place}." for place in range(210)))
+    await page.goto(f"{server.url}/#/{user}/chat/monday")
+    await expect(page.locator("article")).to_have_count(200)
+    await page.get_by_role("button", name="Earlier messages").click()
+    await expect(page.locator("article")).to_have_count(210)
+    await page.goto(f"{server.url}/#/{user}/chat/monday/{first}")
+    await expect(page.locator("article.marked")).to_contain_text("Note 0.")

@@ -66,7 +66,11 @@ async def test_forgetting_can_be_taken_back_for_ten_seconds_and_then_is_for_good
     kept = page.locator("li.said", has_text="Biscuit")
     await kept.get_by_role("button", name="Forget").click()
     await expect(page.locator("li.said", has_text="Biscuit")).to_have_count(0)
-    await page.get_by_role("button", name="Undo").click()
+    await expect(page.get_by_role("button", name="Undo forgetting: My dog")).to_be_focused()
+    await page.keyboard.press("Enter")
+    await expect(kept).to_have_count(1)
+    await kept.get_by_role("button", name="Forget").click()
+    await page.locator(".toast").get_by_role("button", name="Undo").click()
     await expect(kept).to_have_count(1)
     await page.clock.fast_forward(11_000)
     assert (await client.get(f"/v1/users/{user}/messages/{first}/trace")).status_code == 200

@@ -33,6 +33,11 @@ export function Trouble({ problem, again }) {
   return html`<p class="problem" role="alert">${said(problem)} ${again && html`<button onClick=${again}>${texts.tryAgain}</button>`}</p>`;
 }
 
+/** That something is on its way, while there is nothing older to show. */
+export function Pending({ asked }) {
+  return asked.busy && !asked.value && !asked.problem ? html`<p class="muted pending" role="status">${texts.loading}</p>` : null;
+}
+
 export function Empty({ children }) {
   return html`<p class="empty">${children}</p>`;
 }
@@ -45,6 +50,8 @@ const CLOCK = new Intl.DateTimeFormat("en-GB", { timeStyle: "short" });
 const NUMBER = new Intl.NumberFormat("en");
 
 export const day = (iso) => DAY.format(new Date(iso));
+const DATE = new Intl.DateTimeFormat("en-GB", { dateStyle: "medium" });
+export const date = (iso) => DATE.format(new Date(iso));
 export const moment = (iso) => MOMENT.format(new Date(iso));
 export const clock = (iso) => CLOCK.format(new Date(iso));
 export const number = (value) => NUMBER.format(value);

@@ -32,7 +32,7 @@ export function Chart({ title, times, lines }) {
       height: HEIGHT,
       cursor: { show: false },
       legend: { show: false },
-      scales: { x: { range: (_, low, high) => [Math.min(low, high - LEAST_SECONDS), high] }, y: { range: (_, low, high) => [0, Math.max(high || 0, 1) * 1.1] } },
+      scales: { x: { range: (_, low, high) => [Math.min(low ?? Infinity, (high ?? Date.now() / 1000) - LEAST_SECONDS), high ?? Date.now() / 1000] }, y: { range: (_, low, high) => [0, Math.max(high || 0, 1) * 1.1] } },
       axes: [{ ...axis, space: 90, values: (_, times) => times.map((time) => CLOCK.format(1000 * time)) }, { ...axis, size: 46 }],
       series: [{}, ...lines.map(([label], place) => ({ label, stroke: COLOURS[dark ? "dark" : "light"][place], width: 2, spanGaps: true, points: { show: true, size: 4 } }))],
     }, [[], ...lines.map(() => [])], box.current);

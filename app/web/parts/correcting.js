@@ -27,7 +27,7 @@ export function Correcting({ user, message, close }) {
   return html`
     <form class="correcting" onSubmit=${submit} onKeyDown=${(event) => event.key === "Escape" && close()}>
       <label for=${`correct-${message.id}`}>${texts.correctedText}</label>
-      <textarea id=${`correct-${message.id}`} ref=${box} rows="3" maxlength="32000" value=${text} onInput=${(event) => setText(event.target.value)}></textarea>
+      <textarea id=${`correct-${message.id}`} ref=${box} rows="3" maxlength="32000" dir="auto" value=${text} onInput=${(event) => setText(event.target.value)}></textarea>
       <p class="muted small">${texts.correctSays}</p>
       <${Trouble} problem=${problem} />
       <div class="row"><button class="primary" disabled=${busy || !text.trim() || text === message.content}>${busy ? texts.working : texts.correct}</button>

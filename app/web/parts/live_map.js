@@ -6,6 +6,7 @@ import { address } from "../place.js";
 import { texts } from "../texts.js";
 import { isNobody, number, Trouble, useAsked } from "./asking.js";
 import { Cells } from "./cells.js";
+import { Lights } from "./lights.js";
 
 export function LiveMap({ user }) {
   const map = useAsked((signal) => loadMap(user, signal), [user]);
@@ -29,6 +30,7 @@ export function LiveMap({ user }) {
       ${isNobody(map.problem)
         ? html`<p class="muted small">${texts.nothingYet}</p>`
         : html`<${Trouble} problem=${map.problem} again=${map.again} />`}
-      ${value && html`<p class="muted small">${texts.slotsUsed(number(value.count), number(value.slots))} <a href=${address(user, "map")}>${texts.openMap}</a></p>`}
+      ${value && html`<p class="muted small">${texts.slotsUsed(number(value.count), number(value.slots))} <a href=${address(user, "map")}>${texts.openMap}</a></p>
+        <p class="legend"><${Lights} /></p>`}
     </div>`;
 }

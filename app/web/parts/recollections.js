@@ -1,9 +1,10 @@
 // What was recalled: its weight, by which mode it came, who said it and when; one step to it, one to forget it.
-import { forget, useWaiting } from "../forgetting.js";
+import { useWaiting } from "../forgetting.js";
 import { html } from "../html.js";
 import { address } from "../place.js";
 import { texts } from "../texts.js";
 import { moment, percent } from "./asking.js";
+import { ForgetButton } from "./buttons.js";
 
 const MODES = ["content", "forward", "backward", "standing"];
 
@@ -19,9 +20,12 @@ export function ModeLegend() {
   return html`<p class="legend">${MODES.map((mode) => html`<span><i class=${`mode-${mode}`}></i>${texts.modes[mode]}</span>`)}</p>`;
 }
 
-export const who = (one) => one.speaker || texts.roles[one.role] || one.role;
+const who = (one) => one.speaker || texts.roles[one.role] || one.role;
 
-export function Recollection({ user, one, most, mayForget = true, children }) {
+/** Who said it and when. A name is kept apart from what is around it, whichever way it is written. */
+export const Who = ({ one, at = moment(one.occurred_at) }) => html`<bdi>${who(one)}</bdi>, ${at}`;
+
+export function Recollection({ user, one, most, children }) {
   const waits = useWaiting().has(one.message_id);
   return html`
     <li class=${`recollection${waits ? " going" : ""}`}>
@@ -29,13 +33,12 @@ export function Recollection({ user, one, most, mayForget = true, children }) {
         <b class="weight">${percent(one.weight)}</b>
         <${ModeBar} modes=${one.modes} most=${most} />
       </div>
-      <p class="quote">${waits ? texts.goingQuote : one.content}</p>
+      <p class="quote" dir="auto">${waits ? texts.goingQuote : one.content}</p>
       <div class="row small">
-        <span class="muted grow">${who(one)}, ${moment(one.occurred_at)}</span>
+        <span class="muted said-by"><${Who} one=${one} /></span>
         <a href=${address(user, "chat", one.session_id, one.message_id)}>${texts.showInSession}</a>
         <a href=${address(user, "map", "slot", one.slot)}>${texts.slot(one.slot)}</a>
-        ${mayForget && !waits && html`<button class="link danger" onClick=${() => forget(user, one.message_id, one.content)}
-            aria-label=${texts.forgetThis(one.content)}>${texts.forget}</button>`}
+        <${ForgetButton} user=${user} id=${one.message_id} text=${one.content} />
       </div>
       ${children}
     </li>`;

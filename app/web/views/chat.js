@@ -1,17 +1,19 @@
 // Talking to the assistant: its sessions, what was said, and under each reply what was recalled for it.
 import { at, events, get, remove } from "../api.js";
-import { forget, useWaiting } from "../forgetting.js";
+import { useWaiting } from "../forgetting.js";
 import { html, useEffect, useLayoutEffect, useRef, useState } from "../html.js";
 import { Markdown } from "../markdown.js";
 import { tell, useNews } from "../news.js";
-import { Empty, isNobody, moment, said, Trouble, useAsked } from "../parts/asking.js";
+import { Empty, isNobody, Pending, said, Trouble, useAsked } from "../parts/asking.js";
+import { CopyButton, ForgetButton } from "../parts/buttons.js";
 import { LiveMap } from "../parts/live_map.js";
-import { ModeLegend, Recollections, who } from "../parts/recollections.js";
-import { Sessions } from "../parts/sessions.js";
+import { ModeLegend, Recollections, Who } from "../parts/recollections.js";
+import { Sessions, useSessions } from "../parts/sessions.js";
 import { address, go } from "../place.js";
 import { texts } from "../texts.js";
 
 const MESSAGES_AT_ONCE = 1000;
+const SHOWN = 200; // messages of a long session that are shown before the earlier ones are asked for
 const OTHER_WORDS = 0.8; // temperature of a reply that is asked for again
 
 export function newSessionId(now = new Date()) {
@@ -26,14 +28,15 @@ async function logOf(user, session, signal) {
     messages.push(...page.messages);
     cursor = page.next_cursor;
   } while (cursor);
-  return messages;
+  return { session, messages };
 }
 
 export default function Chat({ user, more: [session, marked] }) {
   const [fresh] = useState(newSessionId);
   const current = session || fresh;
-  const sessions = useAsked((signal) => get(at`/v1/users/${user}/sessions`, { limit: 200 }, signal), [user]);
+  const sessions = useSessions(user);
   const log = useAsked((signal) => logOf(user, current, signal), [user, current]);
+  const [reach, setReach] = useState(SHOWN);
   const [turn, setTurn] = useState(null);
   const known = useRef(new Map());
   const stop = useRef(null);
@@ -47,7 +50,10 @@ export default function Chat({ user, more: [session, marked] }) {
   }, [current, turn?.busy]);
 
   useEffect(() => () => stop.current?.abort(), [current]);
-  useEffect(() => setTurn(null), [current]);
+  useEffect(() => {
+    setTurn(null);
+    setReach(SHOWN);
+  }, [current]);
   useLayoutEffect(() => {
     if (marked) document.getElementById(`message-${marked}`)?.scrollIntoView({ block: "center" });
     else if (end.current) end.current.scrollTop = end.current.scrollHeight;
@@ -81,36 +87,53 @@ export default function Chat({ user, more: [session, marked] }) {
     }
     if (!session) go(user, "chat", current);
     tell({ user, kind: "written", session: current, slots: [] });
+    sessions.again();
     await log.again();
     setTurn((was) => (was?.problem ? { ...was, reply: "", message: null, messageId: null } : null));
   }
 
   async function regenerate(question, reply) {
-    await remove(at`/v1/users/${user}/messages/${reply.id}`);
-    await remove(at`/v1/users/${user}/messages/${question.id}`);
+    try {
+      if (reply) await remove(at`/v1/users/${user}/messages/${reply.id}`);
+      await remove(at`/v1/users/${user}/messages/${question.id}`);
+    } catch (problem) {
+      setTurn({ problem });
+      return;
+    }
     await log.again();
     await ask(question.content, { temperature: OTHER_WORDS });
   }
 
-  const shown = (isNobody(log.problem) ? [] : log.value || []).filter(({ id }) => id !== turn?.messageId);
+  const all = isNobody(log.problem) || log.value?.session !== current ? [] : log.value.messages;
+  const place = marked ? all.findIndex(({ id }) => id === marked) : -1;
+  const from = place < 0 ? all.length : Math.max(0, place - SHOWN / 2);
+  const first = Math.min(from, Math.max(0, all.length - reach));
+  const shown = all.slice(first).filter(({ id }) => id !== turn?.messageId);
   return html`
     <div class="chat">
       <h1 class="unseen">${texts.views.chat}</h1>
-      <${Sessions} user=${user} current=${current} sessions=${sessions} fresh=${() => go(user, "chat", newSessionId())} />
+      <${Sessions} user=${user} current=${current} begun=${all.length > 0} sessions=${sessions} fresh=${() => go(user, "chat", newSessionId())} />
       <section class="talk" aria-label=${texts.conversation}>
         <div class="log" ref=${end} tabindex="0" role="log" aria-label=${texts.conversation}>
           ${!shown.length && !turn && !log.busy && html`<${Empty}>${texts.chatEmpty}<//>`}
           ${!isNobody(log.problem) && html`<${Trouble} problem=${log.problem} again=${log.again} />`}
+          ${!all.length && !isNobody(log.problem) && html`<${Pending} asked=${{ ...log, value: null }} />`}
+          ${first > 0 && html`<button class="earlier" onClick=${() => setReach(all.length - first + SHOWN)}>${texts.earlier}</button>`}
           ${shown.map((message, place) => {
-            const question = message.role === "assistant" ? shown[place - 1] : null;
-            const last = place === shown.length - 1 && question?.role === "user" && !turn;
-            return html`<${Message} key=${message.id} user=${user} message=${message} question=${question} known=${known.current}
+            const reply = message.role === "assistant" ? message : null;
+            const question = reply ? shown[place - 1] : message;
+            const last = place === shown.length - 1 && question?.role === "user" && !turn?.message;
+            return html`<${Message} key=${message.id} user=${user} message=${message} question=${reply && question} known=${known.current}
               marked=${message.id === marked} waits=${waiting.has(message.id)}
-              again=${last ? () => regenerate(question, message) : null} />`;
+              again=${last ? () => regenerate(question, reply) : null} />`;
           })}
           ${turn?.message && html`
-            <article class="message user"><div class="bubble plain">${turn.message}</div></article>
+            <article class="message user">
+              <p class="muted small">${texts.roles.user}, ${texts.now}</p>
+              <div class="bubble plain" dir="auto">${turn.message}</div><div class="under"></div>
+            </article>
             <article class="message assistant" aria-busy=${turn.busy}>
+              <p class="muted small">${texts.roles.assistant}, ${texts.now}</p>
               <div class="bubble">${turn.reply ? html`<${Markdown} text=${turn.reply} />` : html`<span class="muted">${turn.recalled ? texts.replying : texts.recalling}</span>`}</div>
               <div class="under"></div>
             </article>`}
@@ -128,24 +151,17 @@ export default function Chat({ user, more: [session, marked] }) {
 }
 
 function Message({ user, message, question, known, marked, waits, again }) {
-  const [copied, setCopied] = useState(false);
   const reply = message.role === "assistant";
-  async function copy() {
-    await navigator.clipboard.writeText(message.content).catch(() => {});
-    setCopied(true);
-    setTimeout(() => setCopied(false), 1500);
-  }
-  if (waits) return html`<article class="message going"><p class="muted">${texts.goingQuote}</p></article>`;
+  const what = waits ? html`<span class="muted">${texts.goingQuote}</span>` : reply ? html`<${Markdown} text=${message.content} />` : message.content;
   return html`
     <article class=${`message ${reply ? "assistant" : "user"}${marked ? " marked" : ""}`} id=${`message-${message.id}`}>
-      <p class="muted small">${who(message)}, ${moment(message.occurred_at)}${message.status === "interrupted" ? ` · ${texts.interrupted}` : ""}</p>
-      <div class=${`bubble${reply ? "" : " plain"}`}>${reply ? html`<${Markdown} text=${message.content} />` : message.content}</div>
+      <p class="muted small"><${Who} one=${message} />${message.status === "interrupted" ? ` · ${texts.interrupted}` : ""}</p>
+      <div class=${`bubble${reply ? "" : " plain"}`} dir="auto">${what}</div>
       <div class="under row small">
         ${reply && question && question.role === "user" && html`<${Because} user=${user} question=${question} known=${known} />`}
-        <button class="link" onClick=${copy} aria-label=${texts.copyThis(message.content)}>${copied ? texts.copied : texts.copy}</button>
-        ${again && html`<button class="link" onClick=${again}>${texts.regenerate}</button>`}
-        <button class="link danger" onClick=${() => forget(user, message.id, message.content)}
-          aria-label=${texts.forgetThis(message.content)}>${texts.forget}</button>
+        ${!waits && html`<${CopyButton} key="copy" text=${() => message.content} label=${texts.copyThis(message.content)} />`}
+        ${again && !waits && html`<button key="again" class="link" onClick=${again}>${reply ? texts.regenerate : texts.replyToThis}</button>`}
+        <${ForgetButton} key="forget" user=${user} id=${message.id} text=${message.content} />
       </div>
     </article>`;
 }
@@ -213,7 +229,7 @@ function Composer({ busy, send, stop }) {
   return html`
     <form class="composer" onSubmit=${submit}>
       <label class="unseen" for="message">${texts.message}</label>
-      <textarea id="message" ref=${box} rows="2" maxlength="32000" placeholder=${texts.messagePlaceholder} value=${text}
+      <textarea id="message" ref=${box} rows="2" maxlength="32000" dir="auto" placeholder=${texts.messagePlaceholder} value=${text}
         onInput=${(event) => setText(event.target.value)} onKeyDown=${key}></textarea>
       ${busy
         ? html`<button type="button" class="primary" onClick=${stop}>${texts.stop}</button>`

@@ -4,9 +4,9 @@ import { html, useRef, useState } from "../html.js";
 import { messagesOf, sendAll } from "../importing.js";
 import { leastUsed, loadMap } from "../memory_map.js";
 import { tell, useNews } from "../news.js";
-import { isNobody, moment, number, percent, size, Trouble, useAsked } from "../parts/asking.js";
+import { isNobody, moment, number, Pending, percent, size, Trouble, useAsked } from "../parts/asking.js";
 import { TypedConfirmation } from "../parts/confirmation.js";
-import { forgetSession } from "../parts/sessions.js";
+import { forgetSession, named } from "../parts/sessions.js";
 import { address } from "../place.js";
 import { texts } from "../texts.js";
 
@@ -29,6 +29,7 @@ export default function Keeping({ user }) {
     <div class="keeping">
       <h1>${texts.views.keeping}</h1>
       ${!nobody && html`<${Trouble} problem=${asked.problem} again=${asked.again} />`}
+      <${Pending} asked=${asked} />
       ${nobody && html`<p class="empty">${texts.nobody(user)}</p>`}
       ${found && html`<${Capacity} user=${user} found=${found} />`}
       <div class="cards">
@@ -61,7 +62,7 @@ function Capacity({ user, found: { summary, next } }) {
       </div>
       ${next.length > 0 && html`
         <details><summary>${texts.goesNext}</summary>
-          <ol class="recollections">${next.map((one) => html`<li class="recollection"><p class="quote">${one.text}</p>
+          <ol class="recollections">${next.map((one) => html`<li class="recollection"><p class="quote" dir="auto">${one.text}</p>
             <p class="muted small">${moment(one.occurred_at)} · ${texts.slotFacts(percent(one.usage), percent(one.strength), one.reads)} · <a href=${address(user, "map", "slot", one.slot)}>${texts.slot(one.slot)}</a></p></li>`)}</ol>
         </details>`}
     </section>`;
@@ -165,7 +166,7 @@ function Forget({ user, sessions }) {
         <button class="danger" disabled=${!chosen} onClick=${() => setAsking("session")}>${texts.forgetSession}</button>
       </div>
       <button class="danger" onClick=${() => setAsking("all")}>${texts.forgetAll}</button>
-      ${asking === "session" && html`<${TypedConfirmation} title=${texts.forgetSession} word=${session} says=${texts.forgetSessionSays(chosen?.messages)}
+      ${asking === "session" && html`<${TypedConfirmation} title=${texts.forgetSession} word=${chosen ? named(chosen) : session} says=${texts.forgetSessionSays(chosen?.messages)}
         close=${() => setAsking(null)} confirmed=${() => forgetSession(user, session)} />`}
       ${asking === "all" && html`<${TypedConfirmation} title=${texts.forgetAll} word=${user} says=${texts.forgetAllSays}
         close=${() => setAsking(null)} confirmed=${async () => {

@@ -3,10 +3,11 @@ import { at, get } from "../api.js";
 import { html, useEffect, useRef, useState } from "../html.js";
 import { COLOURINGS, isNamed, loadMap } from "../memory_map.js";
 import { useNews } from "../news.js";
-import { Empty, isNobody, moment, number, percent, Trouble, useAsked } from "../parts/asking.js";
+import { Empty, isNobody, number, Pending, percent, Trouble, useAsked } from "../parts/asking.js";
 import { Cells } from "../parts/cells.js";
 import { css, palette } from "../parts/colours.js";
-import { who } from "../parts/recollections.js";
+import { Lights } from "../parts/lights.js";
+import { Who } from "../parts/recollections.js";
 import { SlotPage } from "../parts/slot_page.js";
 import { go } from "../place.js";
 import { texts } from "../texts.js";
@@ -73,7 +74,7 @@ export default function MapView({ user, more: [kind, which] }) {
             <button onClick=${() => look.current.zoom(1 / 1.5)} aria-label=${texts.farther}>−</button>
           </span>
         </div>
-        <${Trouble} problem=${map.problem} again=${map.again} />
+        <${Trouble} problem=${map.problem} again=${map.again} /><${Pending} asked=${map} />
         <div class="map-frame" tabindex="0" role="application" aria-label=${texts.mapKeys} onKeyDown=${step}>
           <${Cells} map=${value} colouring=${colouring} look=${look} chosen=${slot}
             label=${value ? texts.mapLabel(number(value.count), number(value.slots), texts.colourings[colouring]) : texts.loading}
@@ -96,7 +97,7 @@ function Pointed({ pointed, map, held }) {
       ${!used
         ? html` <span class="muted">${texts.free}</span>`
         : held
-          ? html`<span class="muted"> ${who(held)}, ${moment(held.occurred_at)}</span><p class="quote">${held.text}</p>
+          ? html`<span class="muted"> <${Who} one=${held} /></span><p class="quote" dir="auto">${held.text}</p>
               <span class="muted small">${texts.slotFacts(percent(held.usage), percent(held.strength), held.reads)}</span>`
           : null}
     </div>`;
@@ -107,10 +108,11 @@ function Legend({ map, colouring }) {
   if (isNamed(colouring)) {
     const names = colouring === "session" ? map.sessions : map.speakers;
     return html`<p class="legend">${names.slice(0, 10).map((name, place) => html`<span><i style=${{ background: css(table[place % 256]) }}></i>${texts.roles[name] || name}</span>`)}
-      ${names.length > 10 && html`<span class="muted">${texts.andMore(names.length - 10)}</span>`}</p>`;
+      ${names.length > 10 && html`<span class="muted">${texts.andMore(names.length - 10)}</span>`}<${Used} map=${map} /></p>`;
   }
   const [low, high] = texts.scaleEnds[colouring];
   const steps = [0, 64, 128, 191, 255].map((shade) => css(table[shade])).join(", ");
-  return html`<p class="legend"><span>${low}</span><span class="scale" style=${{ background: `linear-gradient(to right, ${steps})` }}></span><span>${high}</span>
-    <span class="grow"></span><span class="muted">${texts.slotsUsed(number(map.count), number(map.slots))}</span></p>`;
+  return html`<p class="legend"><span>${low}</span><span class="scale" style=${{ background: `linear-gradient(to right, ${steps})` }}></span><span>${high}</span><${Used} map=${map} /></p>`;
 }
+
+const Used = ({ map }) => html`<span class="grow"></span><${Lights} /><span>${texts.slotsUsed(number(map.count), number(map.slots))}</span>`;

@@ -2,13 +2,15 @@
 import { at, call, get, remove, text } from "../api.js";
 import { html, useEffect, useRef, useState } from "../html.js";
 import { gauge, parse, quantile, sums } from "../metrics.js";
-import { Empty, moment, number, said, Trouble, useAsked } from "../parts/asking.js";
+import { Empty, moment, number, Pending, said, Trouble, useAsked } from "../parts/asking.js";
 import { Chart } from "../parts/chart.js";
 import { address } from "../place.js";
 import { texts } from "../texts.js";
 
 const SECONDS = 2;
 const KEPT = 150;
+const AT_ONCE = 50; // rows of a list; more are asked for
+const MOST = 1000; // rows that the service gives at once
 
 async function whole(signal) {
   const [version, ready] = await Promise.all([get("/version", {}, signal), get("/health/ready", {}, signal).catch((problem) => problem.body)]);
@@ -40,7 +42,7 @@ function Health() {
         <div><dt>${texts.version}</dt><dd>${found.version.version}</dd></div>
         <div><dt>${texts.weights}</dt><dd><code>${found.version.fingerprint}</code></dd></div>
         <div><dt>${texts.readiness}</dt><dd>${found.ready.status}</dd></div>
-        ${Object.entries(found.ready.parts || {}).map(([part, well]) => html`<div><dt>${part}</dt><dd class=${well ? "good" : "bad"}>${well ? texts.well : texts.missing}</dd></div>`)}
+        ${Object.entries(found.ready.parts || {}).map(([part, well]) => html`<div><dt>${texts.servicesParts[part] || part}</dt><dd class=${well ? "good" : "bad"}>${well ? texts.well : texts.missing}</dd></div>`)}
       </dl>
       <p><a href="/docs">${texts.apiDocs}</a></p>`}
     </section>`;
@@ -89,17 +91,20 @@ function Charts() {
 }
 
 function List({ title, path, member, heads, line, extra }) {
-  const asked = useAsked((signal) => get(path, { limit: 200 }, signal), [path]);
+  const [limit, setLimit] = useState(AT_ONCE);
+  const asked = useAsked((signal) => get(path, { limit }, signal), [path, limit]);
   const rows = asked.value?.[member];
   return html`
     <section class="panel">
       <h2>${title}</h2>
       ${asked.problem?.status === 403 ? html`<p class="muted">${texts.adminOnly}</p>` : html`<${Trouble} problem=${asked.problem} again=${asked.again} />`}
+      <${Pending} asked=${asked} />
       ${rows && !rows.length && html`<${Empty}>${texts.none}<//>`}
       ${rows?.length > 0 && html`<div class="wide" tabindex="0" role="group" aria-label=${title}><table class="list">
         <thead><tr>${heads.map((head) => html`<th scope="col">${head}</th>`)}</tr></thead>
         <tbody>${rows.map((one) => line(one, asked.again))}</tbody>
       </table></div>`}
+      ${asked.value?.next_cursor && limit < MOST && html`<button disabled=${asked.busy} onClick=${() => setLimit(Math.min(MOST, 4 * limit))}>${texts.more}</button>`}
       ${asked.value && extra?.(asked.again)}
     </section>`;
 }

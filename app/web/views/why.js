@@ -3,6 +3,7 @@ import { at, call, isSignedIn } from "../api.js";
 import { html, useEffect, useState } from "../html.js";
 import { Empty, isNobody, moment, percent, Trouble } from "../parts/asking.js";
 import { HeatMap } from "../parts/heat_map.js";
+import { CopyButton } from "../parts/buttons.js";
 import { ModeLegend, Recollection } from "../parts/recollections.js";
 import { texts } from "../texts.js";
 
@@ -30,7 +31,7 @@ export default function Why({ user, more: [cue = "", other = ""] }) {
           ${cues.map((one, place) => html`
             <div class="field wide-field" key=${place}>
               <label for=${`cue-${place}`}>${place ? texts.otherCue : texts.cue}</label>
-              <input id=${`cue-${place}`} value=${one} maxlength="32000" placeholder=${texts.cuePlaceholder}
+              <input id=${`cue-${place}`} value=${one} maxlength="32000" placeholder=${texts.cuePlaceholder} dir="auto"
                 onInput=${(event) => setCues(cues.map((was, at) => (at === place ? event.target.value : was)))} />
             </div>`)}
         </div>
@@ -68,7 +69,6 @@ export function asCurl(url, body, signedIn) {
 
 function Result({ user, cue, options }) {
   const [state, setState] = useState({});
-  const [copied, setCopied] = useState(false);
   const path = at`/v1/users/${user}/memory/explain`;
   const body = bodyOf(cue, options);
   useEffect(() => {
@@ -77,23 +77,18 @@ function Result({ user, cue, options }) {
     call("POST", path, { json: body, signal: control.signal }).then((found) => setState({ found }), (problem) => problem.name !== "AbortError" && setState({ problem }));
     return () => control.abort();
   }, [path, JSON.stringify(body)]);
-  async function copy() {
-    await navigator.clipboard.writeText(asCurl(location.origin + path, body, isSignedIn())).catch(() => {});
-    setCopied(true);
-    setTimeout(() => setCopied(false), 1500);
-  }
   const { found, problem } = state;
   if (isNobody(problem)) return html`<${Empty}>${options.session_id ? problem.message : texts.nobody(user)}<//>`;
   const most = found ? Math.max(...found.recalled.map((one) => one.weight), 0.01) : 1;
   return html`
     <section class="result panel" aria-label=${cue}>
-      <div class="row"><h2 class="grow">${cue}</h2><button onClick=${copy}>${copied ? texts.copied : texts.asCurl}</button></div>
+      <div class="row"><h2 class="grow quote" dir="auto">${cue}</h2><${CopyButton} kind="" name=${texts.asCurl} text=${() => asCurl(location.origin + path, body, isSignedIn())} /></div>
       <${Trouble} problem=${problem} />
       ${!found && !problem && html`<p class="muted">${texts.loading}</p>`}
       ${found && html`
         <${Confidence} found=${found} />
         <dl class="facts">
-          <div><dt>${texts.lookedFor}</dt><dd>${found.cue}</dd></div>
+          <div><dt>${texts.lookedFor}</dt><dd class="quote" dir="auto">${found.cue}</dd></div>
           <div><dt>${texts.window}</dt><dd>${found.window ? texts.fromTo(moment(found.window.since), moment(found.window.until)) : texts.noWindow}</dd></div>
           <div><dt>${texts.asksOfNow}</dt><dd>${found.asks_of_now ? texts.yes : texts.no}</dd></div>
           <div><dt>${texts.readModes}</dt><dd><${Modes} modes=${found.modes} /></dd></div>
@@ -116,7 +111,7 @@ function Confidence({ found }) {
   const sure = found.confidence >= found.doubt_below;
   return html`
     <div class="confidence">
-      <div class="row"><b>${texts.confidence(percent(found.confidence))}</b><span class="muted grow">${sure ? texts.isSure : texts.isInDoubt} ${texts.threshold(percent(found.doubt_below))}</span></div>
+      <p><b>${texts.confidence(percent(found.confidence))}</b> <span class="muted">${sure ? texts.isSure : texts.isInDoubt} ${texts.threshold(percent(found.doubt_below))}</span></p>
       <div class="gauge" role="img" aria-label=${texts.confidence(percent(found.confidence))}>
         <i class=${sure ? "sure" : "doubt"} style=${{ width: `${100 * found.confidence}%` }}></i><b style=${{ left: `${100 * found.doubt_below}%` }}></b>
       </div>
@@ -124,7 +119,7 @@ function Confidence({ found }) {
 }
 
 function Modes({ modes }) {
-  const parts = ["content", "forward", "backward"].map((mode) => `${texts.modes[mode]} ${percent(modes[mode])}`).join(", ");
+  const parts = ["content", "forward", "backward"].filter((mode) => modes[mode] >= 0.01).map((mode) => `${texts.modes[mode]} ${percent(modes[mode])}`).join(", ");
   return modes.following > 0.5 ? texts.followsUp(parts) : parts;
 }
 
