@@ -1,4 +1,4 @@
-"""The pictures of docs/page.md: the real service with the packaged encoder, a written story, and Chromium.
+"""The pictures of docs/page.md, and how soon the page is there: the real service, a written story, and Chromium.
 
 The story is the demo's, said among small talk, so that the memory has something to find it in. Replies follow a script:
 the pictures are of the page and of what the memory recalls, not of a language model.
@@ -11,6 +11,7 @@ import shutil
 import sys
 from collections.abc import AsyncGenerator
 from datetime import UTC, datetime, timedelta
+from statistics import median
 from typing import Any
 
 import httpx
@@ -57,6 +58,7 @@ async def main() -> None:
                 first = await tell(client)
             async with async_playwright() as playwright:
                 browser = await playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+                await time_first_view(browser, f"{server.url}/#/{USER}/chat/in-july")
                 await take_all(browser, f"{server.url}/#/{USER}", first)
                 await browser.close()
         finally:
@@ -99,6 +101,20 @@ async def post(client: httpx.AsyncClient, path: str, body: dict[str, Any]) -> di
     response = await client.post(path, json=body)
     response.raise_for_status()
     return dict(response.json())
+
+
+async def time_first_view(browser: Browser, address: str) -> None:
+    """Prints how soon a new browser window shows the chat, and what it takes."""
+    paint, ready, size = [], [], 0
+    for _ in range(5):
+        page = await new_page(browser, "light")
+        await page.goto(address)
+        await page.locator("article.user").first.wait_for()
+        ready.append(await page.evaluate("performance.now()"))
+        paint.append(await page.evaluate("performance.getEntriesByName('first-contentful-paint')[0].startTime"))
+        size = await page.evaluate("performance.getEntries().reduce((sum, one) => sum + (one.transferSize || 0), 0)")
+        await page.context.close()
+    print(f"first paint {median(paint):.0f} ms, messages shown {median(ready):.0f} ms, {size // 1000} KB")
 
 
 async def take_all(browser: Browser, address: str, slot: int) -> None:
