@@ -15,6 +15,7 @@ from app.access.caller import Grant
 from app.access.keys import Keys
 from app.store.audit import Act
 from app.store.database import Database, StoreUnavailable
+from app.store.keys import note_uses
 from app.store.migration import migrate
 
 
@@ -92,7 +93,6 @@ async def test_a_last_use_is_seen_while_it_is_being_written(
     await audit._keys.caller(made.key)
     (seen,) = await audit._keys.all()
     shown: list[Any] = []
-    note_uses = module.note_uses
 
     async def noting(connection: Any, uses: Any) -> None:
         shown.append((await audit._keys.all())[0].last_used_at)
