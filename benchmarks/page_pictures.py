@@ -137,6 +137,7 @@ async def take_all(browser: Browser, address: str, slot: int) -> None:
     await take(light, "why")
     await light.goto(f"{address}/timeline")
     await light.locator(".gap").first.wait_for()
+    await light.locator(".gap").first.evaluate("box => box.scrollIntoView({block: 'center'})")
     await take(light, "timeline")
     await dark.goto(f"{address}/keeping")
     await dark.get_by_role("button", name="Replay check").click()
