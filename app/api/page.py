@@ -4,6 +4,8 @@ They are the same for everybody and hold no user's data, so no key is needed to 
 the routes beside them.
 """
 
+import functools
+import gzip
 import hashlib
 from http import HTTPStatus
 from pathlib import Path
@@ -53,7 +55,16 @@ def _file(path: str, request: Request) -> Response:
     if not found.is_relative_to(FOLDER) or not found.is_file():
         raise HTTPException(HTTPStatus.NOT_FOUND)
     content = found.read_bytes()
-    headers = {**_HEADERS, "ETag": f'"{hashlib.sha256(content).hexdigest()[:32]}"'}
+    headers = {**_HEADERS, "Vary": "Accept-Encoding"}
+    if "gzip" in request.headers.get("accept-encoding", ""):
+        content = _packed(content)
+        headers["Content-Encoding"] = "gzip"
+    headers["ETag"] = f'"{hashlib.sha256(content).hexdigest()[:32]}"'
     if request.headers.get("if-none-match") == headers["ETag"]:
         return Response(None, HTTPStatus.NOT_MODIFIED, headers)
     return Response(content, headers=headers, media_type=_KINDS.get(found.suffix, "text/plain"))
+
+
+@functools.lru_cache(128)
+def _packed(content: bytes) -> bytes:
+    return gzip.compress(content, mtime=0)

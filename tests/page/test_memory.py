@@ -20,12 +20,13 @@ from app.store.memories import MemoryRecord
 from tests.page.conftest import Server, remember
 
 SLOTS = 100_000
-MESSAGES = 5_000
+MESSAGES, KNOWN = 5_000, 4_500
 LOG = """
-    INSERT INTO messages (memory_id, seq, id, session_id, role, content, occurred_at, status)
+    INSERT INTO messages (memory_id, seq, id, session_id, role, content, occurred_at, status, external_id)
     WITH RECURSIVE numbers(seq) AS (SELECT 1 UNION ALL SELECT seq + 1 FROM numbers WHERE seq < :last)
-    SELECT :memory, seq, printf('%032x', seq), 'session-' || (seq % 40), 'user', 'Message ' || seq || '.',
-           '2025-01-01 10:00:00.000000', 'complete' FROM numbers
+    SELECT :memory, seq, printf('%032x', seq), 'session-' || ((seq - 1) * 40 / :last), 'user',
+           'Message ' || seq || '.',
+           '2025-01-01 10:00:00.000000', 'complete', 'seq-' || seq FROM numbers
 """
 
 
@@ -129,9 +130,11 @@ async def test_leaving_the_page_forgets_at_once_what_waits(
 async def test_an_import_of_5000_messages_shows_its_progress_and_adds_nothing_twice(
     server: Server, page: Page, client: httpx.AsyncClient, user: str, tmp_path: Path
 ) -> None:
+    server.run(fill(server, user, KNOWN, free=MESSAGES - KNOWN))  # an import that goes on where it was cut
     lines = [
-        json.dumps({"role": "user", "content": f"Note {place}.", "session_id": "notes", "external_id": str(place)})
-        for place in range(MESSAGES)
+        json.dumps({"role": "user", "content": f"Message {one}.", "session_id": session, "external_id": f"seq-{one}"})
+        for one in range(1, MESSAGES + 1)
+        for session in [f"session-{(one - 1) * 40 // KNOWN}" if one <= KNOWN else "new"]
     ]
     file = tmp_path / "notes.jsonl"
     file.write_text("\n".join(lines))
@@ -145,9 +148,8 @@ async def test_an_import_of_5000_messages_shows_its_progress_and_adds_nothing_tw
             seen.add(int(await page.locator("progress").evaluate("bar => bar.value")))
         await page.wait_for_timeout(50)
     assert len(seen) > 5 and max(seen) <= MESSAGES
-    await page.get_by_label("File").set_input_files(file.with_name("notes.jsonl"))
-    (entry,) = (await client.get(f"/v1/users/{user}/sessions")).json()["sessions"]
-    assert entry["messages"] == MESSAGES
+    kept = (await client.get(f"/v1/users/{user}/export")).text.splitlines()
+    assert sum("external_id" in line for line in kept) == MESSAGES
     file.write_text("\n".join(lines[:50]) + "\nnothing\n")
     await page.get_by_label("File").set_input_files(file)
     await page.get_by_role("button", name="Import").click()
@@ -156,18 +158,18 @@ async def test_an_import_of_5000_messages_shows_its_progress_and_adds_nothing_tw
     await page.get_by_label("File").set_input_files(file)
     await page.get_by_role("button", name="Import").click()
     await expect(page.get_by_text("All 50 messages are remembered.")).to_be_visible()
-    (entry,) = (await client.get(f"/v1/users/{user}/sessions")).json()["sessions"]
-    assert entry["messages"] == MESSAGES
+    kept = (await client.get(f"/v1/users/{user}/export")).text.splitlines()
+    assert sum("external_id" in line for line in kept) == MESSAGES
 
 
-async def fill(server: Server, user: str) -> None:
-    """Gives a user a memory whose every slot holds something."""
+async def fill(server: Server, user: str, count: int = SLOTS, free: int = 0) -> None:
+    """Gives a user a memory of so many messages, a slot each, with so many slots free."""
     service = server.app.state.memories
-    record = MemoryRecord(user.ljust(32, "0")[:32], 1, service.device.fingerprint, SLOTS, SLOTS, SLOTS, b"", b"")
-    state = service.core.empty(SLOTS, SLOTS)
-    state.source.copy_(torch.arange(1, SLOTS + 1))
+    record = MemoryRecord(user.ljust(32, "0")[:32], 1, service.device.fingerprint, count + free, count, count, b"", b"")
+    state = service.core.empty(count + free, count)
+    state.source.copy_(torch.arange(1, count + 1))
     state.touched.copy_(state.source)
-    state.clock.fill_(SLOTS)
+    state.clock.fill_(count)
     state.usage.uniform_()
     state.strength.uniform_(0.1, 1.0)
     state.reads.random_(0, 30)
@@ -175,7 +177,7 @@ async def fill(server: Server, user: str) -> None:
         await users.add(connection, user, datetime.now(UTC))
         await memories.begin(connection, user, record)
         await memories.advance(connection, 0, record)
-        await connection.execute(sa.text(LOG), {"memory": record.id, "last": SLOTS})
+        await connection.execute(sa.text(LOG), {"memory": record.id, "last": count})
     service.live.cache.put(user, CachedMemory(record, state))
 
 
