@@ -40,6 +40,11 @@ class Alike(NamedTuple):
     cue: float
     slots: Float[Tensor, " slots"]
 
+    @property
+    def foreign(self) -> Float[Tensor, " slots"]:
+        """How foreign each slot and the cue together are: what the first encoder tells of them is worth the rest."""
+        return self.slots.clamp(min=self.cue)
+
     def at(self, rows: Int[Tensor, " rows"]) -> "Alike":
         """The same of some rows."""
         return self._replace(cosines=self.cosines[rows], slots=self.slots[rows])

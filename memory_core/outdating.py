@@ -29,7 +29,6 @@ PAIR = (
     "later fits earlier", "later fits rest", "rarest shared", "lacks", "both",
 )  # fmt: skip
 _HIDDEN = 10
-_HOLDS, _SHARES = 0.15, 0.3  # share of the cue, and rarity, that count as holding a word of it
 _NAMES = 0.7  # rarity from which a shared word is as good as a name
 _REPLY, _CHANGES = FEATURE_NAMES.index("reply"), FEATURE_NAMES.index("tells change")
 
@@ -62,11 +61,6 @@ def may_outdate(given: RerankerInput, earlier: int) -> Bool[Tensor, " slots"]:
     """The slots that may outdate one: statements of a change, told later, by the same speaker, and evidence."""
     same = (given.speaker == given.speaker[earlier]) & (given.features[:, _REPLY] == 0)
     return (given.order > given.order[earlier]) & same & given.allowed[0] & (given.features[:, _CHANGES] > 0)
-
-
-def shares_words(seen: Float[Tensor, "slots features"]) -> Bool[Tensor, " slots"]:
-    """The later slots that hold a word of the cue, or a rare one of the earlier slot."""
-    return (seen[:, PAIR.index("later holds of cue")] > _HOLDS) | (seen[:, PAIR.index("rarest shared")] > _SHARES)
 
 
 def names_it(seen: Float[Tensor, "slots features"]) -> Bool[Tensor, " slots"]:

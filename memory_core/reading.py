@@ -25,7 +25,7 @@ _MISMATCH = {"about self": 2.5, "negative": 2.0}  # nats that a slot loses where
 _CHANGED = 3  # slots, those read most, which a later one may outdate
 _CLOSE = 3.0  # nats below the best within which these lie
 _AHEAD = 0.5  # nats that a later slot then comes before the one that it outdates
-_FOREIGN = 0.2  # how foreign to the first encoder a cue is, from which its vectors tell nothing of what outdates what
+_FOREIGN = 0.2  # how foreign to the first encoder a text is, from which its vectors tell nothing of what outdates what
 _FOREIGN_TIME, _FOREIGN_SPEAKER = 8.0, 4.0  # nats that a foreign slot loses for another time or speaker than named
 _SAME_ASKING = 0.8  # cosine of a request's sentence with the cue's from which it is the cue asked before
 _BEHIND = 2.0  # nats that a request or a reply to it comes behind the best statement
@@ -166,8 +166,9 @@ def rerank(
         alike = of.alike
         logits = memory.meaning.mixed(logits, alike.cosines, alike.cue, alike.slots, given.allowed[0], beside)
     unnamed = 1.0 - given.features[:, FEATURE_NAMES.index("named")]
+    known = 1.0 if of.alike is None else 1.0 - of.alike.foreign
     for name, cost in _MISMATCH.items():
-        logits = logits - cost * unnamed * (-given.signals[0, :, SIGNALS.index(name)]).clamp(min=0.0)
+        logits = logits - cost * known * unnamed * (-given.signals[0, :, SIGNALS.index(name)]).clamp(min=0.0)
     if bool(given.now[0]) and memory.outdating is not None:
         logits = _with_changes(memory, state, of, given, logits)
     return _requests_behind(logits, given), output
@@ -191,8 +192,8 @@ def _with_changes(
         if not bool(may.any()):
             continue
         seen = outdating.pairs(memory, state, of, given, earlier)
-        if of.alike is not None and of.alike.cue > _FOREIGN:  # likeness in English means nothing: words must tell
-            may = may & outdating.shares_words(seen)
+        if of.alike is not None:
+            may = may & (of.alike.foreign < _FOREIGN)
         likely = memory.outdating(seen)
         likely = torch.where(outdating.names_it(seen), torch.ones_like(likely), likely).masked_fill(~may, 0.0)
         later = int(likely.argmax())
