@@ -1,9 +1,9 @@
 """A slot's second key: what was said, in any language, and how a reading mixes it with what the first encoder knows.
 
 The first encoder was taught English. How foreign a text is to it shows in the word pieces that it needs: many, short,
-not of its alphabet. As far as cue or slot are foreign, the likeness of their meanings (`multilingual_encoder`, mapped
-here into a space that questions share with what answers them) takes the place of the reranker's word. Where nothing
-foreign is in play it adds nothing, and the cue is not encoded a second time.
+not of its alphabet. As far as cue or slot are foreign, the likeness of their meanings (`multilingual_encoder`) takes
+the place of the reranker's word. Where nothing foreign is in play it adds nothing, and the cue is not encoded a second
+time.
 """
 
 import re
@@ -22,8 +22,8 @@ from memory_core.encoder import Encoder, Utterance
 from memory_core.multilingual_encoder import MultilingualEncoder
 
 WEIGHTS = Path(__file__).parent / "weights" / "meaning.safetensors"
-SCHEMA = "1"
-EVIDENCE = 3  # numbers that the confidence goes by
+SCHEMA = "2"
+EVIDENCE = 4  # numbers that the confidence goes by
 _STRETCH = 400  # characters of a message that one vector stands for
 _MOST_STRETCHES = 64  # of one message; a longer one is known by its beginning
 _BREAK = re.compile(r"(?<=[.!?。！？؟…\n])\s*")
@@ -40,7 +40,6 @@ class Meaning(nn.Module):
         width: of the multilingual encoder's vectors.
 
     Attributes:
-        said, asked: maps of what is remembered, and of cues, after their means are taken away.
         foreign: what each word piece tells of a text's being foreign; the last stands for all unknown text.
         foreign_bias: what no text at all would tell.
         likeness: nats that a likeness of 1 adds, per foreign share; then what a foreign slot gains at a likeness of 0.
@@ -51,24 +50,12 @@ class Meaning(nn.Module):
     def __init__(self, vocabulary: int, width: int) -> None:
         super().__init__()
         self.width = width
-        self.said = nn.Parameter(torch.eye(width))
-        self.asked = nn.Parameter(torch.eye(width))
-        self.said_mean = nn.Parameter(torch.zeros(width))
-        self.asked_mean = nn.Parameter(torch.zeros(width))
         self.foreign = nn.Parameter(torch.zeros(vocabulary + 1))
         self.foreign_bias = nn.Parameter(torch.zeros(()))
         self.likeness = nn.Parameter(torch.zeros(2))
         self.kept = nn.Parameter(torch.ones(()))
         self.sure = nn.Parameter(torch.zeros(EVIDENCE + 1))
         self.requires_grad_(False)
-
-    def of_said(self, encoded: Float[Tensor, "texts width"]) -> Float[Tensor, "texts width"]:
-        """The meanings of what is remembered, from the multilingual encoder's vectors."""
-        return functional.normalize((encoded - self.said_mean) @ self.said, dim=-1)
-
-    def of_asked(self, encoded: Float[Tensor, "texts width"]) -> Float[Tensor, "texts width"]:
-        """The meanings of cues."""
-        return functional.normalize((encoded - self.asked_mean) @ self.asked, dim=-1)
 
     def foreign_share(self, token_ids: Int[Tensor, " pieces"]) -> float:
         """How foreign a text of these pieces is to the first encoder, in [0, 1]; 0 unless that is likely."""
@@ -95,7 +82,7 @@ class Meaning(nn.Module):
         """
         stretches = utterance.meanings
         if stretches is None or not len(stretches):
-            return torch.zeros(parts, self.width, dtype=torch.int8, device=self.said.device), 0.0
+            return torch.zeros(parts, self.width, dtype=torch.int8, device=self.foreign.device), 0.0
         count = len(stretches)
         bounds = [(part * count // parts, max((part + 1) * count // parts, part * count // parts + 1))
                   for part in range(parts)]  # fmt: skip
@@ -143,9 +130,10 @@ class Meaning(nn.Module):
         return (1.0 - foreign) * known + foreign * told
 
     def evidence(self, weights: Float[Tensor, " slots"], cosines: Tensor) -> Float[Tensor, " evidence"]:
-        """What tells whether the memory holds what is asked: the likeness of what is read, the best one, its lead."""
+        """What tells whether the memory holds what is asked: the likeness of what is read, the best one, its lead, and
+        the mean of all."""
         best = cosines.topk(min(2, len(cosines))).values
-        return torch.stack([(weights * cosines).sum(), best[0], best[0] - best[-1]])
+        return torch.stack([(weights * cosines).sum(), best[0], best[0] - best[-1], cosines.mean()])
 
 
 def stretches(text: str) -> list[str]:
@@ -188,7 +176,7 @@ class Languages:
 
     Args:
         encoder: the multilingual one.
-        meaning: maps its vectors.
+        meaning: mixes what it tells into a reading.
     """
 
     def __init__(self, encoder: MultilingualEncoder, meaning: Meaning) -> None:
@@ -198,10 +186,8 @@ class Languages:
         """The meanings of messages, a row a stretch."""
         cut = [stretches(text) for text in texts]
         encoded = self.encoder.encode([each for one in cut for each in one], asking=False)
-        whole = self.meaning.of_said(encoded.to(self.meaning.said.device))
-        return list(torch.split(whole, [len(one) for one in cut]))
+        return list(torch.split(encoded.to(self.meaning.foreign.device), [len(one) for one in cut]))
 
     def of_asked(self, texts: Sequence[str]) -> list[Float[Tensor, "one width"]]:
         """The meanings of cues."""
-        encoded = self.encoder.encode(texts, asking=True).to(self.meaning.said.device)
-        return list(self.meaning.of_asked(encoded).unsqueeze(1))
+        return list(self.encoder.encode(texts, asking=True).to(self.meaning.foreign.device).unsqueeze(1))

@@ -1,9 +1,11 @@
 """The multilingual encoder: a text in any of a hundred languages -> one vector, the same for the same meaning.
 
-multilingual-e5-small (Wang et al. 2024), 4 bits a weight, run by onnxruntime. It is what the memory knows of texts that
-the first encoder, which has late interaction and knows English, was never taught. It must not know what is remembered.
+multilingual-e5-small (Wang et al. 2024), 4 bits a weight, run by onnxruntime, with gains and biases of its upper layers
+that were learned here (`training.fit_multilingual`). It is what the memory knows of texts that the first encoder, which
+has late interaction and knows English, was never taught. It must not know what is remembered.
 """
 
+import hashlib
 import unicodedata
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -12,6 +14,7 @@ import numpy as np
 import onnxruntime
 import torch
 from jaxtyping import Float, Int
+from safetensors.numpy import load
 from torch import Tensor
 from torch.nn import functional
 
@@ -19,12 +22,16 @@ from memory_core.e5_weights import SHA256, E5Weights, Floats
 from memory_core.unigram import Unigram
 
 GRAPH = Path(__file__).parent / "weights" / "multilingual.onnx"
+TUNED = GRAPH.with_name("multilingual.safetensors")
 _SPACE = "▁"  # stands for a space before a word
 _PREFIX = {True: "query: ", False: "passage: "}  # it was trained with these before a question, and before what answers
 
 
 class MultilingualEncoder:
     """Turns texts into unit vectors.
+
+    Args:
+        tuned: whether the gains and biases that were learned here take the place of the package's.
 
     Raises:
         MissingWeights: the package with its weights is not installed.
@@ -33,8 +40,10 @@ class MultilingualEncoder:
         >>> cue, said = encoder.encode(["Wie heißt mein Hund?"], True), encoder.encode(["My dog is Biscuit"], False)
     """
 
-    def __init__(self) -> None:
+    def __init__(self, tuned: bool = True) -> None:
         held = E5Weights()
+        learned = TUNED.read_bytes() if tuned else b""
+        self._fingerprint = hashlib.sha256(SHA256.encode() + learned).hexdigest()[:16]
         pieces = held.pieces
         self.width, self._most = held.sizes.width, held.sizes.positions - 2
         self._cut = Unigram(pieces.names, pieces.scores, pieces.unknown).numbers
@@ -45,13 +54,14 @@ class MultilingualEncoder:
         options.intra_op_num_threads = torch.get_num_threads()
         options.add_session_config_entry("session.force_spinning_stop", "1")  # torch needs the cores between
         tensors = _initializers(held)
+        tensors |= {name: tensor.astype(np.float32) for name, tensor in load(learned).items()} if learned else {}
         values = [onnxruntime.OrtValue.ortvalue_from_numpy(tensor) for tensor in tensors.values()]
         options.add_external_initializers(list(tensors), values)
         self._session = onnxruntime.InferenceSession(str(GRAPH), options, providers=["CPUExecutionProvider"])
 
     def fingerprint(self) -> str:
         """Names the weights: equal exactly where the vectors are, but for rounding."""
-        return SHA256[:16]
+        return self._fingerprint
 
     def encode(self, texts: Sequence[str], asking: bool, pieces_at_once: int = 1024) -> Float[Tensor, "texts width"]:
         """A unit vector a text.
@@ -66,19 +76,26 @@ class MultilingualEncoder:
             vectors[places] = self._encode([pieces[place] for place in places])
         return vectors
 
+    def embedded(self, texts: Sequence[str], asking: bool) -> tuple[Floats, Int[np.ndarray, "texts pieces"]]:
+        """What the transformer is given of texts, padded, and where there is a piece."""
+        return self._padded([self.pieces(_PREFIX[asking] + text) for text in texts])
+
     def pieces(self, text: str) -> list[int]:
         """The word pieces of a text, as many as the transformer takes at once, framed."""
         # Unpaired surrogates are no text; normal forms first, for the table knows few characters that are not in one.
         valid = unicodedata.normalize("NFKC", text.encode(errors="replace").decode()).translate(self._replaced)
         return [self._start, *self._cut(_SPACE + _SPACE.join(valid.split()))[: self._most], self._end]
 
-    def _encode(self, batch: list[list[int]]) -> Float[Tensor, "texts width"]:
+    def _padded(self, batch: list[list[int]]) -> tuple[Floats, Int[np.ndarray, "texts pieces"]]:
         longest = max(map(len, batch))
         ids = np.full((len(batch), longest), 1, np.int64)
         mask = np.zeros((len(batch), longest), np.int32)
         for row, pieces in enumerate(batch):
             ids[row, : len(pieces)], mask[row, : len(pieces)] = pieces, 1
-        embedded = self._embedded(ids) + self._places[:longest]
+        return self._embedded(ids) + self._places[:longest], mask
+
+    def _encode(self, batch: list[list[int]]) -> Float[Tensor, "texts width"]:
+        embedded, mask = self._padded(batch)
         states = torch.from_numpy(self._session.run(["states"], {"embedded": embedded, "mask": mask})[0])
         held = torch.from_numpy(mask).unsqueeze(-1)
         return functional.normalize((states * held).sum(1), dim=-1)

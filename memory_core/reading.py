@@ -26,6 +26,7 @@ _CHANGED = 3  # slots, those read most, which a later one may outdate
 _CLOSE = 3.0  # nats below the best within which these lie
 _AHEAD = 0.5  # nats that a later slot then comes before the one that it outdates
 _FOREIGN = 0.2  # how foreign to the first encoder a text is, from which its vectors tell nothing of what outdates what
+_SAME_MATTER = 0.7  # cosine of meanings above which a change, foreign, is of the matter of an earlier slot
 _FOREIGN_TIME, _FOREIGN_SPEAKER = 8.0, 4.0  # nats that a foreign slot loses for another time or speaker than named
 _SAME_ASKING = 0.8  # cosine of a request's sentence with the cue's from which it is the cue asked before
 _BEHIND = 2.0  # nats that a request or a reply to it comes behind the best statement
@@ -192,10 +193,13 @@ def _with_changes(
         if not bool(may.any()):
             continue
         seen = outdating.pairs(memory, state, of, given, earlier)
-        if of.alike is not None:
-            may = may & (of.alike.foreign < _FOREIGN)
         likely = memory.outdating(seen)
-        likely = torch.where(outdating.names_it(seen), torch.ones_like(likely), likely).masked_fill(~may, 0.0)
+        likely = torch.where(outdating.names_it(seen), torch.ones_like(likely), likely)
+        if of.alike is not None:
+            meanings = functional.normalize(state.meaning[of.slots].float(), dim=-1)
+            same = (meanings @ meanings[earlier] > _SAME_MATTER).float()
+            likely = torch.where(of.alike.foreign > _FOREIGN, same, likely)
+        likely = likely.masked_fill(~may, 0.0)
         later = int(likely.argmax())
         if likely[later] > memory.outdating.threshold:
             logits = logits.clone()

@@ -1,8 +1,8 @@
 """Fits the second key to conversations and to our own sentences in eleven languages.
 
 `python -m memory_core.training.fit_meaning` writes `memory_core/weights/meaning.safetensors`. In order: which texts are
-foreign to the first encoder; the maps of the multilingual encoder's vectors, by contrast; how a reading mixes the
-meanings in, and how sure it may be. Seed and number of pairs are options; the sets are those that may be trained on.
+foreign to the first encoder; how a reading mixes the meanings in, and how sure it may be. The latter two are fitted to
+facts that the multilingual encoder did not learn from (`fit_multilingual`, which is run before). The seed is an option.
 """
 
 import argparse
@@ -31,21 +31,10 @@ from memory_core.training.language_facts import ENGLISH, Language
 
 _SETS = ("realmem", "friendsqa", "beam-train")
 _LONGEST = 400  # characters of a message
-_HEAT = 0.05
-_STEPS, _BATCH, _OTHERS = 200, 192, 384
-_RATE, _DECAY = 2e-3, 0.1
-_OWN_SHARE = 0.3  # of a batch, from our own sentences
 _MEMORIES = 3  # a language, each with its messages in another order
 _AT = datetime(2026, 11, 20, tzinfo=UTC)
 _ENGLISH_TURNS = 9_000  # of conversations, that are taken for English too
 _ENGLISH_COUNTS = 3.0  # so many times as much as a foreign text that is taken for English
-
-
-class Pair(NamedTuple):
-    """A question and a message that answers it."""
-
-    question: str
-    message: str
 
 
 class Read(NamedTuple):
@@ -56,21 +45,6 @@ class Read(NamedTuple):
     alike: candidate_retrieval.Alike
     allowed: Bool[Tensor, " slots"]
     right: int
-
-
-def pairs_of(folder: Path, most: int, drawn: random.Random) -> list[Pair]:
-    """Questions with their evidence, as many of each set."""
-    found: list[Pair] = []
-    for name in _SETS:
-        mine = [
-            Pair(question.text, turn.text[:_LONGEST])
-            for conversation in read_conversations(folder, name)
-            for question in conversation.questions
-            for turn in conversation.turns
-            if turn.id in question.evidence
-        ]
-        found += drawn.sample(mine, min(most, len(mine)))
-    return found
 
 
 def turns_of(folder: Path, most: int, drawn: random.Random) -> list[str]:
@@ -134,57 +108,6 @@ def _looks(encoder: Encoder) -> Float[Tensor, "vocabulary looks"]:
     return torch.tensor([*rows, (False, False, False, True)], dtype=torch.float32)
 
 
-def fit_maps(fitted: Meaning, vectors: MultilingualEncoder, pairs: Sequence[Pair], own: dict[str, Language], seed: int,
-             left_out: frozenset[str] = frozenset()) -> None:  # fmt: skip
-    """Fits the maps so that a question is nearer to what answers it than to other messages.
-
-    Args:
-        own: facts in several languages; a question is put to the fact of its own language or of another.
-        left_out: the names of facts that are not used.
-    """
-    drawn = torch.Generator().manual_seed(seed)
-    names = sorted({name for each in own.values() for name in each.facts} - left_out)
-    tongues = sorted(one for one in own if own[one].facts)
-    said = vectors.encode([pair.message for pair in pairs], False)
-    asked = vectors.encode([pair.question for pair in pairs], True)
-    facts = vectors.encode([own[one].facts[name].text for name in names for one in tongues], False)
-    questions = vectors.encode([own[one].facts[name].question for name in names for one in tongues], True)
-    chatter = vectors.encode([line for one in tongues for line in own[one].chatter], False)
-    facts, questions = (each.reshape(len(names), len(tongues), -1) for each in (facts, questions))
-    fitted.said_mean.copy_(torch.cat([facts.flatten(0, 1), chatter]).mean(0))
-    fitted.asked_mean.copy_(questions.flatten(0, 1).mean(0))
-    means = said.mean(0), asked.mean(0)  # the conversations' style is no part of what is fitted
-    lines = chatter.reshape(len(tongues), -1, fitted.width)
-    first = [
-        _without_language(each) for each in (torch.cat([facts.transpose(0, 1), lines], 1), questions.transpose(0, 1))
-    ]
-    maps = [nn.Parameter(each.clone()) for each in first]
-    optimiser = torch.optim.Adam(maps, lr=_RATE)
-    others = torch.cat([said - means[0], chatter - fitted.said_mean, facts.flatten(0, 1) - fitted.said_mean])
-    mine = int(_OWN_SHARE * _BATCH)
-    for _ in range(_STEPS):
-        which = torch.randint(len(pairs), (_BATCH - mine,), generator=drawn)
-        name = torch.randint(len(names), (mine,), generator=drawn)
-        of, by = (torch.randint(len(tongues), (mine,), generator=drawn) for _ in range(2))
-        by = torch.where(torch.rand(mine, generator=drawn) < 0.5, of, by)
-        cues = torch.cat([asked[which] - means[1], questions[name, by] - fitted.asked_mean])
-        right = torch.cat([said[which] - means[0], facts[name, of] - fitted.said_mean])
-        more = others[torch.randint(len(others), (_OTHERS,), generator=drawn)]
-        keys = functional.normalize(torch.cat([right, more]) @ maps[0], dim=-1)
-        logits = functional.normalize(cues @ maps[1], dim=-1) @ keys.T / _HEAT
-        groups = torch.cat([torch.arange(len(which)) + len(names), name])
-        same = groups.unsqueeze(1) == groups.unsqueeze(0)  # the same fact in another language is no wrong answer
-        same.fill_diagonal_(False)
-        logits[:, :_BATCH].masked_fill_(same, -torch.inf)
-        value = functional.cross_entropy(logits, torch.arange(_BATCH))
-        apart = sum((each - start).square().sum() for each, start in zip(maps, first, strict=True))
-        optimiser.zero_grad()
-        (value + _DECAY * apart).backward()  # type: ignore[no-untyped-call]
-        optimiser.step()
-    fitted.said.copy_(maps[0].detach())
-    fitted.asked.copy_(maps[1].detach())
-
-
 class _Once:
     """An encoder that encodes each text once."""
 
@@ -197,18 +120,7 @@ class _Once:
         return [self._known[text] for text in texts]
 
 
-def _without_language(vectors: Float[Tensor, "languages texts width"]) -> Float[Tensor, "width width"]:
-    """The map that takes away the directions in which the means of languages differ, so that a text is no nearer to
-    another for being of its language."""
-    means = vectors.mean(1)
-    apart = torch.linalg.svd(means - means.mean(0), full_matrices=False).Vh[: len(means) - 1]
-    without: Tensor = torch.eye(vectors.shape[-1]) - apart.T @ apart
-    return without
-
-
-def readings(
-    encoder: _Once, memory: EpisodicMemory, own: dict[str, Language], names: frozenset[str], drawn: random.Random
-) -> list[Read]:
+def readings(encoder: _Once, memory: EpisodicMemory, own: dict[str, Language], drawn: random.Random) -> list[Read]:
     """Memories of one language each and of several, asked in that language, in English, and in another one."""
     tongues = sorted(one for one in own if own[one].facts)
     found: list[Read] = []
@@ -217,7 +129,7 @@ def readings(
             mixed = turn % 3 == 2
             facts = {
                 name: own[tongues[(number + place) % len(tongues)] if mixed else tongue].facts[name]
-                for place, name in enumerate(sorted(names))
+                for place, name in enumerate(own[ENGLISH].facts)
             }
             chatter = own[tongue].chatter + (own[drawn.choice(tongues)].chatter if mixed else [])
             other = (tongue, ENGLISH, drawn.choice(tongues))[turn % 3]
@@ -256,13 +168,13 @@ def fit_mix(fitted: Meaning, seen: Sequence[Read]) -> None:
     right = torch.tensor([one.right for one in seen])
 
     def loss() -> Tensor:
-        fitted.likeness, fitted.kept = likeness, kept
-        return functional.cross_entropy(_mixed(fitted, seen), right)
+        return functional.cross_entropy(_mixed(likeness, kept.square(), seen), right)
 
     _minimised(loss, [likeness, kept])
-    fitted.requires_grad_(False)
+    fitted.likeness.copy_(likeness.detach())
+    fitted.kept.copy_(kept.detach().square())  # what the first encoder says counts for a slot or not at all
     rows, truth = [], []
-    for one, logits in zip(seen, _mixed(fitted, seen), strict=True):
+    for one, logits in zip(seen, _mixed(fitted.likeness, fitted.kept, seen), strict=True):
         logits = logits[: len(one.logits)]
         for there in (True, False):
             left = torch.ones(len(logits), dtype=torch.bool)
@@ -273,14 +185,14 @@ def fit_mix(fitted: Meaning, seen: Sequence[Read]) -> None:
     fitted.sure.copy_(_logistic(inputs, labels, torch.where(labels > 0, 1.5, 0.5)))
 
 
-def _mixed(fitted: Meaning, seen: Sequence[Read]) -> Float[Tensor, "readings slots"]:
+def _mixed(likeness: Tensor, kept: Tensor, seen: Sequence[Read]) -> Float[Tensor, "readings slots"]:
     """The log weights of readings, padded."""
     pad = nn.utils.rnn.pad_sequence
     logits = pad([one.logits.masked_fill(~one.allowed, -1e4) for one in seen], True, -1e4)
     cosines = pad([one.alike.cosines for one in seen], True)
     foreign = pad([one.alike.slots.clamp(min=one.alike.cue) for one in seen], True)
     above = logits - logits.amax(1, keepdim=True)
-    told = fitted.kept * above + fitted.likeness[0] * cosines + fitted.likeness[1]
+    told = kept * above + likeness[0] * cosines + likeness[1]
     return ((1.0 - foreign) * above + foreign * told).masked_fill(logits < -5e3, -1e4)
 
 
@@ -310,19 +222,18 @@ def _minimised(loss: Callable[[], Tensor], parameters: list[nn.Parameter], steps
 
 def recall_at(fitted: Meaning, seen: Sequence[Read], most: int) -> float:
     """Percent of readings with the answer among so many."""
-    mixed = _mixed(fitted, seen)
+    mixed = _mixed(fitted.likeness, fitted.kept, seen)
     right = mixed.gather(1, torch.tensor([[one.right] for one in seen]))
     return 100 * float(((mixed > right).sum(1) < most).float().mean())
 
 
-def fit(folder: Path, pairs: int, seed: int) -> tuple[Meaning, dict[str, float]]:
+def fit(folder: Path, seed: int) -> tuple[Meaning, dict[str, float]]:
     """All of it, and what is to be known of how it went."""
     drawn = random.Random(seed)
     torch.manual_seed(seed)
     encoder, vectors = Encoder(), MultilingualEncoder()
     memory = EpisodicMemory(encoder)
     own = language_facts.read()
-    found = pairs_of(folder, pairs, drawn)
     fitted = Meaning(len(encoder.tokenizer), vectors.width)
     sentences = [(one.language, one.sentence(drawn)) for one in intent_sentences.shipped()]
     lines = [(one, line) for one in own for fact in own[one].facts.values() for line in fact]
@@ -334,30 +245,21 @@ def fit(folder: Path, pairs: int, seed: int) -> tuple[Meaning, dict[str, float]]
         fit_foreign(fitted, encoder, english, [text for one, text in sentences + lines if one != ENGLISH]),
         strict=True,
     ))  # fmt: skip
-    names = frozenset(own[ENGLISH].facts)
-    halves = [frozenset(sorted(names)[start::2]) for start in range(2)]
     memory.meaning, memory.languages = fitted, Languages(vectors, fitted)
     memory.config = dataclasses.replace(memory.config, meaning=vectors.width)
-    seen: list[Read] = []
-    once = _Once(encoder)
-    for held in halves:  # what the mix is fitted to comes from maps that never saw its facts
-        fit_maps(fitted, vectors, found, own, seed, left_out=held)
-        seen += readings(once, memory, own, held, drawn)
+    seen = readings(_Once(encoder), memory, language_facts.read(language_facts.HELD), drawn)
     fit_mix(fitted, seen)
-    told |= {f"held_recall@{most}": recall_at(fitted, seen, most) for most in (1, 5)}
-    fit_maps(fitted, vectors, found, own, seed)
-    return fitted, told
+    return fitted, told | {f"held_recall@{most}": recall_at(fitted, seen, most) for most in (1, 5)}
 
 
 def main() -> None:
     """Fits, writes the weights, and prints what is to be known."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, default=DATA, help="folder of the conversations")
-    parser.add_argument("--pairs", type=int, default=600, help="questions with their evidence, of each set")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=meaning.WEIGHTS)
     options = parser.parse_args()
-    fitted, told = fit(options.data, options.pairs, options.seed)
+    fitted, told = fit(options.data, options.seed)
     metadata = {"schema": meaning.SCHEMA, "transformer": Encoder().transformer_fingerprint()}
     tensors = {name: tensor.detach().half().contiguous() for name, tensor in fitted.state_dict().items()}
     options.out.write_bytes(save(tensors, metadata))

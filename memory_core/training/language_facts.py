@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 TUNING = Path(__file__).with_name("languages.txt")
+HELD = TUNING.with_name("languages_held.txt")  # that the multilingual encoder does not learn from
 ENGLISH = "en"
 
 

@@ -27,6 +27,9 @@ class Bags(MultilingualEncoder):
         self.width = 384
         self.asked = 0
 
+    def fingerprint(self) -> str:
+        return "bags"
+
     def encode(self, texts: Sequence[str], asking: bool, pieces_at_once: int = 1024) -> Tensor:
         self.asked += asking
         words = [text.lower().split() or [""] for text in texts]
