@@ -65,6 +65,21 @@ def test_a_question_in_any_language_finds_what_was_said_in_any(
     assert 0.0 <= confidence <= 1.0
 
 
+@pytest.mark.parametrize(
+    ("texts", "cue"),
+    [
+        (["雨だ。", "赤いトヨタに乗っています。", "トヨタは売って、今はスコダに乗っています。"],
+         "どんな車に乗っていますか？"),
+        (["It rained.", "Conduzco un Seat rojo.", "He vendido el Seat, ahora conduzco un Skoda."], "¿Qué coche tengo?"),
+    ],
+)  # fmt: skip
+def test_what_was_told_last_of_a_foreign_matter_comes_first(
+    polyglot: EpisodicMemory, encoder: Encoder, texts: list[str], cue: str
+) -> None:
+    found, _ = asked(polyglot, encoder, remembering(polyglot, encoder, texts), cue)
+    assert found[:2] == [3, 2]
+
+
 def test_an_english_question_to_an_english_memory_is_read_to_the_bit_as_without_the_second_key(
     polyglot: EpisodicMemory, memory: EpisodicMemory, encoder: Encoder
 ) -> None:
