@@ -12,12 +12,13 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 
-from app import __version__, keys_command, log_lines, settings, stories_command, training
+from app import __version__, encryption_command, keys_command, log_lines, settings, stories_command, training
 from app.cli_output import exit_on_error, fail, tell
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="A self-hosted assistant with neural memory.")
 app.add_typer(training.train, name="train")
 app.add_typer(keys_command.keys, name="keys")
+app.add_typer(encryption_command.encryption, name="encryption")
 app.command()(training.table)
 app.command()(stories_command.answer)
 Done = TypeVar("Done")
@@ -49,8 +50,11 @@ def serve() -> None:
     from app.server import run
     from app.store.database import StoreUnavailable
     from app.store.migration import SchemaError
+    from app.store.sealing import EncryptionError
 
-    with exit_on_error(StoreUnavailable, SchemaError, Unprotected, OSError, *_model_errors()):
+    with exit_on_error(
+        StoreUnavailable, SchemaError, EncryptionError, settings.SettingsError, Unprotected, OSError, *_model_errors()
+    ):
         run(chosen, tell)
 
 
@@ -149,8 +153,10 @@ def replay(
     from app.replay_command import replay_users
     from app.store.database import StoreUnavailable
     from app.store.migration import SchemaError
+    from app.store.sealing import EncryptionError
 
-    with exit_on_error(StoreUnavailable, SchemaError, OSError, LookupError, *_model_errors()):
+    of_store = (StoreUnavailable, SchemaError, EncryptionError, settings.SettingsError)
+    with exit_on_error(*of_store, OSError, LookupError, *_model_errors()):
         if not _run(replay_users(chosen, user, check, print)):
             raise typer.Exit(1)
 

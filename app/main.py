@@ -46,8 +46,9 @@ from app.mcp import endpoint
 from app.memories.device import Device
 from app.memories.memories import Memories
 from app.settings import Settings
-from app.store import migration
+from app.store import migration, sealing
 from app.store.database import Database
+from app.store.encryption import KeyRing
 from app.store.memories import count
 from memory_core.e5_weights import MissingWeights
 from memory_core.encoder import Encoder
@@ -115,10 +116,27 @@ def _multilingual(settings: Settings, tell: Callable[[str], None]) -> Multilingu
         return None
 
 
+async def open_database(settings: Settings) -> Database:
+    """The database, of this code's schema, and with the key that it is encrypted under.
+
+    Raises:
+        SchemaError, StoreUnavailable, SettingsError: it cannot be used.
+        EncryptionError: the key is wrong, or missing.
+    """
+    keys = settings.encryption_keys
+    database = Database(settings.database_url, ring=KeyRing(keys) if keys else None)
+    try:
+        await migration.check(database)
+        await sealing.check(database)
+    except BaseException:
+        await database.close()
+        raise
+    return database
+
+
 @asynccontextmanager
 async def _lifespan(app: FastAPI, settings: Settings, tell: Callable[[str], None]) -> AsyncIterator[None]:
-    database = Database(settings.database_url)
-    await migration.check(database)
+    database = await open_database(settings)
     await _guard(app, settings, database, tell)
     tell("loading the encoder …")
     device = open_device(settings, tell)

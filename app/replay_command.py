@@ -2,12 +2,12 @@
 
 from collections.abc import Callable
 
-from app.main import open_device
+from app.main import open_database, open_device
 from app.memories.device import Device
 from app.memories.replay import Replayed, replay
 from app.memories.serialization import DamagedMemory
 from app.settings import Settings
-from app.store import migration, users
+from app.store import users
 from app.store.database import Conflict, Database
 from app.store.rows import DamagedRow
 
@@ -39,9 +39,8 @@ async def replay_users(settings: Settings, user: str | None, check: bool, tell: 
     Raises:
         LookupError: no such user.
     """
-    database = Database(settings.database_url)
+    database = await open_database(settings)
     try:
-        await migration.check(database)
         device = open_device(settings)
         try:
             async with database.reading() as connection:

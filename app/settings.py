@@ -5,13 +5,14 @@ the environment.
 """
 
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from app.access.credentials import KEY_RULE, is_key
+from app.access.operator_key import BadKey, decoded
 
 HUB = "hf:"  # what a model on a Hugging Face hub is named by
 MODELS = ("packaged", "small", "tiny")
@@ -44,6 +45,12 @@ class Settings(BaseSettings):
     database_url: str = Field(
         "sqlite:///data/mneme.db", description="sqlite:///PATH or postgresql://USER:PASSWORD@HOST:PORT/NAME"
     )
+
+    encryption_key: SecretStr | None = Field(
+        None,
+        description="encrypts what is stored: 32 bytes as base64 or hex; several with commas, the first wraps",
+    )
+    encryption_key_file: str = Field("", description="a file with what ENCRYPTION_KEY would be")
 
     encoder: str = Field("packaged", description="'packaged' (all-MiniLM-L6-v2), or a transformers name or folder")
     languages: Literal["auto", "all", "english"] = Field(
@@ -96,6 +103,35 @@ class Settings(BaseSettings):
         if key is not None and not is_key(key.get_secret_value()):
             raise ValueError(f"must be {KEY_RULE}")
         return key
+
+    @field_validator("encryption_key")
+    @classmethod
+    def _keys_of_32_bytes(cls, keys: SecretStr | None) -> SecretStr | None:
+        if keys is not None:
+            decoded(keys.get_secret_value())
+        return keys
+
+    @model_validator(mode="after")
+    def _one_place_of_keys(self) -> Self:
+        if self.encryption_key_file and self.encryption_key is not None:
+            raise ValueError("ENCRYPTION_KEY and ENCRYPTION_KEY_FILE: set one of them")
+        return self
+
+    @property
+    def encryption_keys(self) -> list[bytes]:
+        """The operator's keys of 32 bytes, the one that wraps first; none where nothing is encrypted.
+
+        Raises:
+            SettingsError: the file that they stand in cannot be read, or holds something else.
+        """
+        if not self.encryption_key_file:
+            return [] if self.encryption_key is None else decoded(self.encryption_key.get_secret_value())
+        try:
+            return decoded(Path(self.encryption_key_file).expanduser().read_text(encoding="ascii"))
+        except (OSError, ValueError) as error:
+            told = error.strerror if isinstance(error, OSError) else "not text"
+            why = str(error) if isinstance(error, BadKey) else f"it cannot be read ({told})"
+            raise SettingsError(f"ENCRYPTION_KEY_FILE {self.encryption_key_file}: {why}") from None
 
     @property
     def zone(self) -> ZoneInfo:

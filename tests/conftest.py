@@ -23,7 +23,9 @@ import sqlalchemy as sa
 
 from app.memories.device import Device
 from app.store.database import Database
+from app.store.encryption import KeyRing
 from app.store.migration import migrate
+from app.store.sealing import check
 from memory_core.encoder import Encoder
 from memory_core.episodic import EpisodicMemory
 from tests.store.line import Line
@@ -35,6 +37,17 @@ ON_SQLITE = pytest.mark.parametrize("backend", ["sqlite"], indirect=True)
 ON_POSTGRESQL = pytest.mark.parametrize(
     "backend", [pytest.param("postgresql", marks=pytest.mark.postgres)], indirect=True
 )
+
+
+# MNEME_TEST_ENCRYPTED=1 encrypts the databases of the tests; those that look at rows as stored then fail.
+RING = KeyRing([bytes(range(32))]) if os.environ.get("MNEME_TEST_ENCRYPTED") else None
+
+
+async def opened(url: str, ring: KeyRing | None = RING) -> Database:
+    """A connection to a database, which is pinned to the key if that is the first to come."""
+    database = Database(url, ring=ring)
+    await check(database)
+    return database
 
 
 @pytest.fixture(scope="session")
@@ -95,12 +108,13 @@ async def database_url(backend: str, migrated_url: str, tmp_path: Path) -> Async
     else:
         yield migrated_url
         await _execute(migrated_url, "DELETE FROM users")
+        await _execute(migrated_url, "DELETE FROM access_secrets WHERE name = 'encryption'")
 
 
 @pytest.fixture
 async def database(database_url: str) -> AsyncIterator[Database]:
     """The service's connection to it."""
-    database = Database(database_url)
+    database = await opened(database_url)
     yield database
     await database.close()
 

@@ -24,7 +24,7 @@ from app.memories.messages import DifferentText, Draft, Remembered, features_of,
 from app.memories.query import Lookup, parse, read
 from app.memories.serialization import DamagedMemory
 from app.memories.trace import STANDING, Recollection, beside_standing, grouped, note_read_, recollected
-from app.store import filters, log, memories, users
+from app.store import log, memories, users
 from app.store.database import Database
 from app.store.filters import Filter
 from app.store.log import Message
@@ -281,7 +281,7 @@ class Memories:
         async with self.live.reading(user_id, live) as connection:
             if which.session_id and not await log.session_exists(connection, live.head.id, which.session_id):
                 raise NotFound(f"user {user_id} has no session {which.session_id}")
-            return await filters.seqs(connection, live.head.id, which)
+            return await log.seqs_matching(connection, live.head.id, which)
 
     def lookup(self, user_id: str, live: CachedMemory) -> Lookup:
         """Finds messages of a memory that is the newest; raises `Conflict` where it is not."""

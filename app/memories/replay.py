@@ -114,11 +114,11 @@ async def _differences(database: Database, device: Device, user_id: str, head: M
     async with database.reading() as connection:
         try:
             now = await memories.granted(connection, user_id)
+            if now is None or (now.id, now.version) != (head.id, head.version):
+                raise Conflict(f"the memory of {user_id} changed while it was replayed")
+            rows = await memories.slot_rows(connection, head.id)
         except DamagedRow as error:
             return [str(error)]
-        if now is None or (now.id, now.version) != (head.id, head.version):
-            raise Conflict(f"the memory of {user_id} changed while it was replayed")
-        rows = await memories.slot_rows(connection, head.id)
     try:
         stored = await device.run(load_state, device.memory, head, rows, False)
         found = await device.run(compare, stored, fold.state)

@@ -5,7 +5,7 @@ import dataclasses
 
 from app.memories.live import NotFound
 from app.memories.memories import Memories
-from app.store import memories, timeline
+from app.store import log, memories, timeline
 from app.store.filters import Filter
 from app.store.log import Message
 
@@ -31,7 +31,7 @@ async def entries(of: Memories, user_id: str, which: Filter, before_seq: int | N
         head = await memories.granted(connection, user_id)
         if head is None:
             raise NotFound(f"no user {user_id}")
-        said = await timeline.latest(connection, head.id, which, before_seq, limit)
+        said = await log.latest(connection, head.id, which, before_seq, limit)
         if not which.is_open or not said:
             return [Entry(message, None) for message in said]
         above = head.last_seq + 1 if before_seq is None else before_seq

@@ -14,6 +14,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError, SQLAlch
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
+from app.store.encryption import KeyRing, Vault
 from app.store.sqlite_file import (
     BUSY_SECONDS,
     StoreDamaged,
@@ -43,10 +44,11 @@ class Database:
 
     Args:
         bounded: whether a statement that takes longer than half a minute counts as a database that does not answer.
+        ring: the operator's keys, where what is said is encrypted.
     """
 
-    def __init__(self, url: str, bounded: bool = True) -> None:
-        self.url = driver_url(url)
+    def __init__(self, url: str, bounded: bool = True, ring: KeyRing | None = None) -> None:
+        self.url, self.vault = driver_url(url), Vault(ring)
         self.damage: str | None = None
         self._file: WatchedFile | None = None
         if self.sqlite:
@@ -65,11 +67,18 @@ class Database:
                 pool_size=10,
                 max_overflow=20,
                 pool_timeout=10,
+                execution_options={"vault": self.vault},
                 connect_args={"timeout": 5, **(_bounds() if bounded else {})},
             )
 
     def _sqlite_engine(self, **options: Any) -> AsyncEngine:
-        engine = create_async_engine(self.url, hide_parameters=True, connect_args={"timeout": BUSY_SECONDS}, **options)
+        engine = create_async_engine(
+            self.url,
+            hide_parameters=True,
+            connect_args={"timeout": BUSY_SECONDS},
+            execution_options={"vault": self.vault},
+            **options,
+        )
         listen, sync = sa.event.listen, engine.sync_engine
         if self._file is not None:
             listen(sync, "do_connect", self._file.before_connect)

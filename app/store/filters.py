@@ -4,10 +4,11 @@ import dataclasses
 import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.ext.asyncio import AsyncConnection
 
+from app.store.encryption import RowCipher
 from app.store.tables import messages
 
 
@@ -36,34 +37,48 @@ class Filter:
         """Whether every message is wanted."""
         return self == Filter()
 
-    def conditions(self, dialect: str) -> list[sa.ColumnElement[bool]]:
-        """What the rows of `messages` must fulfil.
+    @property
+    def reads_texts(self) -> bool:
+        """Whether it asks for what is sealed in an encrypted row, and not looked up by a hash."""
+        return self.speaker is not None or self.contains is not None or bool(self.metadata)
+
+    def conditions(self, dialect: str, cipher: RowCipher | None) -> list[sa.ColumnElement[bool]]:
+        """What the rows of `messages` must fulfil; of encrypted ones, as far as that can be asked of rows as stored.
 
         Args:
             dialect: the database's name for its own; the two write paths into JSON differently.
+            cipher: what the rows are sealed with; `lets_through` then tells the rest.
         """
-        found: list[sa.ColumnElement[bool]] = []
-        for column in (messages.c.session_id, messages.c.role, messages.c.speaker):
-            if (wanted := getattr(self, column.name)) is not None:
-                found.append(column == wanted)
+        column, found = messages.c, list[sa.ColumnElement[bool]]()
+        if self.session_id is not None:
+            found.append(column.session_id == (cipher.name(self.session_id) if cipher else self.session_id))
+        if self.role is not None:
+            found.append(column.role == self.role)
         if self.since is not None:
-            found.append(messages.c.occurred_at >= self.since)
+            found.append(column.occurred_at >= self.since)
         if self.until is not None:
-            found.append(messages.c.occurred_at < self.until)
-        if self.contains is not None:
-            found.append(messages.c.content.icontains(self.contains, autoescape=True))
+            found.append(column.occurred_at < self.until)
         if self.external_ids:
-            found.append(messages.c.external_id.in_(self.external_ids))
+            found.append(column.external_id.in_([cipher.name(one) if cipher else one for one in self.external_ids]))
+        if cipher is not None:
+            return found
+        if self.speaker is not None:
+            found.append(column.speaker == self.speaker)
+        if self.contains is not None:
+            found.append(column.content.icontains(self.contains, autoescape=True))
         for key, value in self.metadata.items():
             path = f'$."{key}"' if dialect == "sqlite" else key
-            at = sa.type_coerce(messages.c.metadata, sa.String).op("->", return_type=sa.String)(path)
+            at = sa.type_coerce(column.metadata, sa.String).op("->", return_type=sa.String)(path)
             found.append(sa.cast(at, sa.String).in_([json.dumps(value), value]))
         return found
 
-
-async def seqs(connection: AsyncConnection, memory_id: str, which: Filter) -> list[int]:
-    """The numbers of the messages that are wanted."""
-    chosen = sa.select(messages.c.seq).where(
-        messages.c.memory_id == memory_id, *which.conditions(connection.dialect.name)
-    )
-    return list((await connection.scalars(chosen)).all())
+    def lets_through(self, content: str, speaker: str | None, metadata: Mapping[str, Any]) -> bool:
+        """Whether an opened message fulfils what `conditions` cannot ask of sealed rows."""
+        return (
+            (self.speaker is None or speaker == self.speaker)
+            and (self.contains is None or self.contains.lower() in content.lower())
+            and all(
+                key in metadata and json.dumps(metadata[key]) in (json.dumps(value), value)
+                for key, value in self.metadata.items()
+            )
+        )

@@ -3,19 +3,22 @@
 `granted` is where a user becomes a memory: all other queries on what a memory holds take the id that its record has.
 """
 
+import asyncio
 import dataclasses
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.store.database import Conflict, Row, in_slices, upsert
+from app.store.encryption import RowCipher, begun, cipher_of, opened, vault_of
 from app.store.rows import CHECKED, DamagedRow, checked, memory_checksum, readable, slot_checksum, word_checksum
-from app.store.tables import OWN, memories, memory_members, messages, reads, slots, users, words
+from app.store.tables import OWN, memories, memory_keys, memory_members, messages, reads, slots, users, words
 
 _AT_ONCE = 500
+_WORD = ("word", "token_ids", "speaker_tokens", "sentence", "meaning")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,8 +43,15 @@ class MemoryRecord:
 
 # Put together once: every call on a memory begins with the one, and every commit with the other.
 _GRANTED = (
-    sa.select(*(memories.c[field.name] for field in dataclasses.fields(MemoryRecord)), memories.c.checksum)
+    sa.select(
+        *(memories.c[field.name] for field in dataclasses.fields(MemoryRecord)),
+        memories.c.checksum,
+        memories.c.sealed,
+        memory_keys.c.wrapped,
+        memory_keys.c.wrapped_by,
+    )
     .join(memory_members, memory_members.c.memory_id == memories.c.id)
+    .outerjoin(memory_keys, memory_keys.c.memory_id == memories.c.id)
     .where(
         memory_members.c.user_id == sa.bindparam("member"),
         memories.c.owner_id == sa.bindparam("member"),
@@ -96,7 +106,7 @@ async def granted(connection: AsyncConnection, user_id: str, mending: bool = Fal
     with readable("the memory's row"):
         row = (await connection.execute(_GRANTED, {"member": user_id})).one_or_none()
         if row is not None:
-            fields = dict(row._mapping)
+            fields = _opened_record(connection, dict(row._mapping), mending)
             checksum = fields.pop("checksum")
             record = checked(MemoryRecord, **(_mendable(fields) if mending else fields))
             sound = mending or checksum is None or checksum == memory_checksum(fields)
@@ -122,8 +132,11 @@ async def begin(connection: AsyncConnection, user_id: str, new: MemoryRecord) ->
     Raises:
         Conflict: they have one.
     """
-    row = {**_with_checksum(new), "owner_id": user_id, "name": OWN, "version": 0}
+    cipher, key = await begun(connection, new.id)
+    row = {**_stored(dataclasses.replace(new, version=0), cipher), "owner_id": user_id, "name": OWN}
     await connection.execute(memories.insert(), row)
+    if key is not None:
+        await connection.execute(memory_keys.insert(), key)
     await connection.execute(memory_members.insert(), {"memory_id": new.id, "user_id": user_id, "role": "owner"})
 
 
@@ -133,10 +146,24 @@ async def advance(connection: AsyncConnection, expected: int, new: MemoryRecord)
     Raises:
         Conflict: it is not, or no longer, at that version.
     """
-    values = _with_checksum(new)
+    values = _stored(new, await cipher_of(connection, new.id))
     moved = await connection.execute(_ADVANCE, {"expected": expected, "same": values.pop("id"), **values})
     if moved.rowcount != 1:
         raise Conflict(f"the memory {new.id} moved on from version {expected}")
+
+
+def _opened_record(connection: AsyncConnection, fields: Row, mending: bool) -> Row:
+    """A memory's row as it was before it was sealed; the key came along with it."""
+    wrapped, wrapped_by = fields.pop("wrapped"), fields.pop("wrapped_by")
+    cipher = vault_of(connection).cipher(fields["id"], wrapped, wrapped_by)
+    if cipher is not None:
+        try:
+            fields = cipher.open(memories, fields)
+        except ValueError:
+            if not mending:
+                raise DamagedRow("the memory's row is damaged: run `mneme replay`") from None
+    del fields["sealed"]
+    return fields
 
 
 def _mendable(fields: Row) -> Row:
@@ -145,21 +172,45 @@ def _mendable(fields: Row) -> Row:
     return fields | {name: none for name, none in made.items() if type(fields[name]) is not type(none)}
 
 
-def _with_checksum(record: MemoryRecord) -> Row:
+def _stored(record: MemoryRecord, cipher: RowCipher | None) -> Row:
     row = dataclasses.asdict(record)
-    return {**row, "checksum": None if record.held is None else memory_checksum(row)}
+    row["checksum"] = None if record.held is None else memory_checksum(row)
+    return cipher.seal(memories, row) if cipher else row
 
 
 async def slot_rows(connection: AsyncConnection, memory_id: str) -> list[Row]:
-    """All used slots with their words, in order; `word_checksum` is that of the words."""
-    held = (words.c.word, words.c.token_ids, words.c.speaker_tokens, words.c.sentence, words.c.meaning)
+    """All used slots with their words, in order; `word_checksum` is that of the words.
+
+    Raises:
+        DamagedRow: what is encrypted cannot be read.
+    """
     chosen = (
-        sa.select(slots, *held, words.c.checksum.label("word_checksum"))
+        sa.select(
+            slots,
+            *(words.c[name] for name in _WORD),
+            words.c.checksum.label("word_checksum"),
+            words.c.sealed.label("word_sealed"),
+        )
         .join(words, sa.and_(words.c.memory_id == slots.c.memory_id, words.c.slot == slots.c.slot))
         .where(slots.c.memory_id == memory_id, words.c.memory_id == memory_id)
         .order_by(slots.c.slot)
     )
-    return [dict(row._mapping) for row in await connection.execute(chosen)]
+    found, cipher = (await connection.execute(chosen)).mappings().all(), await cipher_of(connection, memory_id)
+    try:
+        rows: list[Row] = []
+        for start in range(0, len(found), _AT_ONCE):  # others are served between the slices
+            some = await opened(connection, memory_id, slots, found[start : start + _AT_ONCE])
+            rows += [_with_words(cipher, row) for row in some] if cipher else some
+            await asyncio.sleep(0)
+    except ValueError:
+        raise DamagedRow("the stored memory cannot be read: run `mneme replay`") from None
+    return rows
+
+
+def _with_words(cipher: RowCipher, row: Row) -> Row:
+    word = {**row, "checksum": row["word_checksum"], "sealed": row["word_sealed"]}
+    word = cipher.open(words, word)
+    return {**row, **{name: word[name] for name in _WORD}, "word_checksum": word["checksum"]}
 
 
 async def span(connection: AsyncConnection, memory_id: str) -> tuple[datetime | None, datetime | None]:
@@ -179,11 +230,16 @@ async def put_slots(
     connection: AsyncConnection, memory_id: str, changed: Sequence[Row], written: Sequence[Row], freed: Sequence[int]
 ) -> None:
     """Writes the counters and links of changed slots, the words of written ones, and nothing for those now free."""
+    cipher = await cipher_of(connection, memory_id)
+
+    def stored(table: sa.Table, row: Row, checksum: int) -> Row:
+        whole = {"memory_id": memory_id, **row, "checksum": checksum}
+        return cipher.seal(table, whole) if cipher else whole
+
     for table, rows, checksum in ((slots, changed, slot_checksum), (words, written, word_checksum)):
         for start in range(0, len(rows), _AT_ONCE):  # others are served between the slices
             some = rows[start : start + _AT_ONCE]
-            whole = [{"memory_id": memory_id, **row, "checksum": checksum(memory_id, row)} for row in some]
-            await upsert(connection, table, whole)
+            await upsert(connection, table, [stored(table, row, checksum(memory_id, row)) for row in some])
     for table in (slots, words) if freed else ():
         for start in range(0, len(freed), _AT_ONCE):
             here = table.c.slot.in_(freed[start : start + _AT_ONCE])
@@ -203,7 +259,12 @@ async def clear_reads(connection: AsyncConnection, memory_id: str) -> None:
 
 async def add_reads(connection: AsyncConnection, memory_id: str, read: Sequence[ReadTrace]) -> None:
     """Keeps the trace of a turn."""
-    await in_slices(connection, reads.insert(), read, lambda one: {"memory_id": memory_id, **vars(one)})
+    cipher = await cipher_of(connection, memory_id)
+
+    def stored(one: ReadTrace) -> Row:
+        return {"memory_id": memory_id, **(cipher.seal(reads, vars(one)) if cipher else vars(one))}
+
+    await in_slices(connection, reads.insert(), read, stored)
 
 
 async def reads_of(connection: AsyncConnection, memory_id: str, seqs: Sequence[int]) -> dict[int, list[ReadTrace]]:
@@ -227,8 +288,9 @@ async def remove_reads(connection: AsyncConnection, memory_id: str, seq: int) ->
 
 
 async def _reads(connection: AsyncConnection, memory_id: str, where: sa.ColumnElement[bool]) -> list[ReadTrace]:
-    columns = [reads.c[field.name] for field in dataclasses.fields(ReadTrace)]
+    columns = [*(reads.c[field.name] for field in dataclasses.fields(ReadTrace)), reads.c.sealed]
     chosen = sa.select(*columns).where(reads.c.memory_id == memory_id, where)
     with readable("a trace"):
-        rows: Any = await connection.execute(chosen.order_by(reads.c.seq, reads.c.weight.desc(), reads.c.slot))
-        return [checked(ReadTrace, **row._mapping) for row in rows]
+        found = (await connection.execute(chosen)).mappings()
+        traces = [checked(ReadTrace, **row) for row in await opened(connection, memory_id, reads, found)]
+    return sorted(traces, key=lambda one: (one.seq, -one.weight, one.slot))

@@ -37,6 +37,11 @@ def _memory() -> "sa.Column[str]":
     return sa.Column("memory_id", sa.String(32), sa.ForeignKey("memories.id", ondelete="CASCADE"), primary_key=True)
 
 
+def _sealed() -> "sa.Column[bytes]":
+    """What of the row is encrypted (see `encryption`), its own columns then being empty; null where nothing is."""
+    return sa.Column("sealed", sa.LargeBinary)
+
+
 users = sa.Table(
     "users",
     metadata,
@@ -61,7 +66,17 @@ memories = sa.Table(
     # A checksum of this row (see `rows`), and how many rows of `slots` belong to it; null in rows from before these.
     sa.Column("checksum", sa.BigInteger),
     sa.Column("held", sa.BigInteger),
+    _sealed(),
     sa.UniqueConstraint("owner_id", "name"),
+)
+
+# The key of an encrypted memory, wrapped by the operator's key of that id. Whoever erases a memory destroys its key.
+memory_keys = sa.Table(
+    "memory_keys",
+    metadata,
+    _memory(),
+    sa.Column("wrapped", sa.LargeBinary, nullable=False),
+    sa.Column("wrapped_by", sa.String(16), nullable=False),
 )
 
 # Who may use a memory, and as what; its owner is a member too.
@@ -84,6 +99,7 @@ sessions = sa.Table(
     sa.Column("last_seq", sa.BigInteger, nullable=False),
     sa.Column("messages", sa.Integer, nullable=False),
     sa.Column("title", sa.String(128)),
+    _sealed(),
     sa.Index("ix_sessions_memory_id_last_seq", "memory_id", "last_seq"),
 )
 
@@ -108,6 +124,7 @@ messages = sa.Table(
     sa.Column("metadata", sa.JSON, nullable=False, server_default="{}"),
     # What was decided of the text when it was taken in, such as the time that it names; null where nothing was.
     sa.Column("parsed", sa.JSON(none_as_null=True)),
+    _sealed(),
     sa.UniqueConstraint("memory_id", "id"),
     sa.UniqueConstraint("memory_id", "external_id"),
     sa.Index("ix_messages_memory_id_session_id_seq", "memory_id", "session_id", "seq"),
@@ -147,6 +164,7 @@ slots = sa.Table(
     sa.Column("event_to", sa.BigInteger, nullable=False, server_default="0"),
     sa.Column("checksum", sa.BigInteger),
     sa.Column("foreign_share", sa.Float, nullable=False, server_default="0"),
+    _sealed(),
     sa.Index("ix_slots_memory_id_source", "memory_id", "source"),
 )
 
@@ -161,6 +179,7 @@ words = sa.Table(
     sa.Column("sentence", sa.LargeBinary, nullable=False, server_default=""),
     sa.Column("checksum", sa.BigInteger),
     sa.Column("meaning", sa.LargeBinary, nullable=False, server_default=""),
+    _sealed(),
 )
 
 # The trace of a turn: one row a slot that its message read.
@@ -176,6 +195,7 @@ reads = sa.Table(
     sa.Column("forward", sa.Float, nullable=False),
     sa.Column("backward", sa.Float, nullable=False),
     sa.Column("standing", sa.Float, nullable=False, server_default="0"),
+    _sealed(),
     sa.Index("ix_reads_memory_id_source", "memory_id", "source"),
 )
 

@@ -13,6 +13,7 @@ from app.store.database import Database
 from memory_core.allocation import EpisodicConfig
 from memory_core.encoder import Encoder
 from memory_core.episodic import EpisodicMemory
+from tests.conftest import RING
 from tests.tiny_transformer import save_tiny_transformer
 
 SLOTS = 256
@@ -66,13 +67,13 @@ def other_device(made: Callable[[EpisodicConfig], Device]) -> Device:
 
 
 @pytest.fixture
-async def another(database_url: str, small_device: Device) -> AsyncIterator[Another]:
+async def another(database_url: str, database: Database, small_device: Device) -> AsyncIterator[Another]:
     databases: list[Database] = []
 
     def make(
         slots: int = SLOTS, cache_bytes: int = CACHE_BYTES, device: Device | None = None, standing: int = STANDING
     ) -> Memories:
-        databases.append(Database(database_url))
+        databases.append(Database(database_url, ring=RING))
         return Memories(databases[-1], device or small_device, slots, cache_bytes, standing)
 
     yield make

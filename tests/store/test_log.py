@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.store import filters, log, memories, users
+from app.store import log, memories, users
 from app.store.database import Conflict, Database
 from app.store.filters import Filter
 from app.store.log import Message, Tombstone
@@ -82,7 +82,7 @@ async def test_the_rows_of_a_stranger_are_never_found(peopled: Database) -> None
         assert await log.after(connection, EVE, 0, 10) == []
         assert await log.matching(connection, EVE, Filter("odd"), 0, 10) == []
         assert await log.latest_of_session(connection, EVE, "odd", 100, 10) == []
-        assert await filters.seqs(connection, EVE, Filter("odd")) == []
+        assert await log.seqs_matching(connection, EVE, Filter("odd")) == []
         assert await log.list_sessions(connection, EVE, None, 10) == []
         assert not await log.session_exists(connection, EVE, "odd")
         assert await log.last_cue(connection, EVE) is None
