@@ -14,6 +14,7 @@ import tempfile
 import time
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from app.memories.device import Device
@@ -82,7 +83,7 @@ async def measure(messages: int, pairs: int) -> None:
             times: tuple[list[float], list[float]] = ([], [])
             for number in range(-2, pairs):
                 for place in (0, 1) if number % 2 else (1, 0):  # each is as often the first of the two
-                    took = await milliseconds(lambda act=act, of=both[place], number=number: act(of, number % messages))
+                    took = await milliseconds(partial(act, both[place], number % messages))
                     if number >= 0:
                         times[place].append(took)
             plain, encrypted = map(statistics.median, times)

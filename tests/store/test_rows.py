@@ -21,7 +21,7 @@ def row_of(table: sa.Table) -> dict[str, Any]:
         pytest.param(table, column.name, id=f"{table.name}.{column.name}")
         for table in CHECKED
         for column in table.columns
-        if column.name not in ("memory_id", "checksum")
+        if column.name not in ("memory_id", "checksum", "sealed")
     ],
 )
 def test_the_checksum_covers_every_column(table: sa.Table, name: str) -> None:
