@@ -17,11 +17,11 @@ from tests.memories.histories import History, assert_whole, said
 from tests.store.contents import Tables, tables
 
 NEW = {
-    "messages": ("utc_offset", "name", "metadata", "parsed"),
-    "slots": ("standing", "event_from", "event_to", "foreign_share", "checksum"),
-    "words": ("sentence", "meaning", "checksum"),
-    "reads": ("standing",),
-    "sessions": ("title",),
+    "messages": ("utc_offset", "name", "metadata", "parsed", "sealed"),
+    "slots": ("standing", "event_from", "event_to", "foreign_share", "checksum", "sealed"),
+    "words": ("sentence", "meaning", "checksum", "sealed"),
+    "reads": ("standing", "sealed"),
+    "sessions": ("title", "sealed"),
 }
 
 
