@@ -185,15 +185,16 @@ class Encoder(nn.Module):
         return [encoded[place] for place in range(len(windows))]
 
     def _encode(self, batch: list[list[int]]) -> Iterator[Utterance]:
+        """The transformer reads what it knows alone: an emoji beside a word is no context that it was taught."""
         before, after = self._frame
-        framed = [before + pieces + after for pieces in batch]
+        framed = [before + [piece for piece in pieces if piece < self._known] + after for pieces in batch]
         padded = self.tokenizer.pad({"input_ids": framed}, return_tensors="pt")
         for row, pieces in zip(self.project(self.states(padded)), batch, strict=True):
-            mine = row[len(before) : len(before) + len(pieces)].clone()
             ids = torch.tensor(pieces, dtype=torch.int32, device=self.device)
-            hashed = ids >= self._known
-            mine[hashed] = self.unknown[ids[hashed].long() - self._known]
-            yield Utterance(mine, ids)
+            known = ids < self._known
+            facets = self.unknown[(ids.long() - self._known).clamp(min=0)]
+            facets[known] = row[len(before) : len(before) + int(known.sum())]
+            yield Utterance(facets, ids)
 
     @torch.no_grad()
     def states(self, padded: Mapping[str, Tensor]) -> Float[Tensor, "batch pieces hidden"]:

@@ -440,7 +440,7 @@ class EpisodicMemory(nn.Module):
             return None
         if bool((said >= self.vocabulary - BUCKETS).float().mean() > 0.5):  # nothing was learned of such text
             return dict.fromkeys(INTENTS, 0.0)
-        told = self.intents(intent_input(utterance, header).unsqueeze(0))[0]
+        told = self.intents(intent_input(utterance, header, self.vocabulary).unsqueeze(0))[0]
         return dict(zip(INTENTS, told.tolist(), strict=True))
 
     def asks_of_now(self, of: Candidates, named: bool) -> bool:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from memory_core import weights
 from memory_core.encoder import Encoder, Utterance
+from memory_core.unknown_text import BUCKETS as UNKNOWN
 
 INTENTS = (
     "asks",  # it contains a question or a request
@@ -33,14 +34,18 @@ _PRIMES = (0x9E3779B1, 0x85EBCA77, 0xC2B2AE3D, 0x27D4EB2F)
 FEATURES = 4 * _WIDTH + BUCKETS
 
 
-def intent_input(utterance: Utterance, skip: int = 0) -> Float[Tensor, " features"]:
+def intent_input(utterance: Utterance, skip: int = 0, vocabulary: int | None = None) -> Float[Tensor, " features"]:
     """What the intents are told by: the mean, greatest, first and last of the facets, and which pieces stand together.
 
     Args:
         utterance: with all of its pieces; of stored messages too, before stopwords are dropped.
         skip: how many leading pieces are no part of the text, as those of the header "8 May 2023, Ann: ".
+        vocabulary: the encoder's; unknown text, as an emoji, is then left out.
     """
     facets, ids = utterance.facets[skip:], utterance.token_ids[skip:]
+    if vocabulary is not None:
+        known = ids < vocabulary - UNKNOWN
+        facets, ids = facets[known], ids[known]
     if not len(ids):
         return utterance.facets.new_zeros(FEATURES)
     pooled = _FACETS_COUNT * torch.cat([facets.mean(0), facets.amax(0), facets[0], facets[-1]])

@@ -55,7 +55,9 @@ def inputs_of(encoder: Encoder, texts: Sequence[str], headers: Sequence[str]) ->
     """The inputs of texts, each behind a header that is skipped; an empty one is none."""
     utterances = encoder.encode([before + text for before, text in zip(headers, texts, strict=True)])
     skips = {before: sum(len(cut) for cut in encoder.windows([before])[0]) for before in set(headers)}
-    rows = [intent_input(said, skips[before]) for said, before in zip(utterances, headers, strict=True)]
+    rows = [
+        intent_input(said, skips[before], encoder.vocabulary) for said, before in zip(utterances, headers, strict=True)
+    ]
     return torch.stack(rows) if rows else torch.zeros(0, FEATURES)
 
 

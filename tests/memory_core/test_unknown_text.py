@@ -50,3 +50,10 @@ def test_a_word_too_long_for_the_vocabulary_is_known_by_its_parts(encoder: Encod
     address = "a" * 60 + "b" * 60
     assert known(encoder, address)[0] >= len(encoder.tokenizer)
     assert len(set(known(encoder, address))) == 4  # aaa, aab, abb, bbb
+
+
+def test_an_emoji_leaves_the_words_beside_it_as_they_are(encoder: Encoder) -> None:
+    plain, glued = encoder.encode(["Passed my driving test", "Passed my driving🚗test"])
+    known = glued.token_ids < len(encoder.tokenizer)
+    assert plain.token_ids.tolist() == glued.token_ids[known].tolist()
+    torch.testing.assert_close(plain.facets, glued.facets[known], atol=1e-4, rtol=0)
