@@ -60,23 +60,29 @@ def recall(
     tell(f"weights, metrics and result are in {folder}; a run that is broken off goes on when it is started again")
 
 
-@train.command("intents", help="Fit what a text wants (does it ask? of now? …) to the sentences that ship.")
+@train.command(
+    "intents", help="Fit what a text wants (does it ask? of now? …) to the sentences that ship and to real talk."
+)
 def intents(
+    data: Annotated[Path, typer.Option(help="the folder whose recall/ has the conversations")],
     seed: Annotated[int, typer.Option(help="of the words drawn for the sentences' gaps", min=0, max=10**9)] = 1,
     out: Annotated[Path, typer.Option(help="the run's folder")] = Path("runs/intents"),
-    into: Annotated[Path | None, typer.Option(help="a file of weights that takes the intents, all else kept")] = None,
+    into: Annotated[
+        Path | None, typer.Option(help="a file of weights that takes the intents, all else kept", exists=True)
+    ] = None,
 ) -> None:
     from safetensors import SafetensorError
 
     from memory_core.encoder import EncoderError
     from memory_core.training import fit_intents
+    from memory_core.training.conversations import MissingData
     from memory_core.training.intent_sentences import SentencesError
     from memory_core.training.parts import add_to
     from memory_core.weights import WeightsError
 
-    with exit_on_error(SentencesError, EncoderError, WeightsError, SafetensorError, OSError):
+    with exit_on_error(MissingData, SentencesError, EncoderError, WeightsError, SafetensorError, OSError):
         with _stages() as watch:
-            result = fit_intents.run(out, seed, watch)
+            result = fit_intents.run(out, data, seed, watch)
         if into is not None:
             add_to(into, out / "intents.safetensors")
     right = ", ".join(f"{name} {share}" for name, share in result["cross-validated"].items())

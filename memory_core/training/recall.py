@@ -49,7 +49,7 @@ from memory_core.training.datasets import (
     rows_asked_for,
     written,
 )  # fmt: skip
-from memory_core.training.fit_intents import tensors_of, train_intents
+from memory_core.training.fit_intents import talk, tensors_of, train_intents
 from memory_core.write_gate import WriteGate
 
 CUTS = (1, 5, 10, 20)
@@ -381,7 +381,12 @@ def _how_written(
         rows, wanted = zip(*(rows_asked_for(memory, encoder, dataset) for dataset in kept), strict=True)
         sets.append((torch.cat(rows), torch.cat(wanted)))
     gate = fit_write_gate(sets)
-    intents, _ = train_intents(encoder, training.seed, watch, training.patterns)
+    people = {
+        name: [turn for place, dataset in enumerate(each) if place % training.held for turn, _ in dataset.turns]
+        for name, each in gathered.items()
+    }
+    talked = talk(people, training.seed)[:: training.patterns]
+    intents, _ = train_intents(encoder, talked, training.seed, watch, training.patterns)
     return base | tensors_of(intents) | {_GATE + name: tensor.detach() for name, tensor in gate.state_dict().items()}
 
 
