@@ -2,8 +2,10 @@
 
 Held sentences, which nobody trains or tunes on, are told with a header before them and without. Then what a user says
 over time is written to a memory as it ships, case by case, and what stands at the end is compared with what should.
+Last, talk of scenes and personas that nobody trained on, of which hardly anything stands.
 """
 
+import argparse
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,7 +18,9 @@ from memory_core.encoder import Encoder
 from memory_core.episodic import EpisodicMemory
 from memory_core.language.header import header
 from memory_core.language.intents import INTENTS
-from memory_core.standing import standing
+from memory_core.standing import STANDS, standing
+from memory_core.training.conversations import DATA, MissingData
+from memory_core.training.fit_intents import inputs_of, kept_to_measure
 from memory_core.training.intent_sentences import read
 
 HELD = Path("tests/memory_core/language/held_standing.txt")
@@ -72,8 +76,20 @@ def _told(encoder: Encoder, memory: EpisodicMemory) -> Iterator[str]:
         yield f"  {name}: {shares[0]:.1f} (of what stands {shares[1]:.1f}, of what does not {shares[2]:.1f})"
 
 
+def _taken_for_standing(encoder: Encoder, memory: EpisodicMemory, data: Path) -> Iterator[str]:
+    assert memory.intents is not None
+    for name, said in kept_to_measure(data).items():
+        inputs = inputs_of(encoder, said, [""] * len(said))
+        taken = memory.intents(inputs)[:, INTENTS.index("standing")] > STANDS
+        share = 100 * float(taken.float().mean())
+        yield f"{name}: {len(said)} turns that were kept back, {share:.1f} % count as standing"
+
+
 def main() -> None:
     """Prints the figures of docs/science.md."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.standing", description=__doc__)
+    parser.add_argument("--data", type=Path, default=DATA, help="the folder whose recall/ has the conversations")
+    data = parser.parse_args().data
     encoder = Encoder()
     memory = EpisodicMemory(encoder)
     for row in _told(encoder, memory):
@@ -89,6 +105,11 @@ def main() -> None:
             for line, found in zip(case, every, strict=True):
                 if line.stands != found:
                     print(f"  {'gone' if line.stands else 'stands'}: {line.text}  ({case[-1].text})")
+    try:
+        for row in _taken_for_standing(encoder, memory, data):
+            print(row)
+    except MissingData as error:
+        print(error)
 
 
 if __name__ == "__main__":

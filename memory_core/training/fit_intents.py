@@ -1,7 +1,7 @@
 """Fits the intents to the sentences that ship; `mneme train intents` does it alone, `mneme train recall` on its way.
 
 Logistic regressions of many numbers on few sentences: their weights decay, and how sure they may be is fitted to
-sentences that each fold of a cross-validation did not see. Of what people say hardly anything holds until it is revoked,
+sentences that each fold of a cross-validation did not see. Hardly anything that people say holds until it is revoked,
 so turns of real conversations count as what does not stand: without them a quarter of it was taken for such.
 """
 
@@ -30,7 +30,7 @@ _SENTENCES = 6  # at most, of one pattern
 _JOINED = 2_000  # texts of several sentences
 _DECAY = 1e-4
 _FOLDS = 5
-TALK = ("friendsqa", "realmem", "beam-train")
+TALK = ("friendsqa", "realmem")  # not BEAM: its users say what holds
 TALK_MEASURED = 5  # one conversation in so many is kept to measure with
 _TALK = 3_000
 _SHORTEST_TALK, _LONGEST_TALK = 8, 160  # characters
@@ -120,10 +120,23 @@ def talk(turns: Mapping[str, Sequence[Turn]], seed: int, most: int = _TALK) -> l
     """So many short things that people said, from each set of `TALK` alike."""
     drawn, chosen = random.Random(seed), []
     for name in TALK:
-        said = [" ".join(turn.text.split()) for turn in turns.get(name, ()) if not turn.reply]
-        said = [text for text in said if _SHORTEST_TALK <= len(text) <= _LONGEST_TALK]
+        said = _said(turns.get(name, ()))
         chosen += drawn.sample(said, min(most // len(TALK), len(said)))
     return chosen
+
+
+def kept_to_measure(data: Path, seed: int = 1, most: int = 400) -> dict[str, list[str]]:
+    """So many short things that people said in each set, in conversations that are not trained on.
+
+    Raises:
+        MissingData: the conversations are not there.
+    """
+    drawn, found = random.Random(seed), {}
+    for name in TALK:
+        kept = read_conversations(data, name)[::TALK_MEASURED]
+        said = _said([turn for one in kept for turn in one.turns])
+        found[name] = drawn.sample(said, min(most, len(said)))
+    return found
 
 
 def that_does_not_stand(encoder: Encoder, texts: Sequence[str], first_group: int) -> Labelled:
@@ -240,6 +253,11 @@ def run(folder: Path, data: Path, seed: int, watch: Callable[[str, int, int, flo
     result = {"seed": seed, "seconds": round(time.perf_counter() - began), "cross-validated": right}
     (folder / "result.json").write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
     return result
+
+
+def _said(turns: Sequence[Turn]) -> list[str]:
+    texts = (" ".join(turn.text.split()) for turn in turns if not turn.reply)
+    return [text for text in texts if _SHORTEST_TALK <= len(text) <= _LONGEST_TALK]
 
 
 def _joined(intent: str, parts: list[bool | None]) -> bool | None:

@@ -9,7 +9,8 @@ import torch
 from benchmarks import intents as benchmark
 from memory_core.encoder import Encoder, Utterance
 from memory_core.language.intents import FEATURES, INTENTS, Intents, intent_input, load
-from memory_core.training.fit_intents import Labelled, calibrate, fit, tensors_of
+from memory_core.training.conversations import Turn
+from memory_core.training.fit_intents import Labelled, calibrate, fit, talk, tensors_of, that_does_not_stand
 from memory_core.training.intent_sentences import SentencesError, read, shipped
 from memory_core.training.parts import add_to
 
@@ -124,3 +125,25 @@ def test_a_bad_file_of_sentences_is_told_with_its_line(tmp_path: Path, content: 
     (tmp_path / "a.txt").write_text(content, encoding="utf-8")
     with pytest.raises(SentencesError, match=place):
         read([tmp_path / "a.txt"])
+
+
+def test_talk_is_what_people_said_in_few_words_and_says_nothing_but_that_it_does_not_stand(encoder: Encoder) -> None:
+    def said(text: str, role: str = "user") -> Turn:
+        return Turn("1", "1", role, None, None, text)
+
+    turns = [said("I burned\nthe toast."), said("ok"), said("long " * 60), said("Sure, let me see.", "assistant")]
+    texts = talk({"friendsqa": turns, "locomo-dev": [said("Nobody may train on this.")]}, seed=1)
+    assert texts == ["I burned the toast."]
+    data = that_does_not_stand(encoder, texts, first_group=7)
+    known = data.labels.isfinite()
+    assert known.sum() == 1
+    assert data.labels[0, INTENTS.index("standing")] == 0.0
+    assert data.groups.tolist() == [7]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["Explain compound interest to me like I'm ten.", "OK, let's talk about something else.", "Hello again, it's me."],
+)
+def test_small_talk_and_a_wish_for_one_reply_do_not_stand(intents: Intents, encoder: Encoder, text: str) -> None:
+    assert "standing" not in told(intents, encoder, text)
