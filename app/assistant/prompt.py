@@ -2,7 +2,7 @@
 
 One prompt for all models. It begins with what hardly ever changes, so that a server keeps it computed: a system text
 (who the assistant is, the day) and worked examples, as turns. Then come the session's last messages as they are, and at
-the end the notes, in order of time, what holds until the user changes it, and the new message: what was said, word for
+the end the notes, in order of time, the new message, and what holds until the user changes it: what was said, word for
 word, when and by whom. Notes right before the question, and examples of the same form, are what
 makes a small model answer from them (docs/decisions/0006). What was recalled is data: a note stays on its line, and no
 text can close a turn or open another.
@@ -96,14 +96,14 @@ def build_prompt(
     kept = ""
     if standing and examples:  # a small model keeps to it here, and the server keeps all that is above computed
         shortened = (_shorten(_on_one_line(one.message.content), LONGEST_KEPT) for one in standing)
-        kept = f"({KEEP} {' '.join(shortened)})\n\n"
+        kept = f"\n\n({KEEP} {' '.join(shortened)})"
     elif standing:
         system += [STANDING, *(_note(said.message, now) for said in standing)]
     room = context - min(max_tokens, context // 2) - _turn_tokens("\n".join([*system, NOTES, DOUBTFUL]))
     room -= sum(_turn_tokens(example.content) for example in examples) + _tokens(kept)
     message = _shorten_to_tokens(ANY_MODEL.make_inert(message).strip(), max(room, context // 8))
     room -= _turn_tokens(message)
-    message = kept + message
+    message += kept
 
     notes = _notes(recalled, now, room * _NOTE_SHARE if history else room)
     room -= sum(_tokens(note) + 1 for note in notes)
@@ -132,7 +132,15 @@ def _exchange(message: str, reply: str, *notes: tuple[str, str, str]) -> list[Ch
 
 
 EXAMPLES: Final = [
-    *_exchange("Are you a real person?", "No, I'm Mneme, a computer program. But I'm happy to talk with you!"),
+    *_exchange(
+        f"What do bees eat?\n\n({KEEP} Please speak French with me.)",
+        "Les abeilles mangent du nectar et du pollen.",
+    ),
+    *_exchange(f"Hello!\n\n({KEEP} Call me Boss.)", "Hello, Boss! Mneme here, how are you today?"),
+    *_exchange(f"What dessert could I make?\n\n({KEEP} I'm allergic to milk.)", "How about a fruit salad?"),
+    *_exchange(
+        f"What could I drink at dinner?\n\n({KEEP} I drink no alcohol.)", "How about a ginger lemonade or apple juice?"
+    ),
     *_exchange(
         "What do I drive?",
         "You drive a Honda now.",
@@ -177,7 +185,12 @@ EXAMPLES: Final = [
     ),
     *_exchange("My sister passed her exam today!", "How wonderful, congratulations to your sister!"),
     *_exchange(
-        f"({KEEP} I never drink coffee.)\n\nMy parrot is called Coco.",
+        "Are you a human being?",
+        "No, I'm Mneme, an AI: a computer program, not a human. But I'm happy to talk with you!",
+        ("9 May 2024", "21 days ago", "The train was full."),
+    ),
+    *_exchange(
+        f"My parrot is called Coco.\n\n({KEEP} I never drink coffee.)",
         "Coco is a lovely name for a parrot! How old is it?",
         ("9 May 2024", "21 days ago", "I love Kenya."),
     ),

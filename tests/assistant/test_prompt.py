@@ -56,7 +56,7 @@ def test_it_goes_from_what_hardly_changes_to_what_was_recalled_and_the_message()
     ])  # fmt: skip
     assert shown[1:-1] == [*EXAMPLES, ChatMessage("user", "Hi!")]
     noted = '- 3 October 2026 (50 days ago), the user said: "We named the beagle Biscuit."'
-    assert shown[-1] == ChatMessage("user", f"{NOTES}\n{noted}\n\n({KEEP} I'm vegetarian.)\n\nHello?")
+    assert shown[-1] == ChatMessage("user", f"{NOTES}\n{noted}\n\nHello?\n\n({KEEP} I'm vegetarian.)")
 
 
 def test_without_recollections_the_message_stands_alone() -> None:
