@@ -10,6 +10,8 @@ from collections.abc import AsyncGenerator, Callable
 from types import TracebackType
 from typing import Self
 
+from app.assistant.prompt import KEEP
+
 Prompt = list[dict[str, str]]
 Script = Callable[[Prompt], AsyncGenerator[str, None]]
 
@@ -32,7 +34,8 @@ async def echo(prompt: Prompt) -> AsyncGenerator[str, None]:
 
 def asked(prompt: Prompt) -> str:
     """What the user says now, without the notes before it."""
-    return prompt[-1]["content"].rsplit("\n", 1)[-1].removeprefix("Question: ")
+    said = prompt[-1]["content"].split(f"\n\n({KEEP} ")[0]
+    return said.rsplit("\n", 1)[-1].removeprefix("Question: ")
 
 
 class ScriptedModel:

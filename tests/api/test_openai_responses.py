@@ -9,7 +9,7 @@ import pytest
 import pytest_asyncio
 from openai.types.responses import Response
 
-from app.assistant.prompt import EXAMPLES
+from app.assistant.prompt import EXAMPLES, KEEP
 from benchmarks.scripted_model import BreakOff, Prompt
 from tests.api.conftest import started
 from tests.api.service import Json, Service
@@ -31,7 +31,8 @@ def shown(service: Service) -> list[tuple[str, str]]:
     """What the generator was last given, without the system text, the examples and the notes."""
     examples = {one.content for one in EXAMPLES}
     given = [one for one in service.model.prompts[-1][1:] if one["content"] not in examples]
-    return [(one["role"], one["content"].rsplit("\n", 1)[-1]) for one in given]
+    said = [(one["role"], one["content"].split(f"\n\n({KEEP} ")[0]) for one in given]
+    return [(role, text.rsplit("\n", 1)[-1]) for role, text in said]
 
 
 async def test_a_response_has_openais_shape_and_is_remembered(
