@@ -34,8 +34,12 @@ async def echo(prompt: Prompt) -> AsyncGenerator[str, None]:
 
 def asked(prompt: Prompt) -> str:
     """What the user says now, without the notes before it."""
-    said = prompt[-1]["content"].split(f"\n\n({KEEP} ")[0]
-    return said.rsplit("\n", 1)[-1].removeprefix("Question: ")
+    return message_of(prompt[-1]["content"]).removeprefix("Question: ")
+
+
+def message_of(content: str) -> str:
+    """The last line of what the user said, without the notes before it and what stands behind it."""
+    return content.split(f"\n\n({KEEP} ")[0].rsplit("\n", 1)[-1]
 
 
 class ScriptedModel:

@@ -215,11 +215,8 @@ async def cipher_of(connection: AsyncConnection, memory_id: str) -> RowCipher | 
 
 async def cipher_if_begun(connection: AsyncConnection, memory_id: str) -> RowCipher | None:
     """As `cipher_of`; None too for a memory without a key, such as one that is not begun yet."""
-    vault = vault_of(connection)
-    if vault.ring is None:
-        return None
     try:
-        return vault.known(memory_id) or await _asked(connection, vault, memory_id)
+        return await cipher_of(connection, memory_id)
     except NoKey:
         return None
 

@@ -9,8 +9,8 @@ import pytest
 import pytest_asyncio
 from openai.types.responses import Response
 
-from app.assistant.prompt import EXAMPLES, KEEP
-from benchmarks.scripted_model import BreakOff, Prompt
+from app.assistant.prompt import EXAMPLES
+from benchmarks.scripted_model import BreakOff, Prompt, message_of
 from tests.api.conftest import started
 from tests.api.service import Json, Service
 from tests.api.test_openai import everything, of, said
@@ -31,8 +31,7 @@ def shown(service: Service) -> list[tuple[str, str]]:
     """What the generator was last given, without the system text, the examples and the notes."""
     examples = {one.content for one in EXAMPLES}
     given = [one for one in service.model.prompts[-1][1:] if one["content"] not in examples]
-    said = [(one["role"], one["content"].split(f"\n\n({KEEP} ")[0]) for one in given]
-    return [(role, text.rsplit("\n", 1)[-1]) for role, text in said]
+    return [(one["role"], message_of(one["content"])) for one in given]
 
 
 async def test_a_response_has_openais_shape_and_is_remembered(
