@@ -201,6 +201,12 @@ def vault_of(connection: AsyncConnection) -> Vault:
     return vault
 
 
+async def pin_of(connection: AsyncConnection) -> bytes | None:
+    """What the database knows its operator's key by; None where it is not encrypted."""
+    pin: bytes | None = await connection.scalar(_PIN)
+    return pin
+
+
 async def cipher_of(connection: AsyncConnection, memory_id: str) -> RowCipher | None:
     """The cipher that a memory's rows are sealed with; None where this process encrypts nothing.
 
@@ -248,7 +254,7 @@ async def begun(connection: AsyncConnection, memory_id: str) -> tuple[RowCipher 
     Raises:
         KeyMissing: this process has a key and the database is not encrypted under it, or the other way round.
     """
-    vault, pin = vault_of(connection), await connection.scalar(_PIN)
+    vault, pin = vault_of(connection), await pin_of(connection)
     if vault.ring is None:
         if pin is not None:
             raise KeyMissing("the database is encrypted: set ENCRYPTION_KEY")

@@ -11,14 +11,13 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.store.database import Conflict, Database, insert_missing, upsert
-from app.store.encryption import PIN, SEALED, KeyRing, RowCipher, cipher_of, vault_of
+from app.store.encryption import PIN, SEALED, KeyRing, RowCipher, cipher_of, pin_of, vault_of
 from app.store.rows import DamagedRow, memory_checksum
 from app.store.tables import access_secrets, memories, memory_keys, reads
 
 _ROWS_AT_ONCE = 200
 _KEYS_AT_ONCE = 200
 _TRIES = 30
-_PIN = sa.select(access_secrets.c.value).where(access_secrets.c.name == PIN)
 _PLAIN = memories.c.id.not_in(sa.select(memory_keys.c.memory_id))
 Tell = Callable[[str], None]
 Row = dict[str, Any]
@@ -37,8 +36,8 @@ async def check(database: Database) -> None:
     """
     ring = database.vault.ring
     async with database.reading() as connection:
-        pin = await connection.scalar(_PIN)
-        wrapped_by = set((await connection.scalars(sa.select(memory_keys.c.wrapped_by).distinct())).all())
+        pin = await pin_of(connection)
+        wrapped_by = await _wrapped_by(connection)
         plain = await _count_plain(connection)
     if ring is None:
         if pin is not None or wrapped_by:
@@ -51,7 +50,7 @@ async def check(database: Database) -> None:
     if pin is None:
         async with database.writing() as connection:
             await insert_missing(connection, access_secrets, {"name": PIN, "value": ring.pin()})
-            pin = await connection.scalar(_PIN)
+            pin = await pin_of(connection)
     _must_hold(ring, pin, wrapped_by)
 
 
@@ -64,9 +63,9 @@ async def turn_on(database: Database, tell: Tell) -> None:
     """
     ring = _ring(database)
     async with database.writing() as connection:
-        wrapped_by = set((await connection.scalars(sa.select(memory_keys.c.wrapped_by).distinct())).all())
+        wrapped_by = await _wrapped_by(connection)
         await insert_missing(connection, access_secrets, {"name": PIN, "value": ring.pin()})
-        _must_hold(ring, await connection.scalar(_PIN), wrapped_by)
+        _must_hold(ring, await pin_of(connection), wrapped_by)
     await _each(database, sa.select(memories.c.id).where(_PLAIN), _seal, tell, "encrypted")
 
 
@@ -79,7 +78,7 @@ async def turn_off(database: Database, tell: Tell) -> None:
     """
     ring = _ring(database)
     async with database.reading() as connection:
-        pin = await connection.scalar(_PIN)
+        pin = await pin_of(connection)
         if pin is not None:
             _must_hold(ring, pin, set())
     await _each(database, sa.select(memory_keys.c.memory_id), _open, tell, "decrypted")
@@ -97,8 +96,8 @@ async def rotate(database: Database, tell: Tell) -> None:
     """
     ring, done = _ring(database), 0
     async with database.reading() as connection:
-        wrapped_by = set((await connection.scalars(sa.select(memory_keys.c.wrapped_by).distinct())).all())
-        _must_hold(ring, await connection.scalar(_PIN), wrapped_by)
+        wrapped_by = await _wrapped_by(connection)
+        _must_hold(ring, await pin_of(connection), wrapped_by)
     while some := await _patiently(database, lambda connection: _rewrap(connection, ring)):
         done += some
         tell(f"{done} keys of memories are wrapped by the first key")
@@ -214,6 +213,10 @@ async def _patiently(database: Database, once: Callable[[AsyncConnection], Await
             if attempt == _TRIES - 1:
                 raise
     raise AssertionError("unreachable")
+
+
+async def _wrapped_by(connection: AsyncConnection) -> set[str]:
+    return set((await connection.scalars(sa.select(memory_keys.c.wrapped_by).distinct())).all())
 
 
 async def _count_plain(connection: AsyncConnection) -> int:
