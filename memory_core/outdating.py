@@ -6,7 +6,7 @@ conversations in which things change; it sees how the later slot fits the cue an
 It must not know texts.
 """
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from jaxtyping import Bool, Float
@@ -30,11 +30,12 @@ PAIR = (
 )  # fmt: skip
 _HIDDEN = 10
 _NAMES = 0.7  # rarity from which a shared word is as good as a name
+_COMMONEST = 3000  # the encoder's pieces go by how common they are; below are the thousand commonest English words
 _REPLY, _CHANGES = FEATURE_NAMES.index("reply"), FEATURE_NAMES.index("tells change")
 
 
 class Outdating(nn.Module):
-    """Turns `pairs` into the probability that the later slot outdates the earlier one. Fresh, none does.
+    """Turns `Seen.pairs` into the probability that the later slot outdates the earlier one. Fresh, none does.
 
     Attributes:
         threshold: the probability from which a later slot is raised over the earlier one; fresh, none is.
@@ -63,15 +64,20 @@ def may_outdate(given: RerankerInput, earlier: int) -> Bool[Tensor, " slots"]:
     return (given.order > given.order[earlier]) & same & given.allowed[0] & (given.features[:, _CHANGES] > 0)
 
 
-def names_it(seen: Float[Tensor, "slots features"]) -> Bool[Tensor, " slots"]:
-    """The later slots that are short and share a word with the earlier which hardly any other holds: a name."""
-    return (seen[:, PAIR.index("rarest shared")] > _NAMES) & (seen[:, PAIR.index("later is short")] > 0)
+class Seen(NamedTuple):
+    """What is seen of each slot as the later one of a pair.
+
+    Attributes:
+        pairs: what `Outdating` takes, in the order of `PAIR`.
+        names_it: it is short and shares with the earlier a word, not a common one, that hardly any other holds: a name.
+    """
+
+    pairs: Float[Tensor, "slots features"]
+    names_it: Bool[Tensor, " slots"]
 
 
-def pairs(
-    memory: "EpisodicMemory", state: EpisodicState, of: Candidates, given: RerankerInput, earlier: int
-) -> Float[Tensor, "slots features"]:
-    """What `Outdating` sees of each slot as the later one of a pair, in the order of `PAIR`.
+def seen(memory: "EpisodicMemory", state: EpisodicState, of: Candidates, given: RerankerInput, earlier: int) -> Seen:
+    """What is seen of each slot as the later one of a pair.
 
     Args:
         earlier: the place of the other among the candidates.
@@ -86,7 +92,7 @@ def pairs(
     held = lemma_ids[state.token_ids[slots].long()]
     mine, words = held[earlier], state.words[slots[earlier]]
     kept = (mine >= 0) & ~memory.header_pieces[mine.clamp(min=0)]
-    fits, rest, shared = change * 0.0, change * 0.0, change * 0.0
+    fits, rest, shared, name = (change * 0.0 for _ in range(4))
     if bool(kept.any()):
         mine, words = mine[kept], words[kept]
         told = (state.source > 0).sum()
@@ -98,12 +104,12 @@ def pairs(
         best = addressing.late_interaction(found, slot, len(slots))
         fits = best @ rarity / rarity.sum().clamp(min=1e-6)
         rest = best @ (rarity * new) / (rarity * new).sum().clamp(min=1e-6)
-        same = addressing.exact_matches(mine, held, memory.vocabulary)
-        shared = (same * (rarity * new)).amax(1)
+        same = addressing.exact_matches(mine, held, memory.vocabulary) * (rarity * new)
+        shared, name = same.amax(1), (same * (mine >= _COMMONEST)).amax(1)
     counted = given.exact[0, earlier] * given.shares[0]
     lacks, both = counted @ (1.0 - given.exact[0]).T, counted @ given.exact[0].T
     signals = given.signals[0]
-    return torch.stack(
+    of_pairs = torch.stack(
         [
             change[earlier].expand_as(change),
             short,
@@ -123,3 +129,4 @@ def pairs(
         ],
         -1,
     )
+    return Seen(of_pairs, (name > _NAMES) & (short > 0))

@@ -36,7 +36,8 @@ class Reading(NamedTuple):
     """A sparse read weighting, the strongest row first, with each mode's part of it (they sum to `weights`).
 
     `confidence` is in [0, 1]: the probability that the memory holds what the cue asks for, as far as the training's
-    conversations tell; untrained it is a fixed function of the best similarity.
+    conversations tell; untrained it is a fixed function of the best similarity. `asks` is the probability that the cue
+    asks for something; 1 where nothing is trained to tell.
     """
 
     rows: Int[Tensor, " read"]
@@ -45,6 +46,7 @@ class Reading(NamedTuple):
     forward: Float[Tensor, " read"]
     backward: Float[Tensor, " read"]
     confidence: float
+    asks: float = 1.0
 
 
 def found(
@@ -192,9 +194,8 @@ def _with_changes(
         may = outdating.may_outdate(given, earlier)
         if not bool(may.any()):
             continue
-        seen = outdating.pairs(memory, state, of, given, earlier)
-        likely = memory.outdating(seen)
-        likely = torch.where(outdating.names_it(seen), torch.ones_like(likely), likely)
+        seen = outdating.seen(memory, state, of, given, earlier)
+        likely = memory.outdating(seen.pairs).masked_fill(seen.names_it, 1.0)
         if of.alike is not None:
             meanings = functional.normalize(state.meaning[of.slots].float(), dim=-1)
             same = (meanings @ meanings[earlier] > _SAME_MATTER).float()
@@ -253,7 +254,8 @@ def _through_modes(
     order = order[total[order] > 0]
     sure = max(confidence, float(following * (total.sum() > 0)))
     parts = shares[:, order]
-    return Reading(every[order], total[order], parts[0], parts[1], parts[2], sure)
+    asks = 1.0 if of.intents is None else of.intents["asks"]
+    return Reading(every[order], total[order], parts[0], parts[1], parts[2], sure, asks)
 
 
 def mixed(readings: Sequence[Reading], most: int) -> Reading:
@@ -276,7 +278,8 @@ def mixed(readings: Sequence[Reading], most: int) -> Reading:
     total = parts.sum(0)
     order = torch.sort(total, descending=True, stable=True).indices[:most]
     kept = parts[:, order]
-    return Reading(rows[order], total[order], kept[0], kept[1], kept[2], max(one.confidence for one in readings))
+    confidence, asks = max(one.confidence for one in readings), max(one.asks for one in readings)
+    return Reading(rows[order], total[order], kept[0], kept[1], kept[2], confidence, asks)
 
 
 def pooled(facets: Float[Tensor, "pieces word"]) -> Float[Tensor, " word"]:

@@ -180,7 +180,7 @@ class Completions:
         instructions = [_text(one["content"]) for one in messages if one["role"] in ("system", "developer")]
         others = [one for one in earlier if one["role"] not in ("system", "developer")]
         found = recalled.recollections if recalled else []
-        doubtful = recalled is not None and recalled.confidence < self._settings.doubt_below
+        doubtful = recalled is not None and recalled.doubtful(self._settings.doubt_below)
         is_plain = last["role"] == "user" and all(
             isinstance(one["content"], str) and one["role"] in ("user", "assistant") for one in [*others, last]
         )

@@ -124,7 +124,7 @@ class Assistant:
             ask.occurred_at,
             context=self._settings.generator_context,
             max_tokens=ask.max_tokens,
-            doubtful=heard.recalled.confidence < self._settings.doubt_below,
+            doubtful=heard.recalled.doubtful(self._settings.doubt_below),
             standing=heard.standing,
         )
 

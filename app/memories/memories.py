@@ -45,6 +45,11 @@ class Recalled:
     recollections: list[Recollection]
     confidence: float
     timings_ms: dict[str, float]
+    asks: float = 1.0
+
+    def doubtful(self, below: float) -> bool:
+        """Whether the text asks for something of which the memory is less sure."""
+        return self.asks > 0.5 and self.confidence < below
 
     @property
     def standing(self) -> list[Recollection]:
@@ -161,7 +166,9 @@ class Memories:
             trace = [dataclasses.replace(entry, seq=seq) for entry in found]
             timings |= await self._write(user_id, live, [(message, utterance)], trace)
             stored = remembered(live, [message], timings)
-            recalled = Recalled(recollected(found, known, live.head.capacity), reading.confidence, timings)
+            recalled = Recalled(
+                recollected(found, known, live.head.capacity), reading.confidence, timings, reading.asks
+            )
             return TurnContext(recalled, stored, said, timings)
 
         return await self.live.in_order(user_id, once, trusting=True)
@@ -209,7 +216,9 @@ class Memories:
             timings = {"encode": encode, "read": _ms(started), "total": _ms(began)}
             sure = reading.confidence >= min_confidence
             every = recollected(found, known, live.head.capacity) if sure else []
-            return Recalled([one for one in every if one.weight >= min_weight], reading.confidence, timings)
+            return Recalled(
+                [one for one in every if one.weight >= min_weight], reading.confidence, timings, reading.asks
+            )
 
         return await self.live.in_order(user_id, once, trusting=True)
 

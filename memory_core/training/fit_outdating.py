@@ -32,7 +32,7 @@ class Pairs(NamedTuple):
     """What is fitted to.
 
     Attributes:
-        seen: see `outdating.pairs`.
+        seen: see `outdating.Seen.pairs`.
         truth: 1 where the later slot outdates the earlier one.
         question: the number of the question that a pair stems from.
     """
@@ -63,7 +63,7 @@ def pairs_of(memory: EpisodicMemory, encoder: Encoder, written_: Iterable[tuple[
             update = one.category in UPDATES and len(told) > 1
             for earlier in evidence.nonzero().squeeze(1).tolist():
                 counts = outdating.may_outdate(given, earlier) & (~evidence | update)
-                seen.append(outdating.pairs(memory, state, of, given, earlier)[counts])
+                seen.append(outdating.seen(memory, state, of, given, earlier).pairs[counts])
                 truth.append(evidence[counts].float())
                 question.append(torch.full((len(truth[-1]),), number))
     return Pairs(torch.cat(seen), torch.cat(truth), torch.cat(question))

@@ -27,7 +27,7 @@ def given(memory: EpisodicMemory, encoder: Encoder) -> tuple[torch.Tensor, torch
         state, _ = memory.write_(state, encoder.encode([text])[0], number, 1.0, features)
     of = memory.retrieve_candidates(state, encoder.encode(["What pets do I have?"])[0], None, None)
     found = reading.found(memory, state, of, candidate_retrieval.cosines([state], [of])[0])
-    return outdating.may_outdate(found, 0), outdating.pairs(memory, state, of, found, 0)
+    return outdating.may_outdate(found, 0), outdating.seen(memory, state, of, found, 0).pairs
 
 
 def test_only_what_a_speaker_told_later_may_outdate(memory: EpisodicMemory, encoder: Encoder) -> None:
@@ -42,6 +42,37 @@ def test_a_pair_is_seen_by_how_the_later_one_is_told_and_what_it_shares(
     bus, died = ({name: float(value) for name, value in zip(PAIR, seen[place], strict=True)} for place in (3, 4))
     assert died["rarest shared"] > bus["rarest shared"] == 0.0
     assert died["later fits earlier"] > bus["later fits earlier"]
+
+
+def test_a_common_word_is_no_name_however_rare_it_is_in_the_memory(memory: EpisodicMemory, encoder: Encoder) -> None:
+    things = (
+        "soup",
+        "film",
+        "walk",
+        "train",
+        "weather",
+        "music",
+        "bread",
+        "lake",
+        "game",
+        "wine",
+        "road",
+        "sea",
+        "book",
+    )
+    others = [f"The {thing} was {how}." for thing in things for how in ("fine", "awful", "strange")]
+    said = ["We got Rollo last month.", *others, "The last tenant left a chair.", "Rollo left us."]
+    state = memory.empty(64)
+    for number, text in enumerate(said, 1):
+        state, _ = memory.write_(state, encoder.encode([text])[0], number, 1.0, memory.message_features(text))
+    of = memory.retrieve_candidates(state, encoder.encode(["What pets do I have?"])[0], None, None)
+    found = reading.found(memory, state, of, candidate_retrieval.cosines([state], [of])[0])
+    seen = outdating.seen(memory, state, of, found, int((found.order == 1).nonzero()))
+    named = dict(zip(found.order.tolist(), seen.names_it.tolist(), strict=True))
+    assert named[len(said)]
+    assert not named[len(said) - 1]
+    shared = seen.pairs[found.order == len(said) - 1, PAIR.index("rarest shared")]
+    assert float(shared) > 0.7  # as rare here as the name
 
 
 def test_fresh_nothing_outdates_anything() -> None:

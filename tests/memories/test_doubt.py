@@ -1,0 +1,32 @@
+"""Of what is asked and hardly held the memory says that it doubts; of what is told it does not."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from app.memories.memories import Memories
+from app.memories.messages import Draft
+from tests.conftest import ON_SQLITE
+
+START = datetime(2026, 3, 2, 9, tzinfo=UTC)
+SURE = 1.01
+
+
+@ON_SQLITE
+@pytest.mark.parametrize(
+    ("text", "asks"),
+    [
+        ("What is my goldfish called?", True),
+        ("Remember our talk about my journey to Peru?", True),
+        ("Tell me which car I drive.", True),
+        ("I'm pregnant!", False),
+        ("Thanks, bye!", False),
+        ("My parrot is called Coco.", False),
+    ],
+)
+async def test_only_what_asks_is_doubted(speaking: Memories, text: str, asks: bool) -> None:
+    await speaking.remember("ada", [Draft("user", "My horse is called Star.", "s", START)])
+    heard = (await speaking.recall_and_store("ada", Draft("user", text, "s", START), 3, 0)).recalled
+    assert heard.doubtful(SURE) == asks
+    assert not heard.doubtful(0.0)
+    assert (await speaking.recall("ada", text, 3)).doubtful(SURE) == asks
