@@ -3,7 +3,8 @@
 For data whose training file of task 3 is missing. The rules are read off the part of it that there is, and off the
 other tasks' files: each sentence, somebody at random tries to walk, to take or to put down; what cannot be is tried
 anew. After every second sentence a thing may be asked for that was taken or put down within the last five sentences
-and was carried to two places since it was taken. Five questions end a story.
+and was carried to two places since it was taken; the place may be any of these but the first, and means the last time
+that it was there. Five questions end a story.
 `tests/memory_core/stories/test_carrying.py` compares what comes out with the part that there is.
 """
 
@@ -81,9 +82,12 @@ class _World:
         if not open_to:
             return None
         thing = self.chance.choice(open_to)
-        (before, answer), (last, place) = self.carried[thing][-2:]
+        carried = self.carried[thing]
+        place = self.chance.choice(carried[1:])[1]
+        at = max(number for number, (_, where) in enumerate(carried) if where == place)
+        (before, answer), (when, _) = carried[at - 1 : at + 1]
         question = ("where", "was", "the", thing, "before", "the", place)
-        return Asked(question, told, (answer,), (self.touched[thing], last, before))
+        return Asked(question, told, (answer,), (self.touched[thing], when, before))
 
 
 def story(chance: random.Random) -> Story:

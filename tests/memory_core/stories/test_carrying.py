@@ -14,9 +14,9 @@ REAL = pytest.mark.skipif(not HERE.is_dir(), reason=f"the bAbI tasks are not in 
 TAKEN = {"picked", "got", "took", "grabbed"}
 
 
-def followed(story: Story, asked: Asked) -> str:
-    """The answer, found out by a reader of its own: where the thing was before it came to the place asked about."""
-    thing, place = asked.question[3], asked.question[-1]
+def been(story: Story, asked: Asked) -> list[str]:
+    """To where the thing was carried, one place after the other, found out by a reader of its own."""
+    thing = asked.question[3]
     at, held, been = dict[str, str](), dict[str, str](), list[str]()
     for sentence in story.sentences[: asked.told]:
         who = sentence[0]
@@ -28,15 +28,19 @@ def followed(story: Story, asked: Asked) -> str:
             held[next(word for word in sentence if word in carrying.THINGS)] = who
         else:
             held.pop(next(word for word in sentence if word in carrying.THINGS))
-    last = max(number for number, one in enumerate(been) if one == place)
-    return been[last - 1]
+    return been
+
+
+def later(story: Story, asked: Asked) -> int:
+    """How often the thing was carried on from the place that is asked about."""
+    return been(story, asked)[::-1].index(asked.question[-1])
 
 
 def test_every_answer_follows_from_the_sentences() -> None:
     for story in carrying.stories(5, 40):
         assert len(story.questions) == 5
         for asked in story.questions:
-            assert asked.answer == (followed(story, asked),)
+            assert asked.answer == (been(story, asked)[-2 - later(story, asked)],)
             latest, at, before = asked.supporting
             assert before < at < asked.told and latest < asked.told
             assert (story.sentences[at][-1], story.sentences[before][-1]) == (asked.question[-1], asked.answer[0])
@@ -85,7 +89,7 @@ def test_made_stories_are_distributed_as_the_real_ones(kind: str, made: list[Sto
     assert np.mean(lengths) == pytest.approx(np.mean(their_lengths), rel=0.08)
     deciles = [np.percentile(of, range(10, 100, 10)) for of in (lengths, their_lengths)]
     assert deciles[0] == pytest.approx(deciles[1], rel=0.15)
-    for shares in (kinds_of_sentences, words_of_sentences, answers, distances):
+    for shares in (kinds_of_sentences, words_of_sentences, answers, distances, carried_on):
         ours, other = shares(made), shares(theirs)
         apart = sum(abs(ours.get(name, 0.0) - other.get(name, 0.0)) for name in ours | other) / 2
         assert apart < 0.1, (shares.__name__, ours, other)
@@ -118,3 +122,8 @@ def distances(stories: list[Story]) -> dict[str, float]:
     """How far back the oldest fact of a question lies, in sentences."""
     far = (asked.told - min(asked.supporting) for story in stories for asked in story.questions)
     return shares(Counter("1–5" if one <= 5 else "6–10" if one <= 10 else "further" for one in far))
+
+
+def carried_on(stories: list[Story]) -> dict[str, float]:
+    """Whether the place asked about is where the thing is now, or how many places ago it was there."""
+    return shares(Counter(str(min(later(story, asked), 3)) for story in stories for asked in story.questions))
