@@ -193,6 +193,7 @@ class Completions:
             context=self._settings.generator_context,
             max_tokens=request.max_tokens,
             doubtful=doubtful,
+            tells=recalled is not None and recalled.of_statement,
             instructions=instructions,
             standing=recalled.standing if recalled else [],
         )

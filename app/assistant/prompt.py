@@ -29,8 +29,9 @@ STANDING: Final = "What holds until the user changes it:"
 NOTES: Final = "Notes:"
 DOUBTFUL: Final = (
     "If the user asks about their own life and the notes don't hold it, say that you don't remember it. If the user "
-    "tells you something, react to it. If the user asks about the world, answer."
+    "asks about the world, answer."
 )
+TELLS: Final = "The user tells you something now. React to it as a good friend would."
 KEEP: Final = "Keep to what I told you:"
 LONGEST_KEPT: Final = 150
 LONGEST_NOTE: Final = 400
@@ -72,6 +73,7 @@ def build_prompt(
     context: int,
     max_tokens: int,
     doubtful: bool = False,
+    tells: bool = False,
     standing: Sequence[Recollection] = (),
     instructions: Sequence[str] = (),
 ) -> list[ChatMessage]:
@@ -86,6 +88,7 @@ def build_prompt(
             side; the oldest history and the weakest recollections go first, then the middle of the message.
         max_tokens: the longest reply; at most half of the context is kept free for it.
         doubtful: the memory hardly holds what is asked.
+        tells: the message asks for nothing.
         standing: what holds until revoked, oldest first; it is shown at every turn, and never twice.
         instructions: what the client's program wants the model to be, instead of what it is by itself.
     """
@@ -108,8 +111,8 @@ def build_prompt(
     notes = _notes(recalled, now, room * _NOTE_SHARE if history else room)
     room -= sum(_tokens(note) + 1 for note in notes)
     shown = [NOTES, *notes] if notes else []
-    if doubtful and notes:
-        shown.append(DOUBTFUL)
+    if notes and (tells or doubtful):
+        shown.append(TELLS if tells else DOUBTFUL)
 
     repeated: list[ChatMessage] = []
     for earlier in reversed(history):
@@ -186,7 +189,7 @@ EXAMPLES: Final = [
     *_exchange("My sister passed her exam today!", "How wonderful, congratulations to your sister!"),
     *_exchange(
         "Are you a human being?",
-        "No, I'm Mneme, an AI: a computer program, not a human. But I'm happy to talk with you!",
+        "I'm not a human being: I'm Mneme, an AI, a computer program. But I'm happy to talk with you!",
         ("9 May 2024", "21 days ago", "The train was full."),
     ),
     *_exchange(

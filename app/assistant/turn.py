@@ -125,6 +125,7 @@ class Assistant:
             context=self._settings.generator_context,
             max_tokens=ask.max_tokens,
             doubtful=heard.recalled.doubtful(self._settings.doubt_below),
+            tells=heard.recalled.of_statement,
             standing=heard.standing,
         )
 

@@ -47,9 +47,14 @@ class Recalled:
     timings_ms: dict[str, float]
     asks: float = 1.0
 
+    @property
+    def of_statement(self) -> bool:
+        """Whether the text asks for nothing."""
+        return self.asks < 0.5
+
     def doubtful(self, below: float) -> bool:
         """Whether the text asks for something of which the memory is less sure."""
-        return self.asks > 0.5 and self.confidence < below
+        return not self.of_statement and self.confidence < below
 
     @property
     def standing(self) -> list[Recollection]:

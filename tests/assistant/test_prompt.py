@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from app.assistant.embedded import EmbeddedModel
 from app.assistant.generator import ChatMessage
 from app.assistant.models import TINY, installed
-from app.assistant.prompt import DOUBTFUL, EXAMPLES, KEEP, MEMORY, NOTES, PERSONA, build_prompt
+from app.assistant.prompt import DOUBTFUL, EXAMPLES, KEEP, MEMORY, NOTES, PERSONA, TELLS, build_prompt
 
 NOW = datetime(2026, 11, 22, 9, 0, tzinfo=UTC)
 
@@ -120,11 +120,15 @@ def test_a_programs_own_instructions_take_the_place_of_what_the_assistant_is() -
     assert shown[1:] == [ChatMessage("user", "Hello?")]
 
 
-@pytest.mark.parametrize("doubtful", [True, False])
-def test_the_prompt_tells_when_the_memory_is_not_sure(doubtful: bool) -> None:
+@pytest.mark.parametrize(
+    ("doubtful", "tells", "line"),
+    [(True, False, DOUBTFUL), (False, False, None), (False, True, TELLS), (True, True, TELLS)],
+)
+def test_the_prompt_tells_what_to_do_with_the_notes(doubtful: bool, tells: bool, line: str | None) -> None:
     recalled = [Recalled(Said("It rained."))]
-    shown = build_prompt(recalled, [], "Hello?", NOW, context=4096, max_tokens=64, doubtful=doubtful)
-    assert (DOUBTFUL in shown[-1].content) == doubtful
+    for notes in (recalled, []):
+        shown = build_prompt(notes, [], "Hello?", NOW, context=4096, max_tokens=64, doubtful=doubtful, tells=tells)
+        assert [one for one in (DOUBTFUL, TELLS) if one in shown[-1].content] == [line] * bool(line and notes)
 
 
 def test_what_was_recalled_cannot_leave_its_line_or_its_turn() -> None:

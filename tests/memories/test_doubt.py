@@ -27,6 +27,7 @@ SURE = 1.01
 async def test_only_what_asks_is_doubted(speaking: Memories, text: str, asks: bool) -> None:
     await speaking.remember("ada", [Draft("user", "My horse is called Star.", "s", START)])
     heard = (await speaking.recall_and_store("ada", Draft("user", text, "s", START), 3, 0)).recalled
+    assert heard.of_statement != asks
     assert heard.doubtful(SURE) == asks
     assert not heard.doubtful(0.0)
     assert (await speaking.recall("ada", text, 3)).doubtful(SURE) == asks
