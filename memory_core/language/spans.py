@@ -97,6 +97,13 @@ class Now:
         saturday = self.week(ahead)[0] + 5
         return saturday, saturday + 2
 
+    def whole(self, of: Yearly, ahead: bool) -> Days:
+        """Of what comes yearly the last one that is over, or the next that has not begun."""
+        every = [of(year) for year in range(self.year - 2, self.year + 3)]
+        if ahead:
+            return min((days for days in every if days[0] > self.today), default=every[-1])
+        return max((days for days in every if days[1] <= self.today), default=every[0])
+
     def yearly(self, of: Yearly, tense: str | None) -> Days:
         """The one meant of what comes yearly: the latest that began, the next that has not ended, or the nearest."""
         every = [of(year) for year in range(self.year - 5, self.year + 6)]

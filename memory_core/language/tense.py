@@ -13,18 +13,25 @@ _IRREGULAR = (
     "|knew|learnt|lent|rode|sang|sat|sent|slept|spoke|stood|stole|swam|taught|threw|woke|won|wore|been|gone|done|seen"
     "|ago|passed|remember"
 )
+# The perfect has two words; with the first alone ("habe ich einen Termin") it is none.
+_GERMAN = r"(?:(?:ge|ver|be|er|ent|zer)\w{3,}(?:t|en)|\w{3,}(?<!pass)iert|\w{2,}ge\w{3,}(?:t|en))"
+_FRENCH = (
+    r"(?:j'ai|ai|as|a|avons|avez|ont)(?:-(?:je|tu|t-il|t-elle|on|nous|vous))?(?: pas| jamais| déjà| tout)?"
+    r" (?!un |une )\w*(?:é|ée|és|ées|i|is|it|ait|u|us|ue|ert|eint)"
+)
+_ITALIAN = r"(?:ho|hai|ha|abbiamo|avete|hanno)(?: già| mai| non)? \w*(?:[aiu]t[oaie]|tt[oaie]|st[oaie]|s[oaie]|rt[oaie]|nt[oaie]|lt[oaie])"
 _MARKS = {
     "en": (
         rf"(?:{_IRREGULAR}|didn'?t|wasn'?t|weren'?t|[a-z]{{2,}}(?<!e)ed)",
         r"(?:(?:is|are|am)(?: \w+){0,2} [a-z]{2,}ed|(?:do|does|have|has|got)(?: \w+){0,4} (?:planned|scheduled|booked|arranged)|will|shall|going|is|are|am|does|do|has|have|must|should|can|coming|upcoming|due|i'm|we're|it's|what's"
         r"|when's|\w+'ll|won't|don't|doesn't|isn't)",
     ),
-    "de": (r"(?:war|waren|hatte|hatten|habe|hat|haben|hast|ging|gingen|wurde|kam|bin|ge\w{3,}[tn])",
-           r"(?:ist|sind|wird|werden|werde|steht|muss|will|kommt|gehe|habe ich (?!.*\bge\w+[tn]\b))"),
+    "de": (rf"(?:war|waren|hatte|hatten|ging|gingen|wurde|wurden|kam|kamen|{_GERMAN})",
+           rf"(?:ist|sind|wird|werden|werde|steht|muss|will|kommt|gehe|(?:habe|hat|haben|hast)(?!.*(?<!\w){_GERMAN}(?!\w)))"),
     "es": (r"(?:fue|fui|era|estaba|hice|hizo|hicimos|había|dije|compré|comí|\w{2,}(?:é|ó|aste|iste|amos|imos|aron|ieron))",
            r"(?:es|hay|tengo|tiene|será|va|voy|vamos|\w{2,}(?:aré|eré|iré|ará|erá|irá))"),
-    "fr": (r"(?:était|étaient|avais|avait|ai|as|avons|a|j'ai|suis allée?|fut)", r"(?:est|sont|ira|vais|va|allons|sera|aurai)"),
-    "it": (r"(?:ho|hai|abbiamo|era|ero|sono andat[oa]|fu|aveva|avevo)", r"(?:è|c'è|sarà|devo|vado|avrò|parto)"),
+    "fr": (rf"(?:était|étais|étaient|avais|avait|suis allée?|fut|{_FRENCH})", r"(?:est|sont|ira|vais|va|allons|sera|aurai|j'ai|ai|a|as)"),
+    "it": (rf"(?:era|ero|sono andat[oa]|fu|aveva|avevo|{_ITALIAN})", r"(?:è|c'è|sarà|devo|vado|avrò|parto|ho|hai|ha|abbiamo)"),
     "pt": (r"(?:foi|fui|era|estava|fiz|fez|fizemos|disse|tinha|\w{2,}(?:ei|ou|aram|emos))", r"(?:é|há|tenho|tem|será|vai|vou|vamos)"),
     "ru": (r"(?:был|была|было|были|\w{2,}(?:л|ла|ло|ли|лся|лась))", r"(?:будет|буду|будем|есть|у меня|иду|еду)"),
     "zh": (r"[了过過]", r"[会會要将將]|有什么|有什麼"),

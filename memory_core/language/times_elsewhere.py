@@ -12,8 +12,9 @@ from functools import cache
 from typing import Any, NamedTuple
 
 from memory_core.language.grammars import GRAMMARS, MORE_MONTHS, MORE_UNITS, MORE_WEEKDAYS
-from memory_core.language.spans import DAY, HOUR, Now, Span, months, nth_day
+from memory_core.language.spans import DAY, HOUR, SEASONS, Now, Span, day, months, nth_day
 from memory_core.language.tense import tense
+from memory_core.language.times_english import PARTS
 
 _MONTHS = [
     "january",
@@ -30,6 +31,7 @@ _MONTHS = [
     "december",
 ]
 _WEEKDAYS = ["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
+_SEASONS = ["spring", "summer", "autumn", "winter"]
 _UNSPACED = ("zh", "ja")
 
 
@@ -48,6 +50,7 @@ class _Language(NamedTuple):
     weekdays: list[re.Pattern[str]]
     units: dict[str, list[re.Pattern[str]]]
     relative: dict[str, re.Pattern[str]]
+    seasons: dict[str, re.Pattern[str]]
 
 
 Found = tuple[int, int, Span]
@@ -55,8 +58,9 @@ Found = tuple[int, int, Span]
 
 def first(text: str, now: Now, telling: bool) -> Found | None:
     """The first time named in any of the languages: from which character to which, and when."""
-    hint = frozenset(_WORDS.findall(text))
+    hint = frozenset(_WORDS.findall(text)) | frozenset(_YEAR.findall(text))
     best: Found | None = None
+    least = (len(text), 0, False)
     for code, plain in _triggers().items():
         if code in _UNSPACED or code in ("ru", "ar", "fa"):
             if not _SCRIPT[code].search(text) or (code == "zh" and _KANA.search(text)):
@@ -64,19 +68,22 @@ def first(text: str, now: Now, telling: bool) -> Found | None:
         elif plain.isdisjoint(hint):
             continue
         for found in _language(code).phrase.finditer(text):
-            if best and (found.start(), -found.end()) >= (best[0], -best[1]):
+            told = tense(text, found.start(), found.end(), code)
+            rank = found.start(), -found.end(), told is None  # "domingo": the language is the one whose verbs it knows
+            if rank >= least:
                 break
-            span = _span(_language(code), found, now, telling)
+            span = _span(_language(code), found, now, telling, told)
             if span:
-                best = (found.start(), found.end(), span)
+                best, least = (found.start(), found.end(), span), rank
                 break
     return best
 
 
 _KANA = re.compile("[ぁ-ヿ]")
 _WORDS = re.compile(r"[^\W\d_]{3,}")
+_YEAR = re.compile(r"(?<!\d)(?:19|20)(?=\d\d(?!\d))")
 _SCRIPT = {
-    "ru": re.compile("[а-я]"), "zh": re.compile("[天周週月日年星礼]"), "ja": re.compile("[日週月年曜きあお]"), "ar": re.compile("[ء-ي]"),
+    "ru": re.compile("[а-я]"), "zh": re.compile("[天周週月日年星礼晚早]"), "ja": re.compile("[日週月年曜きあお夜朝晩]"), "ar": re.compile("[ء-ي]"),
     "fa": re.compile("[ء-یپچژگک]"),
 }  # fmt: skip
 
@@ -104,11 +111,15 @@ def _triggers() -> dict[str, frozenset[str]]:
         words += [
             form
             for key, forms in info["relative-type"].items()
-            if key.split()[-1] != "ago" or "0 " not in key
+            if key.split()[-1] != "ago" or "0 " not in key or "day" in key
             for form in forms
         ]
         words += [word for unit in _UNITS for word in info[unit]] + list(grammar.relative.values()) + [grammar.weekend]
-        found[code] = frozenset(each for word in words for each in _WORDS.findall(word.lower())) - _COMMON
+        words += grammar.seasons
+        found[code] = frozenset(each for word in words for each in _WORDS.findall(word.lower())) - _COMMON | {
+            "19",
+            "20",
+        }
     return found
 
 
@@ -178,9 +189,11 @@ def _language(code: str) -> _Language:
         rf"(?:(?P<l1>{grammar.last})\s*|(?P<n1>{grammar.next})\s*)?",
         rf"(?:\s+(?P<l2>{grammar.last})|\s+(?P<n2>{grammar.next}))?",
     )
+    seasons = "|".join(grammar.seasons)
     if code in _UNSPACED:
         phrase = (
-            rf"(?:(?P<y>\d{{4}})\s*年\s*|(?P<yw>去年|明年|今年|来年|昨年)的?の?)?(?P<m>\d{{1,2}}|十[一二]?|[一二三四五六七八九])\s*月(?:份|(?P<d>\d{{1,2}})\s*[日号號])?(?!前|后|後)"
+            rf"(?P<ys>去年|昨年|今年|明年|来年)的?の?(?P<se>{seasons})"
+            rf"|(?P<yr>(?:19|20)\d\d)\s*年(?!\s*\d|间|間|の?(?:{seasons})|[一二三四五六七八九十])|(?:(?P<y>\d{{4}})\s*年\s*|(?P<yw>去年|明年|今年|来年|昨年)的?の?)?(?P<m>\d{{1,2}}|十[一二]?|[一二三四五六七八九])\s*月(?:份|(?P<d>\d{{1,2}})\s*[日号號])?(?!前|后|後)"
             rf"|{before}(?:(?P<we>{grammar.weekend})|(?P<wd>{any_day}))|(?P<rel>{flat})"
         )
         compiled = re.compile(phrase)
@@ -190,29 +203,33 @@ def _language(code: str) -> _Language:
             rf"(?P<d>\d{{1,2}}){of}(?P<m>{any_month})(?:,?\s+(?:(?:de|del|do)\s+)?(?P<y>\d{{4}}))?"
             rf"|(?:(?:{grammar.into})\s+)(?P<m2>{any_month})(?:\s+(?:(?:de|del|do)\s+)?(?P<y2>\d{{4}}))?"
             rf"|(?P<m3>{any_month})\s+(?:(?:de|del|do)\s+)?(?P<y3>\d{{4}})"
-            rf"|(?P<rel>{flat})|{before}(?:(?P<we>{grammar.weekend})|(?P<wd>{any_day})){after}"
+            rf"|(?:{grammar.year})\s+(?P<yr>(?:19|20|۱۹|۲۰|١٩|٢٠)\d\d)(?!\s*[:.]?\d)"
+            rf"|(?:{grammar.into}){'?' if code == 'ru' else ''}\s{'*' if code == 'ru' else '+'}(?P<in>{seasons})"
+            rf"|(?P<rel>{flat})|{before}(?:(?P<we>{grammar.weekend})|(?P<wd>{any_day})|(?P<se>{seasons})){after}"
             r"|(?P<d4>\d{1,2})\.(?P<m4>\d{1,2})\.(?P<y4>\d{4})?"
         )
         compiled = re.compile(rf"(?<!\w)(?:{phrase})(?!\w)")
-    return _Language(code, compiled, numbers, month, [re.compile(each) for each in weekdays], in_units, in_relative)
+    of_year = {name: re.compile(form) for name, form in zip(_SEASONS, grammar.seasons, strict=True)}
+    days = [re.compile(each) for each in weekdays]
+    return _Language(code, compiled, numbers, month, days, in_units, in_relative, of_year)
 
 
+_YEARS_AHEAD = {"去年": -1, "昨年": -1, "今年": 0, "明年": 1, "来年": 1}
 _CJK_MONTH = {
     word: count
     for count, word in enumerate(["一", "二", "三", "四", "五", "六", "七", "八", "九", "十", "十一", "十二"], 1)
 }
 
 
-def _span(of: _Language, found: re.Match[str], now: Now, telling: bool) -> Span | None:
+def _span(of: _Language, found: re.Match[str], now: Now, telling: bool, told: str | None) -> Span | None:
     kept = {name: value for name, value in found.groupdict().items() if value}
-    told = tense(found.string, found.start(), found.end(), of.code)
     if told is None and telling and not re.search("[?？؟]", found.string):
         told = "future"
     month = kept.get("m") or kept.get("m2") or kept.get("m3") or kept.get("m4")
     if month:
         number = of.months.get(month) or _CJK_MONTH.get(month) or (int(month) if month.isdecimal() else 0)
         year = kept.get("y") or kept.get("y2") or kept.get("y3") or kept.get("y4")
-        which = {"去年": -1, "昨年": -1, "今年": 0, "明年": 1, "来年": 1}.get(kept.get("yw", ""))
+        which = _YEARS_AHEAD.get(kept.get("yw", ""))
         return _dated(
             now,
             int(year) if year else now.year + which if which is not None else None,
@@ -222,7 +239,17 @@ def _span(of: _Language, found: re.Match[str], now: Now, telling: bool) -> Span 
         )
     if "rel" in kept:
         return _relative(of, kept["rel"], now)
+    if "yr" in kept:
+        return now.days(day(int(kept["yr"]), 1, 1), day(int(kept["yr"]) + 1, 1, 1))
     last, after = "l1" in kept or "l2" in kept, "n1" in kept or "n2" in kept
+    name = kept.get("se") or kept.get("in")
+    if name:
+        season = SEASONS[next(each for each, form in of.seasons.items() if form.fullmatch(name))]
+        if "ys" in kept:
+            return now.days(*season(now.year + _YEARS_AHEAD[kept["ys"]]))
+        if last or after:
+            return now.days(*now.whole(season, after))
+        return now.days(*now.yearly(season, told)) if "in" in kept else None
     if "we" in kept:
         return now.days(*now.weekend(-1 if last else 1 if after else -1 if told == "past" and now.weekday < 5 else 0))
     weekday = next((number for number, each in enumerate(of.weekdays) if each.fullmatch(kept["wd"])), None)
@@ -258,8 +285,12 @@ def _dated(now: Now, year: int | None, month: int, of_month: str | None, told: s
 def _relative(of: _Language, phrase: str, now: Now) -> Span | None:
     for ahead, pattern in of.relative.items():
         if pattern.fullmatch(phrase):
-            far, name = ahead.split()
-            return now.days(*now.unit(name, int(far)))
+            far, _, name = ahead.partition(" ")
+            if name in PARTS:
+                return now.hours(now.today + int(far), *PARTS[name])
+            if name == "weekend":
+                return now.days(*now.weekend(int(far)))
+            return now.days(*now.unit(name, int(far))) if name else None  # "de la mañana" is no time
     for signed, patterns in of.units.items():
         if any(pattern.fullmatch(phrase) for pattern in patterns):
             digits = re.search(r"\d+", phrase)

@@ -118,16 +118,9 @@ def _whole_month(found: re.Match[str], of: Reading) -> Span | None:
 
 def which_year(how: str | None, of_year: Yearly, found: re.Match[str], of: Reading) -> Days:
     """The one of what comes every year that "last", "this", "next" or the verbs mean."""
-    now = of.now
-    if how == "last":
-        every = [of_year(year) for year in range(now.year - 2, now.year + 1)]
-        return max((days for days in every if days[1] <= now.today), default=every[0])
-    if how == "next":
-        every = [of_year(year) for year in range(now.year, now.year + 3)]
-        return min((days for days in every if days[0] > now.today), default=every[-1])
-    if how == "this":
-        return of_year(now.year)
-    return now.yearly(of_year, of.tense(found))
+    if how in ("last", "next"):
+        return of.now.whole(of_year, how == "next")
+    return of_year(of.now.year) if how == "this" else of.now.yearly(of_year, of.tense(found))
 
 
 @rule(

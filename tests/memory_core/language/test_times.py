@@ -3,6 +3,7 @@
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from memory_core.language.spans import seconds
 from memory_core.language.times import named_span, told_span, without_time
 from memory_core.language.times_english import RULES
 
+ELSEWHERE = Path(__file__).with_name("times_elsewhere.txt")
 ZONE = timezone(timedelta(hours=-8))
 AT = datetime(2026, 11, 26, 19, 30, tzinfo=ZONE)  # a Thursday evening; in UTC it is Friday
 # A text, the first day and the one after the last.
@@ -242,6 +244,15 @@ def rows(table: str) -> list[tuple[str, ...]]:
     return [tuple(each.strip() for each in line.split("|")) for line in table.strip().splitlines()]
 
 
+def elsewhere() -> Iterator[tuple[str, str, str, str]]:
+    heading = ["", "", ""]
+    for line in ELSEWHERE.read_text(encoding="utf-8").splitlines():
+        if line.startswith("!"):
+            heading = [each.strip() for each in line[1:].split("|")]
+        elif line and not line.startswith("#"):
+            yield line, *heading  # type: ignore[misc]
+
+
 def span(first: str, after: str) -> tuple[int, int]:
     start, end = (datetime.fromisoformat(each).replace(tzinfo=ZONE) for each in (first, after))
     return seconds(start), seconds(end)
@@ -255,6 +266,12 @@ def test_what_is_asked_names_days_of_whoever_asks(text: str, first: str, after: 
 @pytest.mark.parametrize(("text", "first", "after"), rows(TOLD))
 def test_what_is_told_names_the_days_on_which_it_happens(text: str, first: str, after: str) -> None:
     assert told_span(text, AT) == span(first, after)
+
+
+@pytest.mark.parametrize(("text", "what", "first", "after"), list(elsewhere()))
+def test_times_are_named_in_ten_languages(text: str, what: str, first: str, after: str) -> None:
+    named = (told_span if what.startswith("told") else named_span)(text, AT)
+    assert named == (None if first == "-" else span(first, after))
 
 
 @pytest.mark.parametrize("text", NO_TIME)
