@@ -5,7 +5,7 @@ MAKEFLAGS += --no-builtin-rules --no-print-directory
 SHELL := /bin/bash
 LOCKS := requirements.txt requirements-weights.txt pyproject.toml clients/python/pyproject.toml scripts/install
 
-.PHONY: help serve chat test coverage bench bench-recall bench-peers bench-times bench-everyday bench-languages bench-weeks bench-networks bench-answers demo page-pictures crash integrations openapi compose-check bom audit soak fuzz clean
+.PHONY: help serve chat test coverage bench bench-recall bench-peers bench-times bench-everyday bench-languages bench-weeks bench-networks bench-answers demo page-pictures crash integrations openapi reference compose-check bom audit soak fuzz clean
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -95,6 +95,13 @@ integrations: .venv/.dev .venv-integrations/.installed  ## other people's progra
 openapi: .venv/.dev  ## the OpenAPI document, docs/openapi.json, as the code is now
 	@exec .venv/bin/python -c "from app.cli import main; main()" openapi docs/openapi.json
 
+.pdoc/.installed: requirements-reference.txt
+	@.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --upgrade --target .pdoc -r $<
+	@touch $@
+
+reference: .venv/.dev .pdoc/.installed  ## the library's reference, out of its docstrings, to dist/reference/index.html
+	@PYTHONPATH=.pdoc exec .venv/bin/python -m pdoc --docformat google -o dist/reference memory_core
+
 compose-check:  ## build, start, use and remove the docker-compose deployment (needs a Docker engine)
 	@exec scripts/compose-check
 
@@ -113,6 +120,6 @@ soak: .venv/.dev  ## use the service for long (MINUTES=10), with restarts: what 
 fuzz: .venv/.dev  ## damages a stored memory at random: no server error, no silent other answer (DAMAGES=1000)
 	@.venv/bin/python -m benchmarks.damage --damages $(or $(DAMAGES),1000)
 
-clean:  ## remove .venv, .venv-peers, .venv-integrations, .peer-dnc and what the tools left; never data/
-	rm -rf .venv .venv-peers .venv-integrations .peer-dnc .coverage coverage.xml .pytest_cache .mypy_cache .ruff_cache .hypothesis build *.egg-info
+clean:  ## remove .venv, .venv-peers, .venv-integrations, .peer-dnc, .pdoc and what the tools left; never data/
+	rm -rf .venv .venv-peers .venv-integrations .peer-dnc .pdoc .coverage coverage.xml .pytest_cache .mypy_cache .ruff_cache .hypothesis build *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Iterable, Iterator
-from importlib.metadata import requires
+from importlib.metadata import packages_distributions, requires
 from pathlib import Path
 
 import pytest
@@ -55,8 +55,8 @@ def needed(roots: Iterable[str]) -> Iterator[Requirement]:
 @pytest.mark.parametrize(
     ("extras", "files"),
     [
-        ((), ["requirements.txt"]),
-        (("dev", "bench", "train", "approximate"), ["requirements.txt", "requirements-dev.txt"]),
+        (("encoder", "service"), ["requirements.txt"]),
+        (("encoder", "service", "dev", "bench", "train", "approximate"), ["requirements.txt", "requirements-dev.txt"]),
     ],
 )
 def test_the_lock_has_all_that_the_project_needs_and_within_its_ranges(
@@ -64,7 +64,7 @@ def test_the_lock_has_all_that_the_project_needs_and_within_its_ranges(
 ) -> None:
     locked = pins(*files)
     asked = [*PROJECT["dependencies"], *(item for extra in extras for item in PROJECT["optional-dependencies"][extra])]
-    for requirement in needed(asked):
+    for requirement in needed(each for each in asked if each != "mneme[encoder]"):
         name = canonicalize_name(requirement.name)
         if name.startswith(("nvidia-", "cuda-", "triton")):  # of torch's CUDA builds, whose version torch's pin settles
             continue
@@ -72,6 +72,45 @@ def test_the_lock_has_all_that_the_project_needs_and_within_its_ranges(
         assert requirement.specifier.contains(locked[name], prereleases=True), (
             f"{requirement}, but {name}=={locked[name]}"
         )
+
+
+WITHOUT_EXTRAS = """
+import importlib, sys
+import jaxtyping, numpy, safetensors.torch, torch
+
+class Extras:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in {extras!r}:
+            raise ModuleNotFoundError(name, name=name)
+
+sys.meta_path.insert(0, Extras())
+for module in "models hopfield memory_network graph_memory stories.answering tasks.task".split():
+    importlib.import_module("memory_core." + module)
+for module in "loop run graphs babi_run curriculum".split():
+    importlib.import_module("memory_core.training." + module)
+{then}
+"""
+
+
+def without_extras(then: str = "") -> subprocess.CompletedProcess[str]:
+    """A Python that has what the networks alone need, and nothing of the extras."""
+    asked = {
+        canonicalize_name(Requirement(one).name) for each in PROJECT["optional-dependencies"].values() for one in each
+    }
+    extras = {module for module, of in packages_distributions().items() if asked & set(map(canonicalize_name, of))}
+    code = WITHOUT_EXTRAS.format(extras=extras - {"app", "memory_core"}, then=then)
+    return subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+
+
+def test_the_networks_need_no_extra() -> None:
+    done = without_extras()
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_command_without_its_extra_names_it() -> None:
+    done = without_extras("from app.command import main; main()")
+    assert done.returncode == 1
+    assert done.stderr == "mneme: typer is not installed: pip install 'mneme[service]'\n"
 
 
 def test_the_weights_are_pinned_apart_from_what_is_installed_with_its_dependencies() -> None:
@@ -92,6 +131,12 @@ def test_the_peers_are_pinned_apart_and_share_the_benchmarks_versions() -> None:
 
 def test_the_networks_peer_is_pinned_apart() -> None:
     assert set(pins("requirements-networks.txt")) == {"dnc"}
+
+
+def test_what_writes_the_reference_is_pinned_apart_and_needs_nothing_that_is_not_locked() -> None:
+    apart, locked = pins("requirements-reference.txt"), pins("requirements.txt")
+    assert set(apart) == {"pdoc", "markdown2"}
+    assert {"pygments", "jinja2", "markupsafe"} <= set(locked) and not set(apart) & set(locked)
 
 
 def test_the_versions_of_project_app_and_client_agree() -> None:
