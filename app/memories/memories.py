@@ -53,8 +53,8 @@ class Recalled:
         return self.asks < 0.5
 
     def doubtful(self, below: float) -> bool:
-        """Whether the text asks for something of which the memory is less sure."""
-        return not self.of_statement and self.confidence < below
+        """Whether the memory is less sure that it holds what the text is about."""
+        return self.confidence < below
 
     @property
     def standing(self) -> list[Recollection]:
