@@ -112,8 +112,10 @@ def build_prompt(
     notes = _notes(recalled, now, room * _NOTE_SHARE if history else room)
     room -= sum(_tokens(note) + 1 for note in notes)
     shown = [NOTES, *notes] if notes else []
-    if notes and (tells or doubtful):
-        shown.append(TELLS if tells else DOUBTFUL)
+    if tells and not apart:
+        shown.append(TELLS)
+    elif doubtful and notes and not tells:
+        shown.append(DOUBTFUL)
 
     repeated: list[ChatMessage] = []
     for earlier in reversed(history):

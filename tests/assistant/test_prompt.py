@@ -128,7 +128,11 @@ def test_the_prompt_tells_what_to_do_with_the_notes(doubtful: bool, tells: bool,
     recalled = [Recalled(Said("It rained."))]
     for notes in (recalled, []):
         shown = build_prompt(notes, [], "Hello?", NOW, context=4096, max_tokens=64, doubtful=doubtful, tells=tells)
-        assert [one for one in (DOUBTFUL, TELLS) if one in shown[-1].content] == [line] * bool(line and notes)
+        expected = [line] * bool(line and (notes or line == TELLS))
+        assert [one for one in (DOUBTFUL, TELLS) if one in shown[-1].content] == expected
+        assert ("It rained." in shown[-1].content) == (bool(notes) and not (tells and doubtful))
+    apart = build_prompt([], [], "Hello.", NOW, context=4096, max_tokens=64, tells=True, instructions=["Be curt."])
+    assert not any(TELLS in one.content for one in apart)
 
 
 def test_what_was_recalled_cannot_leave_its_line_or_its_turn() -> None:

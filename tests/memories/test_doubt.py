@@ -1,4 +1,4 @@
-"""Of what is asked and hardly held the memory says that it doubts; of what is told it does not."""
+"""A reading tells whether its text asks for something, and whether the memory doubts that it holds anything of it."""
 
 from datetime import UTC, datetime
 
@@ -24,10 +24,9 @@ SURE = 1.01
         ("My parrot is called Coco.", False),
     ],
 )
-async def test_only_what_asks_is_doubted(speaking: Memories, text: str, asks: bool) -> None:
+async def test_a_reading_tells_what_asks_and_what_is_doubtful(speaking: Memories, text: str, asks: bool) -> None:
     await speaking.remember("ada", [Draft("user", "My horse is called Star.", "s", START)])
     heard = (await speaking.recall_and_store("ada", Draft("user", text, "s", START), 3, 0)).recalled
     assert heard.of_statement != asks
-    assert heard.doubtful(SURE) == asks
-    assert not heard.doubtful(0.0)
-    assert (await speaking.recall("ada", text, 3)).doubtful(SURE) == asks
+    assert heard.doubtful(SURE) and not heard.doubtful(0.0)
+    assert (await speaking.recall("ada", text, 3)).of_statement != asks
