@@ -10,7 +10,7 @@ from app.api.auth import ActingCaller
 from app.api.dependencies import MemoriesDep
 from app.api.errors import RESPONSES
 from app.api.schemas import Request
-from app.assistant import stories
+from app.reasoning import stories
 from memory_core.stories.answering import QUESTION, Unreadable
 
 MOST_SENTENCES = 256
