@@ -111,6 +111,24 @@ def graphs(
     tell(f"weights and result are in {folder}; a run that is broken off goes on when it is started again")
 
 
+@train.command("families", help="Teach a memory which direct relations make up a cousin or a great-aunt.")
+def families(
+    seed: Annotated[int, typer.Option(help="of parameters, families and questions", min=0, max=10**9)] = 1,
+    steps: Annotated[int, typer.Option(help="updates", min=1)] = 400,
+    questions: Annotated[int, typer.Option(help="of each relation, to measure with", min=1)] = 100,
+    out: Annotated[Path | None, typer.Option(help="the run's folder; runs/families-SEED unless said")] = None,
+) -> None:
+    from memory_core.training.families import FamilyTraining, run
+
+    folder = out or Path("runs") / f"families-{seed}"
+    with exit_on_error(OSError), progress_of(steps, "{right:.0%} right") as watch:
+        result = run(folder, FamilyTraining(seed=seed, steps=steps), watch, questions)
+    for family, relations in result["measured"].items():
+        for relation, shares in relations.items():
+            tell(f"{family}, {relation}: {shares['named']:.1%} named right, {shares['all']:.1%} all of them")
+    tell(f"the result is in {folder / 'result.json'}")
+
+
 @train.command("standing", help="Fit which of two standing statements takes the place of the other.")
 def standing(
     seed: Annotated[int, typer.Option(help="of the words drawn for the sentences' gaps", min=0, max=10**9)] = 1,
