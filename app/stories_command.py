@@ -25,6 +25,9 @@ def babi(
     size: Annotated[int, typer.Option(help="of a batch: sentences, and five times its questions", min=1)] = 1_500,
     width: Annotated[int, typer.Option(help="of a sentence's vector", min=8)] = 96,
     rate: Annotated[float, typer.Option(help="step size", min=1e-9, max=1.0)] = 1e-3,
+    only: Annotated[
+        list[int] | None, typer.Option(help="a task to learn now, while the others are only kept; more than once")
+    ] = None,
     begin_with: Annotated[
         Path | None, typer.Option(help="weights to begin with, such as memory_core/weights/babi.safetensors")
     ] = None,
@@ -42,8 +45,9 @@ def babi(
     from memory_core.training.run import RunError
 
     with exit_on_error(MissingStories, RunError, StoryWeightsError, CheckpointError, TrainingError, OSError):
+        begun = str(begin_with) if begin_with else None
         run = babi_run.planned(
-            model, tuple(without or ()), seed, size, width, steps, settle, rate, str(begin_with) if begin_with else None
+            model, tuple(without or ()), seed, size, width, steps, settle, rate, begun, tuple(only or ())
         )
         folder = out or Path("runs") / run.name
         tell("reading the stories …")

@@ -122,9 +122,9 @@ class Corpus:
             yield self.batch(group)
 
     def grouped(
-        self, random: np.random.Generator | None, size: int, rows: np.ndarray | None = None
+        self, random: np.random.Generator | None, size: int, rows: np.ndarray | None = None, most: int | None = None
     ) -> list[np.ndarray]:
-        """The stories of each batch."""
+        """The stories of each batch; see `batches`. At most `most` of them."""
         rows = np.arange(len(self)) if rows is None else rows
         asked = self.asked[rows]
         groups: list[np.ndarray] = []
@@ -132,12 +132,13 @@ class Corpus:
             lengths = self.lengths[picked]
             noise = 0.0 if random is None else random.random(len(picked))
             order = picked[np.argsort(lengths * (1.0 + 0.1 * noise) + noise, kind="stable")]
-            begin = longest = most = 0
+            begin = longest = asking = 0
             for end, story in enumerate(order):
-                longest, most = max(longest, int(self.lengths[story])), max(most, int(self.asked[story]))
-                if end > begin and (end + 1 - begin) * max(longest, 5 * most) > size:
+                longest, asking = max(longest, int(self.lengths[story])), max(asking, int(self.asked[story]))
+                count = end + 1 - begin
+                if count > 1 and (count * max(longest, 5 * asking) > size or (most is not None and count > most)):
                     groups.append(order[begin:end])
-                    begin, longest, most = end, int(self.lengths[story]), int(self.asked[story])
+                    begin, longest, asking = end, int(self.lengths[story]), int(self.asked[story])
             if len(order):
                 groups.append(order[begin:])
         if random is not None:

@@ -88,6 +88,7 @@ def test_batches_have_every_story_once_and_keep_to_their_size() -> None:
         assert len(group) == 1 or len(group) * max(corpus.lengths[group].max(), 25) <= 400
     again = corpus.grouped(np.random.default_rng(1), 400)
     assert all(np.array_equal(one, other) for one, other in zip(groups, again, strict=True))
+    assert max(map(len, corpus.grouped(None, 4_000, most=3))) == 3 < max(map(len, corpus.grouped(None, 4_000)))
     picked = corpus.grouped(None, 400, np.array([3, 5]))
     assert sorted(np.concatenate(picked).tolist()) == [3, 5]
 

@@ -104,6 +104,10 @@ def test_a_network_learns_and_the_tasks_that_it_knows_are_drawn_less(stories: St
         torch.tensor([int(stories.train.tasks[row]) for seed in range(40) for row in drawn(lesson, seed)]), minlength=21
     )
     assert counts[5] > 3 * counts[[1, 2, 4, 6]].float().mean()
+    lesson._drawn, lesson._only = dict.fromkeys(range(1, 21), 1.0), frozenset({4})
+    rows = [row for seed in range(40) for row in drawn(lesson, seed)]
+    counts = torch.bincount(torch.tensor([int(stories.train.tasks[row]) for row in rows]), minlength=21)
+    assert counts[4] > 3 * counts[[1, 2, 5, 6]].float().mean()
 
 
 def drawn(lesson: BabiLesson, number: int) -> list[int]:
@@ -119,6 +123,8 @@ def test_what_cannot_be_is_told(tmp_path: Path) -> None:
         planned("reader", ("memory",), **options)  # type: ignore[arg-type]
     with pytest.raises(RunError, match="--without takes a part of the reader away"):
         planned("lstm", ("links",), **options)  # type: ignore[arg-type]
+    with pytest.raises(RunError, match="--only 21: the tasks are 1 to 20"):
+        planned("reader", (), **options, only=(3, 21))  # type: ignore[arg-type]
     with pytest.raises(RunError, match="--width 97"):
         planned("reader", (), **(options | {"width": 97}))  # type: ignore[arg-type]
     plan = planned("reader", ("links", "thinking"), **options)  # type: ignore[arg-type]
