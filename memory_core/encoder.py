@@ -39,12 +39,13 @@ class Utterance(NamedTuple):
     Attributes:
         facets: unit vectors, one a word piece, in order; fp32.
         token_ids: of the word pieces in the encoder's vocabulary; above it, of unknown text (see `unknown_text`).
-        meanings: in any language, a row a stretch of the text, in order; None where nobody asked (see `meaning`).
+        meanings: of each stretch of the text, in order, what it means and how it is said, in any language; None where
+            nobody asked (see `multilingual_encoder`).
     """
 
     facets: Float[Tensor, "pieces word"]
     token_ids: Int[Tensor, " pieces"]
-    meanings: Float[Tensor, "stretches meaning"] | None = None
+    meanings: Float[Tensor, "stretches 2 meaning"] | None = None
 
 
 class Encoder(nn.Module):

@@ -34,12 +34,13 @@ from memory_core.links import write_links_
 from memory_core.meaning import Languages, Meaning
 from memory_core.message_features import (
     EXPRESSLY,
+    QUESTION_MARKS,
     MessageFeatures,
     feature_bits,
     features,
     learned_bits,
 )
-from memory_core.multilingual_encoder import MultilingualEncoder
+from memory_core.multilingual_encoder import MEANING, MultilingualEncoder
 from memory_core.outdating import Outdating
 from memory_core.read_mode_prototypes import FOLLOW_UPS, LOOK_BACKS
 from memory_core.reading import Reading, pooled
@@ -51,7 +52,7 @@ from memory_core.write_gate import WriteGate
 
 _PLAIN = MessageFeatures()
 _DECIDED = 16.0  # how sharply a probability of a follow-up decides
-_SENTENCE_END = re.compile(r"(?<=[.!?])\s+")
+_SENTENCE_END = re.compile(r"(?<=[.!?])\s+|(?<=[。！？؟])\s*(?=\S)")
 
 
 class Written(NamedTuple):
@@ -184,9 +185,9 @@ class EpisodicMemory(nn.Module):
         if reply:
             return self.config.reply_gate
         sentences = _SENTENCE_END.split(text.strip())
-        if not sentences[-1].endswith("?"):
+        if not sentences[-1].endswith(QUESTION_MARKS):
             return 1.0
-        asks_only = all(sentence.endswith("?") for sentence in sentences)
+        asks_only = all(sentence.endswith(QUESTION_MARKS) for sentence in sentences)
         return self.config.question_gate if asks_only else self.config.asking_gate
 
     def message_features(
@@ -426,7 +427,7 @@ class EpisodicMemory(nn.Module):
         """How like the cue's meaning those of all slots are; None where nothing foreign is in play."""
         if self.meaning is None or cue.meanings is None or not len(cue.meanings) or not self.is_foreign(state, cue):
             return None
-        cosines = self.meaning.cosines(state.meaning, cue.meanings.mean(0))
+        cosines = self.meaning.cosines(state.meaning, cue.meanings[:, MEANING].mean(0))
         return Alike(cosines, self.meaning.foreign_share(cue.token_ids), state.foreign_share)
 
     def told_intents(self, utterance: Utterance, header: int = 0) -> dict[str, float] | None:
@@ -438,9 +439,13 @@ class EpisodicMemory(nn.Module):
         said = utterance.token_ids[header:]
         if self.intents is None or not len(said) or bool((said < 0).any()):
             return None
-        if bool((said >= self.vocabulary - BUCKETS).float().mean() > 0.5):  # nothing was learned of such text
-            return dict.fromkeys(INTENTS, 0.0)
         told = self.intents(intent_input(utterance, header, self.vocabulary).unsqueeze(0))[0]
+        if bool((said >= self.vocabulary - BUCKETS).float().mean() > 0.5):  # nothing was learned of such text
+            told = torch.zeros_like(told)
+        foreign = self.meaning.intents(utterance, header) if self.meaning else None
+        if foreign is not None:
+            by_form, share = foreign
+            told = torch.lerp(told, by_form, share)
         return dict(zip(INTENTS, told.tolist(), strict=True))
 
     def asks_of_now(self, of: Candidates, named: bool) -> bool:

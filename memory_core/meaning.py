@@ -19,10 +19,11 @@ from torch.nn import functional
 from memory_core import weights
 from memory_core.binary_codes import encode_sentence
 from memory_core.encoder import Encoder, Utterance
-from memory_core.multilingual_encoder import MultilingualEncoder
+from memory_core.language.intents import INTENTS
+from memory_core.multilingual_encoder import FORM, MEANING, MultilingualEncoder
 
 WEIGHTS = Path(__file__).parent / "weights" / "meaning.safetensors"
-SCHEMA = "2"
+SCHEMA = "3"
 EVIDENCE = 4  # numbers that the confidence goes by
 _STRETCH = 400  # characters of a message that one vector stands for
 _MOST_STRETCHES = 64  # of one message; a longer one is known by its beginning
@@ -44,6 +45,7 @@ class Meaning(nn.Module):
         foreign_bias: what no text at all would tell.
         likeness: nats that a likeness of 1 adds, per foreign share; then what a foreign slot gains at a likeness of 0.
         kept: how much of the reranker's word remains where all is foreign.
+        asked: the weights by which the form of a text tells its intents (`language.intents`), each with its bias last.
         sure: the weights of the evidence in the confidence; the last is the bias.
     """
 
@@ -54,6 +56,7 @@ class Meaning(nn.Module):
         self.foreign_bias = nn.Parameter(torch.zeros(()))
         self.likeness = nn.Parameter(torch.zeros(2))
         self.kept = nn.Parameter(torch.ones(()))
+        self.asked = nn.Parameter(torch.zeros(len(INTENTS), width + 1))
         self.sure = nn.Parameter(torch.zeros(EVIDENCE + 1))
         self.requires_grad_(False)
 
@@ -86,8 +89,23 @@ class Meaning(nn.Module):
         count = len(stretches)
         bounds = [(part * count // parts, max((part + 1) * count // parts, part * count // parts + 1))
                   for part in range(parts)]  # fmt: skip
-        means = torch.stack([stretches[first:last].mean(0) for first, last in bounds])
+        means = torch.stack([stretches[first:last, MEANING].mean(0) for first, last in bounds])
         return encode_sentence(means), self.foreign_share(utterance.token_ids[header:])
+
+    def intents(self, utterance: Utterance, header: int = 0) -> tuple[Float[Tensor, " intents"], float] | None:
+        """The probability of each intent by the form of a text, and how foreign it is; None where it is not foreign.
+
+        Args:
+            header: how many of its first pieces stand before the text.
+        """
+        share = self.foreign_share(utterance.token_ids[header:])
+        if utterance.meanings is None or not len(utterance.meanings) or not share:
+            return None
+        return torch.sigmoid(self.intent_logits(utterance.meanings[:, FORM].mean(0))), share
+
+    def intent_logits(self, forms: Float[Tensor, "*texts width"]) -> Float[Tensor, "*texts intents"]:
+        """The log odds of each intent."""
+        return forms @ self.asked[:, :-1].T + self.asked[:, -1]
 
     def cosines(self, held: Int8[Tensor, "slots width"], cue: Float[Tensor, " width"]) -> Float[Tensor, " slots"]:
         """How like a cue's meaning those of slots are."""
@@ -182,12 +200,12 @@ class Languages:
     def __init__(self, encoder: MultilingualEncoder, meaning: Meaning) -> None:
         self.encoder, self.meaning = encoder, meaning
 
-    def of_said(self, texts: Sequence[str]) -> list[Float[Tensor, "stretches width"]]:
-        """The meanings of messages, a row a stretch."""
+    def of_said(self, texts: Sequence[str]) -> list[Float[Tensor, "stretches 2 width"]]:
+        """The meanings and forms of messages, a row a stretch."""
         cut = [stretches(text) for text in texts]
         encoded = self.encoder.encode([each for one in cut for each in one], asking=False)
         return list(torch.split(encoded.to(self.meaning.foreign.device), [len(one) for one in cut]))
 
-    def of_asked(self, texts: Sequence[str]) -> list[Float[Tensor, "one width"]]:
-        """The meanings of cues."""
+    def of_asked(self, texts: Sequence[str]) -> list[Float[Tensor, "one 2 width"]]:
+        """The meanings and forms of cues."""
         return list(self.encoder.encode(texts, asking=True).to(self.meaning.foreign.device).unsqueeze(1))

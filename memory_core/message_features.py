@@ -1,6 +1,6 @@
 """How something was said, beside its words: when and by whom, whether it asks, whether it tells numbers or times.
 
-What the learned reading knows of a slot without looking at its facets. English words and signs; a text in another
+What the learned reading knows of a slot without looking at its facets. English words, and signs; a text in another
 language simply has fewer traits.
 """
 
@@ -23,6 +23,7 @@ _TIME = re.compile(
     r"|fri|satur|sun)day|yesterday|today|tomorrow|weeks?|months?|years?|weekend|ago|last|night|morning)\b",
     re.IGNORECASE,
 )
+QUESTION_MARKS = ("?", "？", "؟")
 EXPRESSLY = ("now", "current", "currently", "latest", "still", "today")
 _FIRST_PERSON = re.compile(r"\b(i|me|my|we|our)\b", re.IGNORECASE)
 
@@ -52,8 +53,8 @@ def feature_bits(text: str, speaker: str | None, reply: bool) -> int:
         reply: whether an assistant without a name said it.
     """
     there = (
-        "?" in text,
-        text.rstrip().endswith("?"),
+        any(mark in text for mark in QUESTION_MARKS),
+        text.rstrip().endswith(QUESTION_MARKS),
         any(character.isdigit() for character in text),
         _TIME.search(text) is not None,
         reply,

@@ -1,8 +1,10 @@
-"""The multilingual encoder: a text in any of a hundred languages -> one vector, the same for the same meaning.
+"""The multilingual encoder: a text in any of a hundred languages -> what it means and how it is said, a vector each.
 
 multilingual-e5-small (Wang et al. 2024), 4 bits a weight, run by onnxruntime, with gains and biases of its upper layers
 that were learned here (`training.fit_multilingual`). It is what the memory knows of texts that the first encoder, which
-has late interaction and knows English, was never taught. It must not know what is remembered.
+has late interaction and knows English, was never taught. The meaning is of the last layer; the middle one, which
+nothing learned here changes, tells better whether a text asks, denies or tells a change. It must not know what is
+remembered.
 """
 
 import hashlib
@@ -23,12 +25,13 @@ from memory_core.unigram import Unigram
 
 GRAPH = Path(__file__).parent / "weights" / "multilingual.onnx"
 TUNED = GRAPH.with_name("multilingual.safetensors")
+MEANING, FORM = 0, 1  # the rows of a text
 _SPACE = "▁"  # stands for a space before a word
 _PREFIX = {True: "query: ", False: "passage: "}  # it was trained with these before a question, and before what answers
 
 
 class MultilingualEncoder:
-    """Turns texts into unit vectors.
+    """Turns texts into two vectors each, of which the first has length 1.
 
     Args:
         tuned: whether the gains and biases that were learned here take the place of the package's.
@@ -63,14 +66,14 @@ class MultilingualEncoder:
         """Names the weights: equal exactly where the vectors are, but for rounding."""
         return self._fingerprint
 
-    def encode(self, texts: Sequence[str], asking: bool, pieces_at_once: int = 1024) -> Float[Tensor, "texts width"]:
-        """A unit vector a text.
+    def encode(self, texts: Sequence[str], asking: bool, pieces_at_once: int = 1024) -> Float[Tensor, "texts 2 width"]:
+        """Of each text what it means, and how it is said.
 
         Args:
             asking: whether they are cues, not what is remembered.
             pieces_at_once: padded word pieces that one pass may take.
         """
-        vectors = torch.zeros(len(texts), self.width)
+        vectors = torch.zeros(len(texts), 2, self.width)
         pieces = [self.pieces(_PREFIX[asking] + text) for text in texts]
         for places in _batches(pieces, pieces_at_once):
             vectors[places] = self._encode([pieces[place] for place in places])
@@ -94,11 +97,13 @@ class MultilingualEncoder:
             ids[row, : len(pieces)], mask[row, : len(pieces)] = pieces, 1
         return self._embedded(ids) + self._places[:longest], mask
 
-    def _encode(self, batch: list[list[int]]) -> Float[Tensor, "texts width"]:
+    def _encode(self, batch: list[list[int]]) -> Float[Tensor, "texts 2 width"]:
         embedded, mask = self._padded(batch)
-        states = torch.from_numpy(self._session.run(["states"], {"embedded": embedded, "mask": mask})[0])
+        given = {"embedded": embedded, "mask": mask}
+        states, middle = map(torch.from_numpy, self._session.run(["states", "middle"], given))
         held = torch.from_numpy(mask).unsqueeze(-1)
-        return functional.normalize((states * held).sum(1), dim=-1)
+        meanings = functional.normalize((states * held).sum(1), dim=-1)
+        return torch.stack([meanings, (middle * held).sum(1) / held.sum(1)], 1)
 
     def _embedded(self, ids: Int[np.ndarray, "texts pieces"]) -> Float[np.ndarray, "texts pieces width"]:
         packed, scales = self._words.numbers[ids], self._words.scales[ids]

@@ -63,18 +63,20 @@ class _Builder:
 
 
 def graph(sizes: Sizes) -> onnx.ModelProto:
-    """Embedded word pieces and a mask -> the last layer's states."""
+    """Embedded word pieces and a mask -> the states of the last layer and of the middle one."""
     builder = _Builder(sizes)
     states = builder.normalised("embedded", "emb.ln")
     for number in range(sizes.layers):
         states = builder.layer(states, f"l{number}")
+        if number == sizes.layers // 2 - 1:
+            states = builder.add("Identity", [states], "middle")
     builder.nodes[-1].output[0] = "states"
     shape: list[str | int | None] = ["batch", "pieces", sizes.width]
     inputs = [
         helper.make_tensor_value_info("embedded", TensorProto.FLOAT, shape),
         helper.make_tensor_value_info("mask", TensorProto.INT32, ["batch", "pieces"]),
     ]
-    outputs = [helper.make_tensor_value_info("states", TensorProto.FLOAT, shape)]
+    outputs = [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name in ("states", "middle")]
     whole = helper.make_graph(builder.nodes, "multilingual-e5-small", inputs, outputs, builder.weights)
     domains = [helper.make_opsetid("", 18), helper.make_opsetid(_FUSED, 1)]
     return helper.make_model(whole, opset_imports=domains, ir_version=9)

@@ -72,16 +72,34 @@ def inputs_of(encoder: Encoder, texts: Sequence[str], headers: Sequence[str]) ->
     return torch.stack(rows) if rows else torch.zeros(0, FEATURES)
 
 
+class Written(NamedTuple):
+    """Texts as people write them; the other columns are as in `Labelled`."""
+
+    texts: list[str]
+    labels: Float[Tensor, "texts intents"]
+    shares: Float[Tensor, " texts"]
+    groups: Int[Tensor, " texts"]
+
+
 def labelled(encoder: Encoder, patterns: Sequence[Pattern], seed: int, joined: int = _JOINED) -> Labelled:
-    """The sentences of the patterns as people write them: with headers and without, some without their full stop or
-    with a slip of the keys; and so many texts of two or three of them."""
+    """`written`, with headers and without, as the intents take it."""
     drawn = random.Random(seed)
+    told = written(patterns, drawn, joined)
+    headers = [_header(drawn) if drawn.random() < 0.4 else "" for _ in told.texts]
+    return Labelled(inputs_of(encoder, told.texts, headers), told.labels, told.shares, told.groups)
+
+
+def written(
+    patterns: Sequence[Pattern], drawn: random.Random, joined: int = _JOINED, most: int = _SENTENCES
+) -> Written:
+    """At most so many sentences of each pattern, some without their full stop or with a slip of the keys; and so many
+    texts of two or three of them."""
     texts: list[str] = []
     labels: list[tuple[bool | None, ...]] = []
     shares: list[float] = []
     groups: list[int] = []
     for number, pattern in enumerate(patterns):
-        sentences = pattern.sentences(_SENTENCES, drawn)
+        sentences = pattern.sentences(most, drawn)
         for sentence in sentences:
             texts.append(_as_written(sentence, drawn))
             labels.append(pattern.labels)
@@ -101,9 +119,8 @@ def labelled(encoder: Encoder, patterns: Sequence[Pattern], seed: int, joined: i
                             for place, name in enumerate(INTENTS)))  # fmt: skip
         shares.append(0.5)
         groups.append(first)
-    headers = [_header(drawn) if drawn.random() < 0.4 else "" for _ in texts]
     truth = torch.tensor([[torch.nan if one is None else float(one) for one in row] for row in labels])
-    return Labelled(inputs_of(encoder, texts, headers), truth, torch.tensor(shares), torch.tensor(groups))
+    return Written(texts, truth, torch.tensor(shares), torch.tensor(groups))
 
 
 def conversations(data: Path) -> dict[str, list[Turn]]:

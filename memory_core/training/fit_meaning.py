@@ -1,15 +1,15 @@
 """Fits the second key to conversations and to our own sentences in eleven languages.
 
 `python -m memory_core.training.fit_meaning` writes `memory_core/weights/meaning.safetensors`. In order: which texts are
-foreign to the first encoder; how a reading mixes the meanings in, and how sure it may be. The latter two are fitted to
-facts that the multilingual encoder did not learn from (`fit_multilingual`, which is run before). The seed is an option.
+foreign to the first encoder; what these want (`fit_forms`); how a reading mixes the meanings in, and how sure it may
+be. The latter two are fitted to facts that the multilingual encoder did not learn from (`fit_multilingual`, which is
+run before). The seed is an option.
 """
 
 import argparse
 import dataclasses
 import random
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,20 +19,20 @@ from safetensors.torch import save
 from torch import Tensor, nn
 from torch.nn import functional
 
-from memory_core import candidate_retrieval, meaning, reading
-from memory_core.encoder import Encoder, Utterance
+from memory_core import candidate_retrieval, meaning
+from memory_core.encoder import Encoder
 from memory_core.episodic import EpisodicMemory
-from memory_core.language.header import header
 from memory_core.meaning import Languages, Meaning
 from memory_core.multilingual_encoder import MultilingualEncoder
-from memory_core.training import intent_sentences, language_facts
+from memory_core.training import fit_forms, fit_intents, intent_sentences, language_facts
 from memory_core.training.conversations import DATA, read_conversations
+from memory_core.training.foreign_memories import Once, answered, remembered
 from memory_core.training.language_facts import ENGLISH, Language
 
 _SETS = ("realmem", "friendsqa", "beam-train")
 _LONGEST = 400  # characters of a message
 _MEMORIES = 3  # a language, each with its messages in another order
-_AT = datetime(2026, 11, 20, tzinfo=UTC)
+_TALK = 1_000  # turns of conversations, of which none stands
 _ENGLISH_TURNS = 9_000  # of conversations, that are taken for English too
 _ENGLISH_COUNTS = 3.0  # so many times as much as a foreign text that is taken for English
 
@@ -108,19 +108,7 @@ def _looks(encoder: Encoder) -> Float[Tensor, "vocabulary looks"]:
     return torch.tensor([*rows, (False, False, False, True)], dtype=torch.float32)
 
 
-class _Once:
-    """An encoder that encodes each text once."""
-
-    def __init__(self, encoder: Encoder) -> None:
-        self._encoder, self._known = encoder, dict[str, Utterance]()
-
-    def encode(self, texts: Sequence[str]) -> list[Utterance]:
-        fresh = [text for text in dict.fromkeys(texts) if text not in self._known]
-        self._known.update(zip(fresh, self._encoder.encode(fresh), strict=True))
-        return [self._known[text] for text in texts]
-
-
-def readings(encoder: _Once, memory: EpisodicMemory, own: dict[str, Language], drawn: random.Random) -> list[Read]:
+def readings(encoder: Once, memory: EpisodicMemory, own: dict[str, Language], drawn: random.Random) -> list[Read]:
     """Memories of one language each and of several, asked in that language, in English, and in another one."""
     tongues = sorted(one for one in own if own[one].facts)
     found: list[Read] = []
@@ -137,28 +125,19 @@ def readings(encoder: _Once, memory: EpisodicMemory, own: dict[str, Language], d
     return found
 
 
-def _readings(encoder: _Once, memory: EpisodicMemory, facts: dict[str, language_facts.Fact], chatter: Sequence[str],
+def _readings(encoder: Once, memory: EpisodicMemory, facts: dict[str, language_facts.Fact], chatter: Sequence[str],
               asking: Language, drawn: random.Random) -> list[Read]:  # fmt: skip
-    assert memory.languages is not None and memory.reranker is not None
     texts = [*(fact.text for fact in facts.values()), *chatter]
     drawn.shuffle(texts)
-    said = encoder.encode([header(None, _AT) + text for text in texts])
-    state = memory.empty(capacity=1024)
-    for source, (text, one, told) in enumerate(zip(texts, said, memory.languages.of_said(texts), strict=True), 1):
-        features = memory.message_features(text, at=_AT)
-        gate = memory.precedence_gate(text, False)
-        state, _ = memory.write_(state, one._replace(meanings=told), source, gate, features)
     asked = [asking.facts[name].question for name in facts]
-    found = []
-    for cue, told, fact in zip(encoder.encode(asked), memory.languages.of_asked(asked), facts.values(), strict=True):
-        of = memory.retrieve_candidates(state, cue._replace(meanings=told), None, None)
-        if of.alike is None:
-            continue
-        given = reading.found(memory, state, of, candidate_retrieval.cosines([state], [of])[0])
-        logits, output = reading.rerank(memory, state, of, given)
-        known = memory.reranker.confidence(given, output)[0]
-        right = int((state.source[of.slots] == texts.index(fact.text) + 1).nonzero()[0, 0])
-        found.append(Read(logits, known, of.alike, given.allowed[0], right))
+    right = [texts.index(fact.text) + 1 for fact in facts.values()]
+    state, found = remembered(encoder, memory, texts), []
+    for source, (of, given, logits, output) in zip(right, answered(encoder, memory, state, asked), strict=True):
+        assert memory.reranker is not None
+        if of.alike is not None:
+            known = memory.reranker.confidence(given, output)[0]
+            place = int((state.source[of.slots] == source).nonzero()[0, 0])
+            found.append(Read(logits, known, of.alike, given.allowed[0], place))
     return found
 
 
@@ -236,7 +215,7 @@ def fit(folder: Path, seed: int) -> tuple[Meaning, dict[str, float]]:
     own = language_facts.read()
     fitted = Meaning(len(encoder.tokenizer), vectors.width)
     sentences = [(one.language, one.sentence(drawn)) for one in intent_sentences.shipped()]
-    lines = [(one, line) for one in own for fact in own[one].facts.values() for line in fact]
+    lines = [(one, line) for one in own for fact in own[one].facts.values() for line in (fact.text, *fact.questions)]
     lines += [(one, line) for one in own for line in own[one].chatter]
     english = [text for language, text in sentences + lines if language == ENGLISH]
     english += turns_of(folder, _ENGLISH_TURNS, drawn)
@@ -245,10 +224,14 @@ def fit(folder: Path, seed: int) -> tuple[Meaning, dict[str, float]]:
         fit_foreign(fitted, encoder, english, [text for one, text in sentences + lines if one != ENGLISH]),
         strict=True,
     ))  # fmt: skip
+    talk = fit_intents.talk(fit_intents.conversations(folder), seed, _TALK)
+    talk += [line for one in own.values() for line in one.chatter]
+    fit_forms.fit_forms(fitted, vectors, intent_sentences.shipped(), talk, drawn)
     memory.meaning, memory.languages = fitted, Languages(vectors, fitted)
     memory.config = dataclasses.replace(memory.config, meaning=vectors.width)
-    seen = readings(_Once(encoder), memory, language_facts.read(language_facts.HELD), drawn)
+    seen = readings(Once(encoder), memory, language_facts.read(language_facts.HELD), drawn)
     fit_mix(fitted, seen)
+    told |= {f"intents, {name}": right for name, right in fit_forms.figures(fitted, vectors).items()}
     return fitted, told | {f"held_recall@{most}": recall_at(fitted, seen, most) for most in (1, 5)}
 
 

@@ -28,6 +28,7 @@ from memory_core.training.multilingual_network import Network
 _SETS = ("realmem", "friendsqa", "beam-train")
 _UPPER = 6  # layers that learn
 _OWN, _PAIRS = 36, 16  # questions of a step, about our own facts and about conversations
+_TONGUES = 4  # languages of a step: the fewer, the more rivals each question has in its own
 _SAME = 0.6  # of our own, put in the fact's own language
 _HEAT = 0.03
 _RATE, _WARM, _LEAST = 1e-3, 10, 0.05  # the rate rises over so many steps, and falls to so much of it
@@ -84,11 +85,11 @@ def pairs_of(folder: Path, most: int, drawn: random.Random) -> list[Pair]:
 
 def drawn_batch(own: dict[str, Language], names: Sequence[str], pairs: Sequence[Pair], drawn: random.Random) -> Batch:
     """Facts and pairs by chance; each fact with a rival that is in the question's language."""
-    batch, tongues = Batch(), [tongue for tongue in own if own[tongue].facts]
+    batch, tongues = Batch(), drawn.sample([tongue for tongue in own if own[tongue].facts], _TONGUES)
     for place in drawn.choices(range(len(names)), k=_OWN):
         asked = drawn.choice(tongues)
         told = asked if drawn.random() < _SAME else drawn.choice(tongues)
-        batch.add(own[asked].facts[names[place]].question, own[told].facts[names[place]].text, place)
+        batch.add(drawn.choice(own[asked].facts[names[place]].questions), own[told].facts[names[place]].text, place)
         other = drawn.choice([each for each in range(len(names)) if each != place])
         chatter = drawn.random() < 0.5
         rival = drawn.choice(own[asked].chatter) if chatter else own[asked].facts[names[other]].text
@@ -185,7 +186,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, default=DATA, help="folder of the conversations")
     parser.add_argument("--pairs", type=int, default=900, help="questions with their evidence")
-    parser.add_argument("--steps", type=int, default=120)
+    parser.add_argument("--steps", type=int, default=160)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--watch", type=Path, help="a file of facts to look at on the way")
     parser.add_argument("--out", type=Path, default=TUNED)

@@ -34,7 +34,8 @@ class Bags(MultilingualEncoder):
         self.asked += asking
         words = [text.lower().split() or [""] for text in texts]
         bags = [sum(map(_direction, each), torch.zeros(384)) for each in words]
-        return torch.nn.functional.normalize(torch.stack(bags), dim=1)
+        meanings = torch.nn.functional.normalize(torch.stack(bags), dim=1)
+        return torch.stack([meanings, meanings], 1)
 
 
 def _direction(word: str) -> Tensor:

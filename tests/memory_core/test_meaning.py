@@ -11,7 +11,7 @@ from memory_core.encoder import Encoder
 from memory_core.episodic import EpisodicMemory
 from memory_core.language.header import header
 from memory_core.meaning import stretches
-from memory_core.multilingual_encoder import MultilingualEncoder
+from memory_core.multilingual_encoder import MEANING, MultilingualEncoder
 from memory_core.state import EpisodicState
 from memory_core.unigram import Unigram
 
@@ -80,6 +80,36 @@ def test_what_was_told_last_of_a_foreign_matter_comes_first(
     assert found[:2] == [3, 2]
 
 
+@pytest.mark.parametrize(
+    ("text", "intent"),
+    [
+        ("Ab jetzt antworte mir bitte nur auf Spanisch.", "standing"), ("Je suis végétarienne.", "standing"),
+        ("之后呢？", "follow_up_forward"), ("¿Y antes de eso?", "follow_up_backward"),
+        ("Мы отдали кур.", "tells_change"), ("いまどこに住んでいますか？", "asks_of_now"),
+        ("لا أطيق الشمندر.", "negative"), ("ماذا سألتك عن التأشيرة؟", "asks_what_was_asked"),
+        ("Gostas de queijo?", "asks"), ("Come si chiama il cane di Anna?", "only_asks"),
+        ("دیروز کلاه خریدم.", "about_self"),
+    ],
+)  # fmt: skip
+def test_what_a_foreign_text_wants_is_told_by_its_form(
+    polyglot: EpisodicMemory, encoder: Encoder, text: str, intent: str
+) -> None:
+    assert polyglot.languages is not None
+    for meanings in (polyglot.languages.of_said([text])[0], polyglot.languages.of_asked([text])[0]):
+        told = polyglot.told_intents(encoder.encode([text])[0]._replace(meanings=meanings))
+        assert told is not None and told[intent] > 0.5
+
+
+def test_what_an_english_text_wants_is_told_by_the_first_encoder_alone(
+    polyglot: EpisodicMemory, memory: EpisodicMemory, encoder: Encoder
+) -> None:
+    assert polyglot.languages is not None
+    for text in ("Answer me in Spanish from now on.", "And after that?"):
+        said = encoder.encode([text])[0]
+        both = said._replace(meanings=polyglot.languages.of_said([text])[0])
+        assert polyglot.told_intents(both) == memory.told_intents(said)
+
+
 def test_an_english_question_to_an_english_memory_is_read_to_the_bit_as_without_the_second_key(
     polyglot: EpisodicMemory, memory: EpisodicMemory, encoder: Encoder
 ) -> None:
@@ -127,9 +157,9 @@ def test_each_part_of_a_long_message_has_the_meaning_of_its_stretch(polyglot: Ep
     "text", ["", "\0", "\ud800", "ﷺ" * 2000, "🐶" * 300, "สวัสดี", "a" * 5000, " ", "\n\n"], ids=ascii
 )
 def test_any_text_has_a_meaning_of_length_one(multilingual: MultilingualEncoder, text: str) -> None:
-    vectors = multilingual.encode([text, "Hello"], asking=False)
+    vectors = multilingual.encode([text, "Hello"], asking=False)[:, MEANING]
     assert torch.allclose(vectors.norm(dim=1), torch.ones(2), atol=1e-4)
-    assert torch.equal(vectors[1], multilingual.encode(["Hello"], asking=False)[0])
+    assert torch.equal(vectors[1], multilingual.encode(["Hello"], asking=False)[0, MEANING])
 
 
 def test_a_text_is_cut_into_its_likeliest_pieces() -> None:
