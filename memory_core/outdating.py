@@ -70,10 +70,13 @@ class Seen(NamedTuple):
     Attributes:
         pairs: what `Outdating` takes, in the order of `PAIR`.
         names_it: it is short and shares with the earlier a word, not a common one, that hardly any other holds: a name.
+        same_form: it holds one word of what is asked for and lacks another that the earlier holds, as what is said of the
+            same thing of somebody else does.
     """
 
     pairs: Float[Tensor, "slots features"]
     names_it: Bool[Tensor, " slots"]
+    same_form: Bool[Tensor, " slots"]
 
 
 def seen(memory: "EpisodicMemory", state: EpisodicState, of: Candidates, given: RerankerInput, earlier: int) -> Seen:
@@ -129,4 +132,5 @@ def seen(memory: "EpisodicMemory", state: EpisodicState, of: Candidates, given: 
         ],
         -1,
     )
-    return Seen(of_pairs, (name > _NAMES) & (short > 0))
+    same_form = (lacks > 0) & (both > 0)
+    return Seen(of_pairs, (name > _NAMES) & (short > 0) & ~same_form, same_form)

@@ -196,6 +196,8 @@ def _with_changes(
             continue
         seen = outdating.seen(memory, state, of, given, earlier)
         likely = memory.outdating(seen.pairs).masked_fill(seen.names_it, 1.0)
+        if of.intents is not None and of.intents["about_self"] < 0.5:  # whose it is decides
+            likely = likely.masked_fill(seen.same_form, 0.0)
         if of.alike is not None:
             meanings = functional.normalize(state.meaning[of.slots].float(), dim=-1)
             same = (meanings @ meanings[earlier] > _SAME_MATTER).float()

@@ -75,6 +75,16 @@ def test_a_common_word_is_no_name_however_rare_it_is_in_the_memory(memory: Episo
     assert float(shared) > 0.7  # as rare here as the name
 
 
+def test_a_change_of_another_outdates_nothing(memory: EpisodicMemory, encoder: Encoder) -> None:
+    said = ["Ingrid's postcode is 5021.", "The soup was fine.", "Omar's postcode has changed, it is 7743 now."]
+    state = memory.empty(64)
+    for number, text in enumerate(said, 1):
+        state, _ = memory.write_(state, encoder.encode([text])[0], number, 1.0, memory.message_features(text))
+    for name, right in (("Ingrid", 1), ("Omar", 3)):
+        reading = memory.read([state], encoder.encode([f"What is {name}'s postcode?"]))[0]
+        assert int(state.source[reading.rows[0]]) == right
+
+
 def test_fresh_nothing_outdates_anything() -> None:
     assert not (Outdating()(torch.randn(5, len(PAIR))) > Outdating().threshold).any()
 
