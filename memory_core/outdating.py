@@ -70,8 +70,8 @@ class Seen(NamedTuple):
     Attributes:
         pairs: what `Outdating` takes, in the order of `PAIR`.
         names_it: it is short and shares with the earlier a word, not a common one, that hardly any other holds: a name.
-        same_form: it holds one word of what is asked for and lacks another that the earlier holds, as what is said of the
-            same thing of somebody else does.
+        same_form: it holds one word of what is asked for and lacks another that the earlier holds, as what is said of
+            the same thing of somebody else does.
     """
 
     pairs: Float[Tensor, "slots features"]
