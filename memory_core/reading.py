@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 _MISMATCH = {"about self": 2.5, "negative": 2.0}  # nats that a slot loses where cue and slot differ in it
 _CHANGED = 3  # slots, those read most, which a later one may outdate
 _CLOSE = 3.0  # nats below the best within which these lie
+_NEARLY = 1.0  # nats that a change of somebody else's thing may be ahead of what it then comes behind
 _AHEAD = 0.5  # nats that a later slot then comes before the one that it outdates
 _FOREIGN = 0.2  # how foreign to the first encoder a text is, from which its vectors tell nothing of what outdates what
 _SAME_MATTER = 0.75  # cosine of meanings above which a change, foreign, is of the matter of an earlier slot
@@ -198,6 +199,8 @@ def _with_changes(
         likely = memory.outdating(seen.pairs).masked_fill(seen.names_it, 1.0)
         if of.intents is not None and of.intents["about_self"] < 0.5:  # whose it is decides
             likely = likely.masked_fill(seen.same_form, 0.0)
+            ahead = seen.same_form & may & (logits > told[earlier]) & (logits < told[earlier] + _NEARLY)
+            logits = torch.where(ahead, told[earlier] - _AHEAD, logits)
         if of.alike is not None:
             meanings = functional.normalize(state.meaning[of.slots].float(), dim=-1)
             same = (meanings @ meanings[earlier] > _SAME_MATTER).float()

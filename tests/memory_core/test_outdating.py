@@ -80,6 +80,12 @@ def test_a_change_of_another_outdates_nothing(memory: EpisodicMemory, encoder: E
     state = memory.empty(64)
     for number, text in enumerate(said, 1):
         state, _ = memory.write_(state, encoder.encode([text])[0], number, 1.0, memory.message_features(text))
+    said[3:] = ["My sister's number is 0151 555 0101.", "My brother's number has changed, it is 0151 555 0199 now."]
+    for number, text in enumerate(said[3:], 4):
+        state, _ = memory.write_(state, encoder.encode([text])[0], number, 1.0, memory.message_features(text))
+    for name, right in (("sister", 4), ("brother", 5)):
+        reading = memory.read([state], encoder.encode([f"What is my {name}'s number?"]))[0]
+        assert int(state.source[reading.rows[0]]) == right
     for name, right in (("Ingrid", 1), ("Omar", 3)):
         reading = memory.read([state], encoder.encode([f"What is {name}'s postcode?"]))[0]
         assert int(state.source[reading.rows[0]]) == right
