@@ -114,7 +114,7 @@ def build_prompt(
     shown = [NOTES, *notes] if notes else []
     if tells and not apart:
         shown.append(TELLS)
-    elif doubtful and notes and not tells:
+    elif doubtful and notes:
         shown.append(DOUBTFUL)
 
     repeated: list[ChatMessage] = []

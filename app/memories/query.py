@@ -21,13 +21,13 @@ from app.store.log import Message
 from memory_core.encoder import Utterance
 from memory_core.language.events import Event, event_named, event_span, without_event
 from memory_core.language.times import named_span, without_time
+from memory_core.message_features import QUESTION_MARKS
 from memory_core.reading import Reading
 from memory_core.state import EpisodicState
 
 _OF_EVENT = 3  # messages that are asked when an event was
 _KNOWN = 0.75  # confidence from which the memory holds an event
 _SENTENCE_END = re.compile(r"(?<=[.!?…])\s+|(?<=[。！？؟])\s*|\n+")
-_QUESTION_ENDS = ("?", "？", "؟")
 
 Lookup = Callable[[Collection[int]], Awaitable[Mapping[int, Message]]]  # the messages of these numbers
 
@@ -96,7 +96,7 @@ def parse(text: str, at: datetime) -> ParsedQuery:
 def last_question(text: str) -> str:
     """The last sentence that ends with a question mark, where the text has other sentences too; else the text."""
     sentences = [sentence for sentence in _SENTENCE_END.split(text) if sentence.strip()]
-    asking = [sentence for sentence in sentences if sentence.rstrip().endswith(_QUESTION_ENDS)]
+    asking = [sentence for sentence in sentences if sentence.rstrip().endswith(QUESTION_MARKS)]
     return asking[-1].strip() if asking and len(sentences) > 1 else text
 
 

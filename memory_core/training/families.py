@@ -22,9 +22,7 @@ from memory_core.tasks.graphs import Graph
 Watch = Callable[[int, dict[str, float]], None]
 _NAMES = tuple(RELATIONS)
 _EACH = 8  # questions about a family
-Asked = tuple[
-    Graph, int, int, Tensor
-]  # a family, whose relatives, the number of the relation, who of the family is right
+Asked = tuple[Graph, int, int, Tensor]  # a family, whose relatives, the number of the relation, who of it is right
 
 
 @dataclasses.dataclass(frozen=True)
