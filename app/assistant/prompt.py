@@ -10,11 +10,12 @@ text can close a turn or open another.
 
 import math
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import date, datetime
 from typing import Final, Protocol
 
 from app.assistant.control_text import ANY_MODEL
 from app.assistant.generator import ChatMessage
+from memory_core.language.spans import Now, local_date, seconds
 
 PERSONA: Final = """\
 You are Mneme, an AI assistant with a long-term memory: a computer program, not a human. \
@@ -219,18 +220,17 @@ def _notes(recalled: Sequence[Recollection], now: datetime, room: float) -> list
 
 
 def _note(said: Said, now: datetime) -> str:
-    text = _shorten(_on_one_line(said.content), LONGEST_NOTE)
-    at = said.occurred_at.astimezone(now.tzinfo)
+    text, here = _shorten(_on_one_line(said.content), LONGEST_NOTE), Now(now)
+    day = here.number(seconds(said.occurred_at))
     who = "you" if said.role == "assistant" else _on_one_line(said.speaker) if said.speaker else "the user"
-    return f'- {_day(at)} ({_age(at, now)}), {who} said: "{text}"'
+    return f'- {_day(local_date(day))} ({_age(here.today - day)}), {who} said: "{text}"'
 
 
-def _age(at: datetime, now: datetime) -> str:
-    days = (now.date() - at.date()).days
+def _age(days: int) -> str:
     return {0: "today", 1: "yesterday"}.get(days, f"{days} days ago" if days > 0 else "to come")
 
 
-def _day(at: datetime) -> str:
+def _day(at: date) -> str:
     return f"{at.day} {at:%B} {at.year}"
 
 

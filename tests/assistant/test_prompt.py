@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import httpx
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from app.assistant.embedded import EmbeddedModel
@@ -43,6 +43,17 @@ def prompt(
 
 def notes(messages: list[ChatMessage]) -> list[str]:
     return [line for line in messages[-1].content.splitlines() if line.startswith("- ")]
+
+
+OFFSETS = st.integers(-1439, 1439).map(lambda minutes: timezone(timedelta(minutes=minutes)))
+
+
+@given(st.datetimes(timezones=OFFSETS), st.datetimes(timezones=OFFSETS))
+@example(datetime.min.replace(tzinfo=UTC), datetime(2026, 11, 22, tzinfo=timezone(timedelta(hours=-5))))
+@example(datetime.max.replace(tzinfo=UTC), datetime(2026, 11, 22, tzinfo=timezone(timedelta(hours=1))))
+def test_every_moment_of_a_message_can_be_noted_whenever_it_is_asked_for(at: datetime, now: datetime) -> None:
+    said = [Recalled(Said("We named the beagle Biscuit.", occurred_at=at))]
+    assert len(notes(build_prompt(said, [], "Who?", now, context=4096, max_tokens=64))) == 1
 
 
 def test_it_goes_from_what_hardly_changes_to_what_was_recalled_and_the_message() -> None:
