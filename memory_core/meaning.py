@@ -203,8 +203,12 @@ class Languages:
     def of_said(self, texts: Sequence[str]) -> list[Float[Tensor, "stretches 2 width"]]:
         """The meanings and forms of messages, a row a stretch."""
         cut = [stretches(text) for text in texts]
-        encoded = self.encoder.encode([each for one in cut for each in one], asking=False)
-        return list(torch.split(encoded.to(self.meaning.foreign.device), [len(one) for one in cut]))
+        rows = self.of_stretches([each for one in cut for each in one])
+        return list(torch.split(torch.stack(rows), [len(one) for one in cut]))
+
+    def of_stretches(self, texts: Sequence[str]) -> list[Float[Tensor, "2 width"]]:
+        """The meaning and form of each of a message's stretches."""
+        return list(self.encoder.encode(texts, asking=False).to(self.meaning.foreign.device))
 
     def of_asked(self, texts: Sequence[str]) -> list[Float[Tensor, "one 2 width"]]:
         """The meanings and forms of cues."""

@@ -5,9 +5,9 @@ do no more than bookkeeping with torch, so that tensor work never competes with 
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from itertools import chain
+from itertools import chain, islice
 from typing import Any, NamedTuple, TypeVar
 
 import torch
@@ -16,16 +16,22 @@ from torch import Tensor
 
 from memory_core.encoder import Encoder, Utterance, joined
 from memory_core.episodic import EpisodicMemory
+from memory_core.meaning import stretches
 from memory_core.reading import Reading
 from memory_core.state import EpisodicState
 
 WAITING = Gauge("mneme_waiting", "Texts to encode and cues to read that wait for the one thread that computes")
-_PIECES_AT_ONCE = 512  # a long text or import goes in steps of so many word pieces, and others' messages go between
-_MEANINGS_AT_ONCE = 8  # messages, likewise
+# A long text or import goes in steps of so much, and others' messages go between: some 20 ms on one core, at no cost.
+_PIECES_AT_ONCE = 64  # word pieces
+_CHARACTERS_AT_ONCE = 128  # for the multilingual encoder
+_STEPS_AT_ONCE = 2  # of all callers together
 _SHORT = 2_000  # characters that are cut into word pieces sooner than another thread is woken for it
 
-In = TypeVar("In")
+Item = TypeVar("Item", bound=Sequence[Any])
 Out = TypeVar("Out")
+
+
+Asked = tuple[Sequence[Any], asyncio.Future[list[Any]]]
 
 
 class Cue(NamedTuple):
@@ -53,10 +59,10 @@ class Device:
         torch.set_num_threads(1)
         # Cutting a text into word pieces is no matter of torch, and need not wait for the step that runs.
         self._cutting = ThreadPoolExecutor(1, thread_name_prefix="word pieces")
-        self._encoding = Batched(self.run, encoder.encode_windows)
-        languages = memory.languages
-        self._telling = Batched(self.run, languages.of_said) if languages else None
-        self._asking = Batched(self.run, languages.of_asked) if languages else None
+        self._encoding = Batched(self.run, encoder.encode_windows, _STEPS_AT_ONCE * _PIECES_AT_ONCE)
+        languages, most = memory.languages, _STEPS_AT_ONCE * _CHARACTERS_AT_ONCE
+        self._telling = Batched(self.run, languages.of_stretches, most) if languages else None
+        self._asking = Batched(self.run, languages.of_asked, most) if languages else None
         self._reading = Batched(self.run, lambda cues: memory.read(*map(list, zip(*cues, strict=True))))
 
     async def encode(self, texts: Sequence[str]) -> list[Utterance]:
@@ -66,7 +72,7 @@ class Device:
         else:
             cut = await asyncio.get_running_loop().run_in_executor(self._cutting, self.encoder.windows, texts)
         encoded: list[Utterance] = []
-        for step in _steps(list(chain(*cut))):
+        for step in _steps(chain(*cut), _PIECES_AT_ONCE):
             encoded += await self._encoding(step)
         counts = [len(windows) for windows in cut]
         return encoded if max(counts, default=1) == 1 else await self.run(joined, encoded, counts)
@@ -75,9 +81,11 @@ class Device:
         """Utterances of messages with the meanings of their texts, where the memory has a use for these."""
         if self._telling is None:
             return list(utterances)
-        meanings: list[Tensor] = []
-        for start in range(0, len(texts), _MEANINGS_AT_ONCE):
-            meanings += await self._telling(texts[start : start + _MEANINGS_AT_ONCE])
+        cut, rows = [stretches(text) for text in texts], list[Tensor]()
+        for step in _steps(chain(*cut), _CHARACTERS_AT_ONCE):
+            rows += await self._telling(step)
+        left = iter(rows)
+        meanings = [torch.stack(list(islice(left, len(one)))) for one in cut]
         return [one._replace(meanings=told) for one, told in zip(utterances, meanings, strict=True)]
 
     async def asked(self, state: EpisodicState, cues: Sequence[Utterance], texts: Sequence[str]) -> list[Utterance]:
@@ -111,25 +119,33 @@ class Device:
         self._thread.shutdown()
 
 
-def _steps(windows: list[list[int]]) -> Iterator[list[list[int]]]:
-    step: list[list[int]] = []
-    for window in windows:
-        if step and sum(map(len, step)) + len(window) > _PIECES_AT_ONCE:
+def _steps(items: Iterable[Item], most: int) -> Iterator[list[Item]]:
+    step, size = list[Item](), 0
+    for item in items:
+        if step and size + len(item) > most:
             yield step
-            step = []
-        step.append(window)
+            step, size = [], 0
+        step.append(item)
+        size += len(item)
     if step:
         yield step
 
 
 class Batched:
-    """Gathers what is asked while the last batch runs, and computes it at once."""
+    """Gathers what is asked while the last batch runs, and computes it at once.
+
+    Args:
+        most: length that the items of a batch have together, where that is bounded.
+    """
 
     def __init__(
-        self, run: Callable[..., Coroutine[Any, Any, list[Any]]], compute: Callable[[list[Any]], list[Any]]
+        self,
+        run: Callable[..., Coroutine[Any, Any, list[Any]]],
+        compute: Callable[[list[Any]], list[Any]],
+        most: int | None = None,
     ) -> None:
-        self._run, self._compute = run, compute
-        self._waiting: list[tuple[Sequence[Any], asyncio.Future[list[Any]]]] = []
+        self._run, self._compute, self._most = run, compute, most
+        self._waiting: list[Asked] = []
         self._task: asyncio.Task[None] | None = None
 
     async def __call__(self, items: Sequence[Any]) -> list[Any]:
@@ -142,11 +158,27 @@ class Batched:
 
     async def _work(self) -> None:
         while self._waiting:
-            batch, self._waiting = self._waiting, []
+            batch = self._next()
             WAITING.dec(sum(len(items) for items, _ in batch))
             await self._answer(batch)
 
-    async def _answer(self, batch: Sequence[tuple[Sequence[Any], asyncio.Future[list[Any]]]]) -> None:
+    def _next(self) -> list[Asked]:
+        """Whoever has waited longest, and of the others those who ask for least, as far as they fit."""
+        if self._most is None:
+            batch, self._waiting = self._waiting, []
+            return batch
+        first, *others = self._waiting
+        batch, room = [first], self._most - _length(first)
+        for one in sorted(others, key=_length):
+            room -= _length(one)
+            if room < 0:
+                break
+            batch.append(one)
+        taken = set(map(id, batch))
+        self._waiting = [one for one in others if id(one) not in taken]
+        return batch
+
+    async def _answer(self, batch: Sequence[Asked]) -> None:
         """Computes a batch; where that fails, each caller's items by themselves, so that errors are the item's own."""
         try:
             done = await self._run(self._compute, [item for items, _ in batch for item in items])
@@ -162,3 +194,8 @@ class Batched:
             mine, done = done[: len(items)], done[len(items) :]
             if not result.done():
                 result.set_result(mine)
+
+
+def _length(asked: Asked) -> int:
+    items, _ = asked
+    return sum(map(len, items))

@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 import torch
 
-from app.memories.device import Batched, Device
+from app.memories.device import _CHARACTERS_AT_ONCE, _PIECES_AT_ONCE, Batched, Device
 from memory_core.encoder import Encoder, Utterance
 from memory_core.episodic import EpisodicMemory
+from memory_core.meaning import stretches
 
 
 class Slow:
@@ -67,6 +68,15 @@ async def test_a_failure_is_the_items_own_and_no_one_elses_of_its_batch(slow: Sl
     assert [first, second, last] == [[1], [4], [25]]
     assert str(failed) == "negative"
     assert await batched([5]) == [25]
+
+
+async def test_a_batch_is_bounded_and_who_asks_for_little_waits_for_no_more_than_one(slow: Slow) -> None:
+    of = Batched(slow.run, lambda texts: slow.batches.append(texts) or texts, most=10)  # type: ignore[arg-type,func-returns-value]
+    large, small = ["a" * 8], ["b"]
+    tasks = await together(slow, of(large), of(large), of(large), of(large), of(["c" * 12]), of(small))
+    slow.go.set()
+    assert await asyncio.gather(*tasks) == [large, large, large, large, ["c" * 12], small]
+    assert slow.batches == [large, [*large, *small], large, large, ["c" * 12]]
 
 
 async def test_a_caller_that_leaves_harms_nobody(slow: Slow, batched: Batched) -> None:
@@ -139,7 +149,7 @@ async def test_long_texts_and_imports_let_others_in_between(
     assert len(steps) <= before + 2
     assert not long.done()
     assert sum(len(utterance.token_ids) for utterance in await long) == sum(steps) - 1
-    assert len(steps) > 3 and max(steps) <= 512 + 1
+    assert len(steps) > 3 and max(steps) <= _PIECES_AT_ONCE + 1
 
 
 async def test_a_text_that_was_encoded_in_steps_is_whole(small_device: Device) -> None:
@@ -167,3 +177,21 @@ async def test_memories_read_together_are_read_as_if_alone(small_device: Device)
         torch.testing.assert_close(got.weights, alone.weights, atol=1e-5, rtol=0)
         assert all(torch.equal(one, other) for one, other in zip(
             state.tensors().values(), copy.tensors().values(), strict=True))  # fmt: skip
+
+
+async def test_a_long_text_lets_others_in_between_while_its_meaning_is_told(
+    small_device: Device, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps = list[int]()
+
+    def told(texts: list[str]) -> list[torch.Tensor]:
+        steps.append(sum(map(len, texts)))
+        return [torch.full((2, 3), float(len(text))) for text in texts]
+
+    monkeypatch.setattr(small_device, "_telling", Batched(small_device.run, told, 2 * _CHARACTERS_AT_ONCE))
+    texts = ["a short one", "One that is long. " * 1000, "one more"]
+    utterances = await small_device.told(await small_device.encode(texts), texts)
+    assert max(steps) <= 400, "a stretch by itself, or several short ones"
+    for text, utterance in zip(texts, utterances, strict=True):
+        assert utterance.meanings is not None
+        assert utterance.meanings[:, 0, 0].tolist() == [len(one) for one in stretches(text)]
