@@ -3,14 +3,16 @@
 from datetime import datetime
 from typing import Self
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from pydantic import BaseModel, Field
 
 from app.api.auth import UserCaller
 from app.api.dependencies import MemoriesDep, SettingsDep
 from app.api.errors import RESPONSES
+from app.api.presence import while_present
 from app.api.schemas import RecallRequest, Recollection, UserId
 from app.memories import explanation
+from app.memories.validation import in_zone, now_in
 
 router = APIRouter(prefix="/v1/users/{user_id}/memory", tags=["memory"], responses=RESPONSES)
 
@@ -102,10 +104,26 @@ class Explanation(BaseModel):
 
 @router.post("/explain")
 async def explain(
-    caller: UserCaller, user_id: UserId, body: RecallRequest, memories: MemoriesDep, settings: SettingsDep
+    user_id: UserId,
+    body: RecallRequest,
+    request: Request,
+    caller: UserCaller,
+    memories: MemoriesDep,
+    settings: SettingsDep,
 ) -> Explanation:
     """Reads as `recall` does, changing nothing, and tells what each part did to the order and which pieces matched."""
-    found = await explanation.explained(
-        memories, user_id, body.query, body.k or settings.recalled, body.session_id, body.asked_at
+    zone = settings.zone
+    found = await while_present(
+        request,
+        explanation.explained(
+            memories,
+            user_id,
+            body.query,
+            body.k or settings.recalled,
+            in_zone(body.asked_at, zone) if body.asked_at else now_in(zone),
+            body.filter(zone),
+            body.min_confidence,
+            body.min_weight,
+        ),
     )
     return Explanation.of(found, settings.doubt_below)

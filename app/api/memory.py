@@ -2,11 +2,12 @@
 
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Query, Request, Response
 
 from app.api.auth import UserCaller
 from app.api.dependencies import MemoriesDep, SettingsDep
 from app.api.errors import RESPONSES
+from app.api.presence import while_present
 from app.api.schemas import Cursor, Limit, RecallReply, RecallRequest, SlotNumber, UserId, cursor_of, place_of
 from app.api.views import MemorySummary, ReplacedList, Slot, SlotPage, StandingList, WholeSlot
 from app.memories import inspection, standing
@@ -19,11 +20,16 @@ _MEDIA = {"npz": "application/x-npz", "safetensors": "application/octet-stream"}
 
 @router.post("/recall")
 async def recall(
-    user_id: UserId, body: RecallRequest, caller: UserCaller, memories: MemoriesDep, settings: SettingsDep
+    user_id: UserId,
+    body: RecallRequest,
+    request: Request,
+    caller: UserCaller,
+    memories: MemoriesDep,
+    settings: SettingsDep,
 ) -> RecallReply:
     """Reads with a cue, changing nothing."""
     zone = settings.zone
-    found = await memories.recall(
+    recall = memories.recall(
         user_id,
         body.query,
         body.k or settings.recalled,
@@ -32,7 +38,7 @@ async def recall(
         min_confidence=body.min_confidence,
         min_weight=body.min_weight,
     )
-    return RecallReply.of(found)
+    return RecallReply.of(await while_present(request, recall))
 
 
 @router.get("")

@@ -37,20 +37,31 @@ async def remember(
 
 @router.put("")
 async def put(
-    user_id: UserId, body: PutRequest, caller: UserCaller, memories: MemoriesDep, settings: SettingsDep
+    user_id: UserId,
+    body: PutRequest,
+    request: Request,
+    caller: UserCaller,
+    memories: MemoriesDep,
+    settings: SettingsDep,
 ) -> RememberReply:
     """Remembers a message in place of the one known by its `external_id`, which goes whole; else as a new one."""
     check_text(settings, len(body.message.content))
     new = draft(body.message, body.session_id or uuid.uuid4().hex, settings.zone)
-    return RememberReply.of(await memories.editing.put(user_id, new))
+    return RememberReply.of(await while_present(request, memories.editing.put(user_id, new)))
 
 
 @router.patch("/{message_id}")
 async def edit(
-    user_id: UserId, message_id: MessageId, body: EditRequest, caller: UserCaller, memories: MemoriesDep
+    user_id: UserId,
+    message_id: MessageId,
+    body: EditRequest,
+    request: Request,
+    caller: UserCaller,
+    memories: MemoriesDep,
 ) -> RememberReply:
     """Puts another text in a message's place: the old one goes whole, the new one counts as remembered last."""
-    return RememberReply.of(await memories.editing.edit(user_id, message_id, body.content, body.metadata))
+    edit = memories.editing.edit(user_id, message_id, body.content, body.metadata)
+    return RememberReply.of(await while_present(request, edit))
 
 
 @router.get("/{message_id}/trace")

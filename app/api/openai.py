@@ -72,13 +72,13 @@ async def model(model: str, acting: ActingCaller) -> dict[str, Any]:
 
 @router.post("/v1/embeddings", responses=ERRORS)
 async def embeddings(
-    body: EmbeddingRequest, acting: ActingCaller, memories: MemoriesDep, settings: SettingsDep
+    body: EmbeddingRequest, request: Request, acting: ActingCaller, memories: MemoriesDep, settings: SettingsDep
 ) -> dict[str, Any]:
     """Vectors of texts: the mean of the encoder's facets, of length 1."""
     acting.user(body.user)
     texts = [body.input] if isinstance(body.input, str) else body.input
     check_text(settings, sum(map(len, texts)))
-    encoded = await memories.device.encode(texts)
+    encoded = await while_present(request, memories.device.encode(texts))
     data = []
     for place, utterance in enumerate(encoded):
         vector = functional.normalize(utterance.facets.sum(0), dim=0).tolist()

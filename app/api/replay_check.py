@@ -1,11 +1,12 @@
 """Whether a memory is what its log makes of it."""
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from pydantic import BaseModel, Field
 
 from app.api.auth import UserCaller
 from app.api.dependencies import MemoriesDep
 from app.api.errors import RESPONSES
+from app.api.presence import while_present
 from app.api.schemas import UserId
 from app.memories.live import NotFound
 from app.memories.replay import replay
@@ -23,9 +24,11 @@ class ReplayCheck(BaseModel):
 
 
 @router.post("/check")
-async def check(caller: UserCaller, user_id: UserId, memories: MemoriesDep) -> ReplayCheck:
+async def check(user_id: UserId, request: Request, caller: UserCaller, memories: MemoriesDep) -> ReplayCheck:
     """Makes the memory anew from the messages and compares, changing nothing; takes as long as an import."""
-    done = await replay(memories.database, memories.device, user_id, write=False, standing=memories.standing)
+    of = memories
+    work = replay(of.database, of.device, user_id, write=False, standing=of.standing, slots=of.slots)
+    done = await while_present(request, work)
     if done is None:
         raise NotFound(f"no user {user_id}")
     return ReplayCheck(

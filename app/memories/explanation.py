@@ -55,7 +55,14 @@ class ExplainedRecall:
 
 
 async def explained(
-    of: Memories, user_id: str, query: str, k: int, session_id: str | None = None, asked_at: datetime | None = None
+    of: Memories,
+    user_id: str,
+    query: str,
+    k: int,
+    asked_at: datetime | None = None,
+    among: Filter = Filter(),  # noqa: B008 (frozen)
+    min_confidence: float = 0.0,
+    min_weight: float = 0.0,
 ) -> ExplainedRecall:
     """Recalls as `Memories.recall` does, and tells why.
 
@@ -70,12 +77,15 @@ async def explained(
     async def view(live: CachedMemory) -> ExplainedRecall:
         lookup = of.lookup(user_id, live)
         addressed, decided = await decide(of.device, live.state, parsed, cues, lookup)
-        wanted = await of.wanted(user_id, live, Filter(session_id))
-        among = rows_of(live, wanted)
-        why = await of.device.run(explanation.explain, of.core, live.state, addressed, among, decided.span)
+        wanted = await of.wanted(user_id, live, among)
+        why = await of.device.run(
+            explanation.explain, of.core, live.state, addressed, rows_of(live, wanted), decided.span
+        )
         found = grouped(why.reading, live.state, k, among=wanted)
         known = await lookup({entry.source for entry in found})
-        recollections = recollected(found, known, live.head.capacity)
+        every = recollected(found, known, live.head.capacity)
+        sure = why.reading.confidence >= min_confidence
+        recollections = [one for one in every if one.weight >= min_weight] if sure else []
         rows = {entry.source: entry.slot for entry in reversed(found)}  # the strongest of each message
         matches = await of.device.run(_matches, live.state, why, [rows[one.message.seq] for one in recollections])
         places = {name: {seq: place for place, seq in enumerate(order, 1)} for name, order in why.orders.items()}

@@ -1,6 +1,7 @@
 """The gate before the routes: foreign hosts and pages, limits, bodies, clients that leave, and the audit log."""
 
 import asyncio
+import json
 import logging
 import uuid
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
@@ -11,10 +12,10 @@ import pytest_asyncio
 
 from app.access.caller import Grant
 from app.access.limits import Limits, RunningReplies
-from app.api import gate
+from app.api import gate, replay_check
 from benchmarks.scripted_model import Prompt, ScriptedModel, echo
 from tests.api.conftest import started
-from tests.api.service import Service, problem
+from tests.api.service import Json, Service, problem
 
 MESSAGE = {"messages": [{"role": "user", "content": "My dog is called Biscuit."}]}
 PAGES = [
@@ -138,6 +139,8 @@ async def slowly(service: Service, path: str, release: asyncio.Event, first: byt
     async def receive() -> dict[str, Any]:
         if len(halves) == 1:
             await release.wait()
+        if not halves:
+            await asyncio.Event().wait()  # it does not leave
         return {"type": "http.request", "body": halves.pop(0), "more_body": bool(halves)}
 
     async def send(message: Any) -> None:
@@ -179,10 +182,30 @@ async def test_more_text_than_the_machine_encodes_in_seconds_is_refused(bounded:
     problem(await bounded.call("POST", f"/v1/users/{user}/messages", json=body), 413)
 
 
-async def test_work_ends_when_its_client_leaves(service: Service, user: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("method", "path", "body", "work"),
+    [
+        ("POST", "/v1/users/{user}/messages", MESSAGE, "memories.remember"),
+        (
+            "PUT",
+            "/v1/users/{user}/messages",
+            {"message": {**MESSAGE["messages"][0], "external_id": "a"}},
+            "editing.put",
+        ),
+        ("PATCH", f"/v1/users/{{user}}/messages/{'a' * 32}", {"content": "It rains."}, "editing.edit"),
+        ("POST", "/v1/users/{user}/memory/recall", {"query": "Who?"}, "memories.recall"),
+        ("POST", "/v1/users/{user}/memory/explain", {"query": "Who?"}, "device.encode"),
+        ("POST", "/v1/users/{user}/memory/check", {}, "replay_check.replay"),
+        ("POST", "/v1/embeddings", {"model": "m", "user": "{user}", "input": "Hi."}, "device.encode"),
+    ],
+    ids=lambda one: one if isinstance(one, str) else "",
+)
+async def test_work_ends_when_its_client_leaves(
+    service: Service, user: str, monkeypatch: pytest.MonkeyPatch, method: str, path: str, body: Json, work: str
+) -> None:
     begun, cancelled = asyncio.Event(), asyncio.Event()
 
-    async def forever(*_: Any) -> None:
+    async def forever(*_: Any, **__: Any) -> None:
         begun.set()
         try:
             await asyncio.Event().wait()
@@ -190,9 +213,12 @@ async def test_work_ends_when_its_client_leaves(service: Service, user: str, mon
             cancelled.set()
             raise
 
-    monkeypatch.setattr(service.app.state.memories, "remember", forever)
-    body = b'{"messages": [{"role": "user", "content": "It rains."}]}'
-    messages = [{"type": "http.request", "body": body, "more_body": False}]
+    of = service.app.state.memories
+    owners = {"memories": of, "editing": of.editing, "device": of.device, "replay_check": replay_check}
+    owner, _, name = work.partition(".")
+    monkeypatch.setattr(owners[owner], name, forever)
+    sent_body = json.dumps(body).replace("{user}", user).encode()
+    messages = [{"type": "http.request", "body": sent_body, "more_body": False}]
     sent: list[Any] = []
 
     async def receive() -> dict[str, Any]:
@@ -205,7 +231,7 @@ async def test_work_ends_when_its_client_leaves(service: Service, user: str, mon
         sent.append(message)
 
     async with asyncio.timeout(5):
-        await service.app(scope(f"/v1/users/{user}/messages"), receive, send)
+        await service.app({**scope(path.replace("{user}", user)), "method": method}, receive, send)
     assert cancelled.is_set()
     assert sent[0]["status"] == 499
 

@@ -57,6 +57,21 @@ async def test_an_explanation_is_of_the_recall_itself(service: Service, user: st
     assert sum(why["modes"][mode] for mode in ("forward", "content", "backward")) == pytest.approx(1.0)
 
 
+async def test_an_explanation_takes_what_a_recall_takes(service: Service, user: str) -> None:
+    await service.remember(user, "The kettle is blue.", "The lamp is red.", metadata={"room": "kitchen"})
+    await service.remember(user, "The chair is green.", metadata={"room": "hall"}, occurred_at="2020-02-03T00:30:00")
+    for more in (
+        {"metadata.room": "hall"}, {"metadata": {"room": "kitchen"}}, {"until": "2021-01-01"}, {"role": "assistant"},
+        {"min_weight": 0.2}, {"min_confidence": 1.0}, {"asked_at": "2020-02-04T00:10:00"},
+    ):  # fmt: skip
+        asked = {"query": "What was said yesterday of the chair?", **more}
+        recalled = await service.post(f"/v1/users/{user}/memory/recall", asked)
+        explained = await service.post(f"/v1/users/{user}/memory/explain", asked)
+        assert [one["message_id"] for one in explained["recalled"]] == [
+            one["message_id"] for one in recalled["recalled"]
+        ], more
+
+
 async def test_an_explanation_tells_the_time_that_was_understood(service: Service, user: str) -> None:
     await service.remember(user, "I sowed the beans.", occurred_at="2025-05-05T10:00:00Z")
     query = {"query": "What did I do last week?", "asked_at": "2025-05-14T10:00:00Z"}
