@@ -315,10 +315,14 @@ def postgres() -> Iterator[Postgres]:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def replicas(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[list[Running]]:
-    """Two servers on one PostgreSQL."""
+    """Two servers on one encrypted PostgreSQL, while its key is being changed: each wraps by another key."""
+    keys = ["01" * 32, "02" * 32]
     async with ScriptedModel(speaks_until_told) as model:
         settings = {"GENERATOR_URL": model.url, "DATABASE_URL": postgres.url, **ONE_THREAD}
-        servers = [Server(settings, tmp_path_factory.mktemp("replica")) for _ in range(2)]
+        servers = [
+            Server({**settings, "ENCRYPTION_KEY": ",".join(both)}, tmp_path_factory.mktemp("replica"))
+            for both in (keys, keys[::-1])
+        ]
         await asyncio.gather(*(in_thread(server.start) for server in servers))
         yield [Running(server, model) for server in servers]
         await asyncio.gather(*(in_thread(server.stop) for server in servers))

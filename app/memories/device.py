@@ -5,6 +5,7 @@ do no more than bookkeeping with torch, so that tensor work never competes with 
 """
 
 import asyncio
+from collections import deque
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import chain, islice
@@ -24,7 +25,7 @@ WAITING = Gauge("mneme_waiting", "Texts to encode and cues to read that wait for
 # A long text or import goes in steps of so much, and others' messages go between: some 20 ms on one core, at no cost.
 _PIECES_AT_ONCE = 64  # word pieces
 _CHARACTERS_AT_ONCE = 128  # for the multilingual encoder
-_STEPS_AT_ONCE = 2  # of all callers together
+_STEPS_AT_ONCE = 2  # so much in a batch of many callers
 _SHORT = 2_000  # characters that are cut into word pieces sooner than another thread is woken for it
 
 Item = TypeVar("Item", bound=Sequence[Any])
@@ -72,8 +73,8 @@ class Device:
         else:
             cut = await asyncio.get_running_loop().run_in_executor(self._cutting, self.encoder.windows, texts)
         encoded: list[Utterance] = []
-        for step in _steps(chain(*cut), _PIECES_AT_ONCE):
-            encoded += await self._encoding(step)
+        for step in (steps := list(_steps(chain(*cut), _PIECES_AT_ONCE))):
+            encoded += await self._encoding(step, len(steps) > 1)
         counts = [len(windows) for windows in cut]
         return encoded if max(counts, default=1) == 1 else await self.run(joined, encoded, counts)
 
@@ -82,8 +83,8 @@ class Device:
         if self._telling is None:
             return list(utterances)
         cut, rows = [stretches(text) for text in texts], list[Tensor]()
-        for step in _steps(chain(*cut), _CHARACTERS_AT_ONCE):
-            rows += await self._telling(step)
+        for step in (steps := list(_steps(chain(*cut), _CHARACTERS_AT_ONCE))):
+            rows += await self._telling(step, len(steps) > 1)
         left = iter(rows)
         meanings = [torch.stack(list(islice(left, len(one)))) for one in cut]
         return [one._replace(meanings=told) for one, told in zip(utterances, meanings, strict=True)]
@@ -132,7 +133,9 @@ def _steps(items: Iterable[Item], most: int) -> Iterator[list[Item]]:
 
 
 class Batched:
-    """Gathers what is asked while the last batch runs, and computes it at once.
+    """Gathers what is asked while the last batch runs, and computes it at once, in the order in which it came.
+
+    What is one of many steps yields to all else: a batch has one such step if one waits, and no more.
 
     Args:
         most: length that the items of a batch have together, where that is bounded.
@@ -145,38 +148,34 @@ class Batched:
         most: int | None = None,
     ) -> None:
         self._run, self._compute, self._most = run, compute, most
-        self._waiting: list[Asked] = []
+        self._waiting, self._steps = deque[Asked](), deque[Asked]()
         self._task: asyncio.Task[None] | None = None
 
-    async def __call__(self, items: Sequence[Any]) -> list[Any]:
+    async def __call__(self, items: Sequence[Any], yields: bool = False) -> list[Any]:
         result: asyncio.Future[list[Any]] = asyncio.get_running_loop().create_future()
-        self._waiting.append((items, result))
+        (self._steps if yields else self._waiting).append((items, result))
         WAITING.inc(len(items))
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._work())
         return await result
 
     async def _work(self) -> None:
-        while self._waiting:
+        while self._waiting or self._steps:
             batch = self._next()
             WAITING.dec(sum(len(items) for items, _ in batch))
             await self._answer(batch)
 
     def _next(self) -> list[Asked]:
-        """Whoever has waited longest, and of the others those who ask for least, as far as they fit."""
-        if self._most is None:
-            batch, self._waiting = self._waiting, []
-            return batch
-        first, *others = self._waiting
-        batch, room = [first], self._most - _length(first)
-        for one in sorted(others, key=_length):
-            room -= _length(one)
-            if room < 0:
-                break
-            batch.append(one)
-        taken = set(map(id, batch))
-        self._waiting = [one for one in others if id(one) not in taken]
+        """A step, whoever has waited longest, and the next ones as far as they fit."""
+        batch = [self._steps.popleft()] if self._steps else []
+        first = True
+        while self._waiting and (first or self._fits([*batch, self._waiting[0]])):
+            batch.append(self._waiting.popleft())
+            first = False
         return batch
+
+    def _fits(self, batch: Sequence[Asked]) -> bool:
+        return self._most is None or sum(len(item) for items, _ in batch for item in items) <= self._most
 
     async def _answer(self, batch: Sequence[Asked]) -> None:
         """Computes a batch; where that fails, each caller's items by themselves, so that errors are the item's own."""
@@ -194,8 +193,3 @@ class Batched:
             mine, done = done[: len(items)], done[len(items) :]
             if not result.done():
                 result.set_result(mine)
-
-
-def _length(asked: Asked) -> int:
-    items, _ = asked
-    return sum(map(len, items))

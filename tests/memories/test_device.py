@@ -70,13 +70,14 @@ async def test_a_failure_is_the_items_own_and_no_one_elses_of_its_batch(slow: Sl
     assert await batched([5]) == [25]
 
 
-async def test_a_batch_is_bounded_and_who_asks_for_little_waits_for_no_more_than_one(slow: Slow) -> None:
+async def test_a_batch_is_bounded_and_steps_of_long_work_keep_nobody_waiting_for_more_than_one(slow: Slow) -> None:
     of = Batched(slow.run, lambda texts: slow.batches.append(texts) or texts, most=10)  # type: ignore[arg-type,func-returns-value]
-    large, small = ["a" * 8], ["b"]
-    tasks = await together(slow, of(large), of(large), of(large), of(large), of(["c" * 12]), of(small))
+    step, large, small, one = ["a" * 8], ["b" * 12], ["c"], ["d" * 2]
+    calls = of(step, yields=True), of(step, yields=True), of(step, yields=True), of(large), of(small), of(one), of(one)
+    tasks = await together(slow, *calls)
     slow.go.set()
-    assert await asyncio.gather(*tasks) == [large, large, large, large, ["c" * 12], small]
-    assert slow.batches == [large, [*large, *small], large, large, ["c" * 12]]
+    assert await asyncio.gather(*tasks) == [step, step, step, large, small, one, one]
+    assert slow.batches == [step, [*step, *large], [*step, *small], [*one, *one]]
 
 
 async def test_a_caller_that_leaves_harms_nobody(slow: Slow, batched: Batched) -> None:
