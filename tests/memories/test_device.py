@@ -43,7 +43,7 @@ async def batched(slow: Slow) -> Batched:
     return Batched(slow.run, slow.compute)
 
 
-async def together(slow: Slow, *calls: Coroutine[Any, Any, list[int]]) -> list[asyncio.Task[list[int]]]:
+async def together(slow: Slow, *calls: Coroutine[Any, Any, list[Any]]) -> list[asyncio.Task[list[Any]]]:
     """Starts the first call alone; the others arrive while it runs."""
     slow.go.clear()
     tasks = []
@@ -71,13 +71,19 @@ async def test_a_failure_is_the_items_own_and_no_one_elses_of_its_batch(slow: Sl
 
 
 async def test_a_batch_is_bounded_and_steps_of_long_work_keep_nobody_waiting_for_more_than_one(slow: Slow) -> None:
-    of = Batched(slow.run, lambda texts: slow.batches.append(texts) or texts, most=10)  # type: ignore[arg-type,func-returns-value]
+    batches = list[list[str]]()
+
+    def compute(texts: list[str]) -> list[str]:
+        batches.append(texts)
+        return texts
+
+    of = Batched(slow.run, compute, most=10)
     step, large, small, one = ["a" * 8], ["b" * 12], ["c"], ["d" * 2]
     calls = of(step, yields=True), of(step, yields=True), of(step, yields=True), of(large), of(small), of(one), of(one)
     tasks = await together(slow, *calls)
     slow.go.set()
     assert await asyncio.gather(*tasks) == [step, step, step, large, small, one, one]
-    assert slow.batches == [step, [*step, *large], [*step, *small], [*one, *one]]
+    assert batches == [step, [*step, *large], [*step, *small], [*one, *one]]
 
 
 async def test_a_caller_that_leaves_harms_nobody(slow: Slow, batched: Batched) -> None:
