@@ -3,10 +3,11 @@
     python -m benchmarks.crash --kills 50
 
 Several users talk at once: turns, streamed and not, imports with external ids that are sent again after a crash, and
-deletions. What the server acknowledged is written down here. After each kill, at a random moment, it is started again
-and must have every acknowledged message and reply exactly once, in order, and no deleted one; and `mneme replay --all
---check` must find every memory to be what its log makes of it. The memories are small, so that they fill up and slots
-are taken over too. Ends with status 1 where anything was lost or disagreed.
+deletions; and keys are made and revoked. What the server acknowledged is written down here. After each kill, at a
+random moment, it is started again and must have every acknowledged message and reply exactly once, in order, and no
+deleted one; every key that it showed must open it, and no revoked one; and `mneme replay --all --check` must find every
+memory to be what its log makes of it. The memories are small, so that they fill up and slots are taken over too. With
+ENCRYPTION_KEY in the environment all this is encrypted. Ends with status 1 where anything was lost or disagreed.
 
 The replies come from a scripted model (`benchmarks.scripted_model`), because a quick one leaves more of the time to
 writing; `--real-generator` takes the packaged one.
@@ -39,6 +40,7 @@ _SLOTS: Final = 32
 _LATEST: Final = 2.5  # seconds of writing before a kill
 _DELETED: Final = 0.25  # share of imports of which a message is deleted again
 _UNANSWERED: Final = 0.2  # share of kills that come before the first acknowledgement
+_ADMIN: Final = {"Authorization": f"Bearer mneme_{'c' * 43}"}
 
 
 class CrashFailed(Exception):
@@ -70,10 +72,21 @@ class Session:
 
 
 @dataclass
+class Keys:
+    """The keys that the server showed, by their ids, and those of them that it said it revoked, or was asked to."""
+
+    shown: dict[str, str] = field(default_factory=dict)
+    revoked: set[str] = field(default_factory=set)
+    doubtful: set[str] = field(default_factory=set)
+
+
+@dataclass
 class Result:
     """What came of it all."""
 
     kills: int = 0
+    keys: int = 0
+    keys_wrong: int = 0
     acknowledged: int = 0
     deleted: int = 0
     lost: int = 0
@@ -86,14 +99,16 @@ class Result:
     @property
     def good(self) -> bool:
         """Whether nothing was lost and every memory agreed with its log."""
-        return not (self.lost or self.twice or self.disordered or self.undead or self.disagreed)
+        wrong = (self.lost, self.twice, self.disordered, self.undead, self.disagreed, self.keys_wrong)
+        return not any(wrong)
 
     def line(self) -> str:
         """For people."""
         return (
             f"crash: {self.kills} kills, {self.acknowledged} messages acknowledged, {self.deleted} deletions: "
             f"{self.lost} lost, {self.twice} twice, {self.disordered} sessions out of order, "
-            f"{self.undead} deleted ones back, {self.disagreed} replays that disagreed; {self.seconds:.0f} s"
+            f"{self.undead} deleted ones back, {self.disagreed} replays that disagreed; "
+            f"{self.keys_wrong} of {self.keys} keys wrong; {self.seconds:.0f} s"
         )
 
 
@@ -107,13 +122,17 @@ async def crash(server: Server, kills: int, seed: int, users: int = 3) -> Result
     began, result, chance = time.monotonic(), Result(), random.Random(seed)
     run = f"crash-{seed}-{time.time_ns():x}"
     sessions = [Session(f"{run}-{user}", kind) for user in range(users) for kind in ("talk", "import", "brief")]
+    keys = Keys()
+    server.settings["MNEME_ADMIN_KEY"] = _ADMIN["Authorization"].removeprefix("Bearer ")
+    server.settings |= {"REQUESTS_PER_MINUTE": "0", "TOKENS_PER_MINUTE": "0"}
     await asyncio.to_thread(server.start)
     for number in range(1, kills + 1):
         delay, patient = chance.uniform(0, _LATEST), chance.random() > _UNANSWERED
-        await _write_until_killed(server, sessions, delay, patient)
+        await _write_until_killed(server, sessions, keys, delay, patient)
         _, agreed = await asyncio.gather(asyncio.to_thread(server.start), asyncio.to_thread(replay_agrees, server))
         result.kills, result.disagreed = number, result.disagreed + (not agreed)
         await _check(server, sessions, result)
+        await _check_keys(server, keys, result)
         result.seconds = time.monotonic() - began
         print(
             f"kill {number}/{kills} after {delay:.2f} s of writing: {result.acknowledged} acknowledged so far, "
@@ -123,14 +142,17 @@ async def crash(server: Server, kills: int, seed: int, users: int = 3) -> Result
     return result
 
 
-async def _write_until_killed(server: Server, sessions: list[Session], seconds: float, patient: bool) -> None:
+async def _write_until_killed(
+    server: Server, sessions: list[Session], keys: Keys, seconds: float, patient: bool
+) -> None:
     """Kills the server after so much writing; a patient one begins to count at the first acknowledgement."""
     answered = asyncio.Event()
-    async with httpx.AsyncClient(base_url=server.url, timeout=60, trust_env=False) as client:
+    async with _client(server) as client:
         writers = [
             asyncio.create_task((_talk if session.name == "talk" else _import)(client, session, answered))
             for session in sessions
         ]
+        writers.append(asyncio.create_task(_make_keys(client, keys)))
         if patient:
             async with asyncio.timeout(60):
                 await answered.wait()
@@ -195,6 +217,32 @@ async def _import(client: httpx.AsyncClient, session: Session, answered: asyncio
             session.deleted.add(gone)
 
 
+async def _make_keys(client: httpx.AsyncClient, keys: Keys) -> None:
+    """Makes keys and revokes every other one, until the server is gone."""
+    for revoked in itertools.cycle((False, True)):
+        response = await client.post("/v1/keys", json={"name": "crash", "scope": "service"})
+        made = _expect(201, response, response.content)
+        keys.shown[made["id"]] = made["key"]
+        if revoked:
+            keys.doubtful.add(made["id"])
+            _expect(204, await client.delete(f"/v1/keys/{made['id']}"))
+            keys.revoked.add(made["id"])
+        await asyncio.sleep(0.1)
+
+
+async def _check_keys(server: Server, keys: Keys, result: Result) -> None:
+    result.keys, result.keys_wrong = len(keys.shown), 0
+    async with _client(server) as client:
+        for name, key in keys.shown.items():
+            opened = await client.get("/v1/models", headers={"Authorization": f"Bearer {key}"})
+            wanted = {200} if name not in keys.doubtful else {401} if name in keys.revoked else {200, 401}
+            result.keys_wrong += opened.status_code not in wanted
+
+
+def _client(server: Server) -> httpx.AsyncClient:
+    return httpx.AsyncClient(base_url=server.url, timeout=60, trust_env=False, headers=_ADMIN)
+
+
 def _expect(status: int, response: httpx.Response, content: bytes = b"{}") -> dict[str, Any]:
     if response.status_code != status:
         raise CrashFailed(f"{response.request.url.path} answered {response.status_code}: {content[:500]!r}")
@@ -206,7 +254,7 @@ async def _check(server: Server, sessions: list[Session], result: Result) -> Non
     result.acknowledged = _acknowledged(sessions)
     result.deleted = sum(len(session.deleted) for session in sessions)
     result.lost = result.twice = result.disordered = result.undead = 0
-    async with httpx.AsyncClient(base_url=server.url, timeout=60, trust_env=False) as client:
+    async with _client(server) as client:
         for session in sessions:
             log = [entry async for entry in read_log(client, session)]
             found = {entry["id"]: entry["content"] for entry in log}

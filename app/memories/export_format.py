@@ -13,9 +13,10 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from app.memories.trace import found_by_cue
-from app.memories.validation import MESSAGE_ID, External, Identifier, Moment, Name, Role, Text
+from app.memories.validation import MESSAGE_ID, External, Identifier, Metadata, Moment, Name, Role, Text
 from app.store.log import Message, Tombstone
 from app.store.memories import MemoryRecord, ReadTrace
+from memory_core.language.spans import EARLIEST, LATEST
 
 Kind = TypeVar("Kind", bound=BaseModel)
 _END = "mneme-export-end"
@@ -64,6 +65,7 @@ class ExportedUser:
 
 
 _Share = Annotated[float, Field(ge=-_SLACK, le=1 + _SLACK)]
+_Moment = Annotated[int, Field(strict=True, ge=EARLIEST, le=LATEST)]  # in seconds since 1970
 _Number = Annotated[int, Field(strict=True, ge=0, lt=2**31)]
 
 
@@ -109,6 +111,15 @@ class _Forgotten(_Line):
     order: Annotated[int, Field(strict=True, ge=1, lt=2**31)]
 
 
+class _Decided(BaseModel):
+    """What was decided of a text; what this version has no use for is left out."""
+
+    model_config = ConfigDict(extra="ignore")
+    cue: Text | None = None
+    span: tuple[_Moment, _Moment] | None = None
+    context: bool | None = Field(None, strict=True)
+
+
 class _Said(_Line):
     id: str = Field(pattern=MESSAGE_ID)
     external_id: External | None
@@ -120,8 +131,8 @@ class _Said(_Line):
     status: Literal["complete", "interrupted"]
     confidence: float | None
     name: Name | None = None
-    metadata: dict[str, Any] = Field(default_factory=dict)
-    parsed: dict[str, Any] | None = None
+    metadata: Metadata = Field(default_factory=dict)
+    parsed: _Decided | None = None
 
 
 class _First(_Said):
@@ -248,7 +259,8 @@ class _Reader:
         self._seqs[line.id] = seq
         if line.external_id is not None:
             self._external.add(line.external_id)
-        self._said.append(Message(seq=seq, **line.model_dump(exclude={"read"})))
+        decided = line.parsed and line.parsed.model_dump(mode="json", exclude_unset=True)
+        self._said.append(Message(seq=seq, **{**line.model_dump(exclude={"read"}), "parsed": decided}))
 
     def _trace(self, read: Sequence[_Read], number: int, seq: int) -> list[ReadTrace]:
         slots = set[int]()
