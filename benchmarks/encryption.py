@@ -1,7 +1,8 @@
 """What encryption costs: turns and recalls of two memories in one process, one encrypted, one not, the two by turns.
 
-Both hold the same texts, on SQLite files of their own, with the packaged encoder. Each pair meets the machine as it is
-then, so that the ratios hold where the times do not. Loading a memory that is not in the cache is told apart.
+Both hold the same texts, on SQLite files of their own, with the encoders that the settings want. Each pair meets the
+machine as it is then, so that the ratios hold where the times do not. Loading a memory that is not in the cache is told
+apart.
 
     python -m benchmarks.encryption
 """
@@ -17,15 +18,15 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
+from app.main import open_device
 from app.memories.device import Device
 from app.memories.memories import Memories
 from app.memories.messages import Draft
+from app.settings import Settings
 from app.store import sealing
 from app.store.database import Database
 from app.store.encryption import KeyRing
 from app.store.migration import migrate
-from memory_core.encoder import Encoder
-from memory_core.episodic import EpisodicMemory
 
 K, HISTORY, USER = 8, 6, "ada"
 _PLACES = ("harbour", "library", "kitchen", "garden", "station", "market", "bridge", "office")
@@ -64,8 +65,7 @@ async def milliseconds(call: Callable[[], Awaitable[object]]) -> float:
 
 async def measure(messages: int, pairs: int) -> None:
     """Measures and prints."""
-    encoder = Encoder()
-    device = Device(lambda: (encoder, EpisodicMemory(encoder)))
+    device = open_device(Settings(_env_file=None))
     with tempfile.TemporaryDirectory() as folder:
         both = [await opened(Path(folder), device, ring, messages) for ring in (None, KeyRing([os.urandom(32)]))]
 

@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.memories.cache import Cache, CachedMemory, Locks
 from app.memories.device import Device
-from app.memories.serialization import load_state
+from app.memories.serialization import DamagedMemory, load_state
 from app.store import memories
 from app.store.database import Conflict, Database
 from app.store.memories import MemoryRecord
@@ -53,13 +53,20 @@ class LiveMemories:
             once: may change the memory that it gets; whatever it raises but `NotFound` makes that one be dropped.
             trusting: whether a memory that is kept here is taken without a look into the database. `once` must then
                 read with `reading`, or commit, both of which notice that it is not the newest.
+
+        Raises:
+            Conflict: others were always quicker.
+            DamagedMemory: nobody was, and yet it cannot be written.
         """
+
+        found = set[tuple[str, int]]()
 
         async def attempt(trusting: bool) -> Done:
             live = self.cache.latest(user_id) if trusting else None
             if live is None:
                 live = await self._load(user_id)
             version = live.head.version
+            found.add((live.head.id, version))
             try:
                 return await once(live)
             except NotFound:
@@ -72,7 +79,12 @@ class LiveMemories:
                     self.cache.put(user_id, live)
 
         async with self._locks.holding(user_id):
-            return await redoing(attempt, trusting)
+            try:
+                return await redoing(attempt, trusting)
+            except Conflict:
+                if len(found) > 1:
+                    raise
+                raise DamagedMemory("the stored memory cannot be written, run `mneme replay`") from None
 
     async def alone(self, user_id: str, once: Callable[[], Awaitable[None]]) -> None:
         """Runs an operation that does away with what is kept of a user, after those that came before."""

@@ -249,6 +249,21 @@ async def test_damage_is_told_and_left_alone_where_nothing_may_be_written(memori
 
 
 @ON_SQLITE
+async def test_a_log_that_is_in_the_way_of_what_is_written_is_damage_not_a_conflict(
+    memories: Memories, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.memories.live._TRIES", 3)
+    await memories.remember("ada", [said("a river"), said("a valley")])
+    async with memories.database.writing() as connection:
+        await connection.execute(messages.update().where(messages.c.seq == 2).values(seq=3))
+    with pytest.raises(DamagedMemory, match="mneme replay"):
+        await memories.remember("ada", [said("a lake")])
+    done = await replay(memories.database, memories.device, "ada", write=True)
+    assert done is not None and done.written
+    await memories.remember("ada", [said("a lake")])
+    assert [one.content for one in (await memories.recall("ada", "a lake", 1)).recollections] == ["a lake"]
+
+
 async def test_a_text_in_a_column_of_numbers_is_damage_that_is_told_and_mended(memories: Memories) -> None:
     await History(memories, "ada", seed=41, forgets=False).go_on(6)
     before = await live_state(memories, "ada")
