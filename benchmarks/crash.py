@@ -17,6 +17,7 @@ import argparse
 import asyncio
 import itertools
 import json
+import math
 import os
 import random
 import signal
@@ -112,8 +113,8 @@ class Result:
         )
 
 
-async def crash(server: Server, kills: int, seed: int, users: int = 3) -> Result:
-    """Runs the rounds; the server is started and killed here.
+async def crash(server: Server, kills: int, seed: int, users: int = 3, minutes: float = math.inf) -> Result:
+    """Runs the rounds, none after so many minutes; the server is started and killed here.
 
     Raises:
         CrashFailed: the server answered what it never should.
@@ -127,6 +128,8 @@ async def crash(server: Server, kills: int, seed: int, users: int = 3) -> Result
     server.settings |= {"REQUESTS_PER_MINUTE": "0", "TOKENS_PER_MINUTE": "0"}
     await asyncio.to_thread(server.start)
     for number in range(1, kills + 1):
+        if time.monotonic() - began > 60 * minutes:
+            break
         delay, patient = chance.uniform(0, _LATEST), chance.random() > _UNANSWERED
         await _write_until_killed(server, sessions, keys, delay, patient)
         _, agreed = await asyncio.gather(asyncio.to_thread(server.start), asyncio.to_thread(replay_agrees, server))
@@ -319,7 +322,7 @@ async def _main(arguments: argparse.Namespace) -> int:
     async with server_to_kill(arguments.database_url, arguments.real_generator) as server:
         kind = server.settings["DATABASE_URL"].partition(":")[0]
         print(f"crash: {arguments.kills} kills on {kind}, seed {arguments.seed}", flush=True)
-        result = await crash(server, arguments.kills, arguments.seed)
+        result = await crash(server, arguments.kills, arguments.seed, minutes=arguments.minutes)
     print(result.line(), flush=True)
     return 0 if result.good else 1
 
@@ -328,6 +331,7 @@ def main() -> int:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=50, help="how often (default: 50)")
+    parser.add_argument("--minutes", type=float, default=math.inf, help="no further kill after so many")
     parser.add_argument("--database-url", help="an empty database; default: SQLite in a temporary folder")
     parser.add_argument("--seed", type=int, default=1, help="of the moments of the kills (default: 1)")
     parser.add_argument("--real-generator", action="store_true", help="replies by the packaged model, not by a script")

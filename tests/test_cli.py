@@ -4,6 +4,7 @@ import asyncio
 import os
 import re
 import socket
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -194,6 +195,22 @@ def test_a_replay_mends_a_damaged_memory(remembered: str) -> None:
     assert result.exit_code == 0
     assert "now replayed" in result.output
     assert ran("replay", "--all", "--check").exit_code == 0
+
+
+def test_a_user_who_cannot_be_replayed_is_told_with_the_reason_and_the_others_are_mended(remembered: str) -> None:
+    damage(remembered, "bob")
+    with sqlite3.connect(remembered.removeprefix("sqlite:///")) as raw:
+        [memory] = raw.execute("SELECT id FROM memories WHERE owner_id = 'ada'").fetchone()
+        raw.execute("UPDATE messages SET occurred_at = 'garbage' WHERE seq = 2 AND memory_id = ?", [memory])
+    for arguments in (["--check"], []):
+        result = ran("replay", "--all", *arguments)
+        assert result.exit_code == 1
+        assert "[1/2] ada: CANNOT be replayed: a message cannot be read" in result.output
+        assert "bob: 4 messages, the memory DIFFERS" in result.output
+        assert "Traceback" not in result.output
+    again = ran("replay", "--all", "--check")
+    assert again.exit_code == 1
+    assert "[2/2] bob: 4 messages, the memory agrees with its log" in again.output
 
 
 def test_a_memory_of_other_weights_fails_the_check_until_it_is_replayed(remembered: str) -> None:

@@ -1,6 +1,6 @@
 """Generated probes: a user's key, and paths, bodies and queries that mean another user somehow. Nothing leaks.
 
-MNEME_PROBES in the environment asks for more of them.
+MNEME_PROBES in the environment asks for more of them, MNEME_PROBES_SEED for others.
 """
 
 import json
@@ -22,6 +22,7 @@ from tests.api.conftest import started
 from tests.api.service import Service
 
 PROBES = int(os.environ.get("MNEME_PROBES", "1500"))
+SEED = int(os.environ.get("MNEME_PROBES_SEED", "7"))
 VICTIM, ATTACKER, SECRET = "victim@home", "attacker", "the-vault-code-is-4931"
 
 
@@ -89,7 +90,7 @@ async def test_no_way_of_naming_another_user_opens_that_user_s_memory(closed: Se
     message = json.loads(log[1])["messages"][0]["id"]
     assert SECRET.encode() in log[1]
 
-    pick, statuses = random.Random(7), Counter[int]()
+    pick, statuses = random.Random(SEED), Counter[int]()
     cursors = ["", "cursor=WzBd", "cursor=W10", "user_id=victim%40home", "limit=1000", "order=reads&cursor=WzAuMCwwXQ"]
     for _ in range(PROBES):
         name = pick.choice([disguised(VICTIM, pick), ATTACKER])
@@ -129,7 +130,7 @@ async def test_no_way_of_calling_a_tool_opens_another_user_s_memory(closed: Serv
     own, victims = (await keys.create("own", Grant("user", ATTACKER))).key, (await keys.create("v", Grant("admin"))).key
     log = await ask(closed, "GET", f"/v1/users/{quote(VICTIM)}/sessions/s1/messages", "limit=1", b"", victims)
     message = json.loads(log[1])["messages"][0]["id"]
-    pick, statuses = random.Random(8), Counter[int]()
+    pick, statuses = random.Random(SEED + 1), Counter[int]()
     accepted = {"accept": "application/json, text/event-stream"}
     for _ in range(PROBES // 6):
         name = disguised(VICTIM, pick)
