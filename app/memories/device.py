@@ -135,7 +135,7 @@ def _steps(items: Iterable[Item], most: int) -> Iterator[list[Item]]:
 class Batched:
     """Gathers what is asked while the last batch runs, and computes it at once, in the order in which it came.
 
-    What is one of many steps yields to all else: a batch has one such step if one waits, and no more.
+    What is one of many steps yields to all else: such a step is a batch of its own, and comes after every other batch.
 
     Args:
         most: length that the items of a batch have together, where that is bounded.
@@ -148,7 +148,7 @@ class Batched:
         most: int | None = None,
     ) -> None:
         self._run, self._compute, self._most = run, compute, most
-        self._waiting, self._steps = deque[Asked](), deque[Asked]()
+        self._waiting, self._steps, self._step_is_next = deque[Asked](), deque[Asked](), False
         self._task: asyncio.Task[None] | None = None
 
     async def __call__(self, items: Sequence[Any], yields: bool = False) -> list[Any]:
@@ -166,12 +166,15 @@ class Batched:
             await self._answer(batch)
 
     def _next(self) -> list[Asked]:
-        """A step, whoever has waited longest, and the next ones as far as they fit."""
-        batch = [self._steps.popleft()] if self._steps else []
-        first = True
-        while self._waiting and (first or self._fits([*batch, self._waiting[0]])):
+        """A step, or whoever has waited longest and the next ones as far as they fit."""
+        self._step_is_next &= bool(self._steps)
+        if self._step_is_next or not self._waiting:
+            self._step_is_next = False
+            return [self._steps.popleft()]
+        self._step_is_next = True
+        batch = [self._waiting.popleft()]
+        while self._waiting and self._fits([*batch, self._waiting[0]]):
             batch.append(self._waiting.popleft())
-            first = False
         return batch
 
     def _fits(self, batch: Sequence[Asked]) -> bool:

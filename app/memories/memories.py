@@ -20,7 +20,16 @@ from app.memories.commit import Change, compute_and_commit
 from app.memories.device import Device
 from app.memories.editing import Editing, Forgotten
 from app.memories.live import LiveMemories, NotFound
-from app.memories.messages import DifferentText, Draft, Remembered, features_of, remembered, spoken, write_messages_
+from app.memories.messages import (
+    WRITTEN_AT_ONCE,
+    DifferentText,
+    Draft,
+    Remembered,
+    features_of,
+    remembered,
+    spoken,
+    write_messages_,
+)
 from app.memories.query import Lookup, parse, read
 from app.memories.serialization import DamagedMemory
 from app.memories.trace import STANDING, Recollection, beside_standing, grouped, note_read_, recollected
@@ -273,16 +282,27 @@ class Memories:
         trace: Sequence[ReadTrace] = (),
     ) -> dict[str, float]:
         """Writes messages to the memory and commits, with what the first of them read. Returns the times, in ms."""
+        changed, written = {entry.slot for entry in trace}, set[int]()
+
+        def write(some: Sequence[tuple[Message, Utterance]]) -> None:
+            if some[0][0].confidence is not None:
+                note_read_(self.core, live.state, trace)
+            slots, words = write_messages_(self.core, live, some)
+            changed.update(slots)
+            written.update(words)
 
         def compute() -> Change:
-            if said[0][0].confidence is not None:
-                note_read_(self.core, live.state, trace)
-            changed, written = write_messages_(self.core, live, said)
-            changed |= {entry.slot for entry in trace}
+            write(said[start:])
             change = Change.of(live.head, live.state, changed, written, last_seq=said[-1][0].seq)
             return dataclasses.replace(change, said=[message for message, _ in said], reads=trace)
 
-        return await compute_and_commit(self.device, self.database, user_id, live, compute)
+        began, start = time.perf_counter(), 0
+        while len(said) - start > WRITTEN_AT_ONCE:
+            await self.device.run(write, said[start : start + WRITTEN_AT_ONCE])
+            start += WRITTEN_AT_ONCE
+        before = _ms(began)
+        timings = await compute_and_commit(self.device, self.database, user_id, live, compute)
+        return {**timings, "write": round(before + timings["write"], 3)}
 
     async def wanted(self, user_id: str, live: CachedMemory, which: Filter) -> list[int] | None:
         """The numbers of the messages that a filter lets through; None where it lets all through.

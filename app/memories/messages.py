@@ -21,6 +21,7 @@ from memory_core.language.times import told_span
 from memory_core.message_features import MessageFeatures
 from memory_core.state import EpisodicState
 
+WRITTEN_AT_ONCE = 8  # then the thread that computes turns to others
 _LONGEST_EVENT = 367 * 86_400  # seconds
 
 

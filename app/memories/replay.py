@@ -7,7 +7,7 @@ from typing import Any
 
 from app.memories.commit import Change, commit
 from app.memories.device import Device
-from app.memories.messages import features_of, spoken, write_message_
+from app.memories.messages import WRITTEN_AT_ONCE, features_of, spoken, write_message_
 from app.memories.query import Lookup, ParsedQuery, parsed_before, read
 from app.memories.serialization import DamagedMemory, compare_checksums, load_state
 from app.memories.trace import STANDING, beside_standing, found_by_cue, grouped, note_read_
@@ -22,7 +22,6 @@ from memory_core.state import EpisodicState
 
 LEAST_SLOTS, MOST_SLOTS = 16, 100_000  # that the settings give a memory
 _MESSAGES_AT_ONCE = 256
-_WRITTEN_AT_ONCE = 8  # then the thread that computes turns to others
 # The last bit of what the encoder gives depends on its batch, and a part next to 0 may then take either sign.
 _SLACK = {"keys": 0.13, "words": 8, "sentence": 2, "meaning": 2}  # of bits a facet
 _TOLERANCE = 1e-4
@@ -185,7 +184,7 @@ class Fold:
                     found = await self._read(message, utterance, queries[message.seq], cues[message.seq], found)
                 trace = found
             waiting.append((message, utterance, trace))
-            if len(waiting) == _WRITTEN_AT_ONCE:
+            if len(waiting) == WRITTEN_AT_ONCE:
                 await self.device.run(self._write, waiting, message.seq)
                 waiting = []
         await self.device.run(self._write, waiting, said[-1].seq if said else 0)

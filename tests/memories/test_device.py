@@ -83,7 +83,7 @@ async def test_a_batch_is_bounded_and_steps_of_long_work_keep_nobody_waiting_for
     tasks = await together(slow, *calls)
     slow.go.set()
     assert await asyncio.gather(*tasks) == [step, step, step, large, small, one, one]
-    assert batches == [step, [*step, *large], [*step, *small], [*one, *one]]
+    assert batches == [step, large, step, [*small, *one, *one], step]
 
 
 async def test_a_caller_that_leaves_harms_nobody(slow: Slow, batched: Batched) -> None:

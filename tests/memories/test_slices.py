@@ -4,13 +4,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import pytest
 import sqlalchemy as sa
 
+from app.memories import messages
 from app.memories.memories import Memories
+from app.memories.messages import WRITTEN_AT_ONCE
 from app.memories.transfer import export, import_user
 from app.store.database import Database
 from tests.conftest import ON_SQLITE
-from tests.memories.histories import said
+from tests.memories.histories import assert_whole, said
 
 MOST_CONNECTIONS = 3
 MOST_ROWS = 200
@@ -55,3 +58,19 @@ async def test_an_import_sends_few_rows_at_a_time(memories: Memories) -> None:
     await import_user(memories, "bob", body)
     assert sum(sent) > 3 * MOST_ROWS
     assert max(sent) <= MOST_ROWS, "the event loop has others to serve between the slices"
+
+
+async def test_a_long_call_writes_few_messages_at_a_time(memories: Memories, monkeypatch: pytest.MonkeyPatch) -> None:
+    written, real = list[int](), messages.write_messages_
+
+    def write_messages_(core: Any, live: Any, some: Any) -> Any:
+        written.append(len(some))
+        return real(core, live, some)
+
+    monkeypatch.setattr("app.memories.memories.write_messages_", write_messages_)
+    for count in (1, WRITTEN_AT_ONCE, 3 * WRITTEN_AT_ONCE + 1):
+        written.clear()
+        await memories.remember("ada", [said(f"parcel {number} on table {count}") for number in range(count)])
+        assert sum(written) == count
+        assert max(written) <= WRITTEN_AT_ONCE, "others compute in between"
+    await assert_whole(memories, "ada")
