@@ -18,6 +18,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 
 import httpx
 
@@ -36,7 +37,14 @@ def message_lines(said: list[str]) -> bytes:
     """An export of the format that names no weights, so that it is read anew."""
     counts = {"messages": len(said), "forgotten": 0}
     lines: list[dict[str, object]] = [{"kind": "mneme-export", "format": 2, **counts}]
-    same = {"external_id": None, "session_id": "s", "role": "user", "speaker": None, "status": "complete", "read": []}
+    same: dict[str, object] = {
+        "external_id": None,
+        "session_id": "s",
+        "role": "user",
+        "speaker": None,
+        "status": "complete",
+        "read": [],
+    }
     for number, content in enumerate(said):
         own = {"id": uuid.UUID(int=number).hex, "content": content, "occurred_at": "2026-01-05T08:00:00Z"}
         lines.append({**same, **own, "confidence": None})
@@ -61,9 +69,9 @@ class Measured:
         number = 0
         while not until():
             query, content = self._questions[number % len(self._questions)], self._said[number % len(self._said)]
-            self._timed(took["recall"], lambda q=query: self._post("/v1/users/measured/memory/recall", {"query": q}))
+            self._timed(took["recall"], partial(self._post, "/v1/users/measured/memory/recall", {"query": query}))
             body = {"messages": [{"role": "user", "content": f"{number}: {content}"}]}
-            self._timed(took["remember"], lambda b=body: self._post("/v1/users/measured/messages", b))
+            self._timed(took["remember"], partial(self._post, "/v1/users/measured/messages", body))
             self._timed(took["live"], lambda: self._client.get("/health/live").raise_for_status())
             number += 1
             time.sleep(0.02)
@@ -139,7 +147,8 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=20, help="of each measurement without (default: %(default)s)")
     given = parser.parse_args()
     model = ScriptedModel()
-    settings = {"REQUESTS_PER_MINUTE": 0, "SLOTS": 4096, "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1")}
+    threads = os.environ.get("OMP_NUM_THREADS", "1")
+    settings: dict[str, str | int] = {"REQUESTS_PER_MINUTE": 0, "SLOTS": 4096, "OMP_NUM_THREADS": threads}
     with told_in_one_line(), running(model) as url, Server({**settings, "GENERATOR_URL": url}) as server:
         measure(server, given.messages, given.seconds)
 
