@@ -1,8 +1,8 @@
 """What encryption costs: turns and recalls of two memories in one process, one encrypted, one not, the two by turns.
 
 Both hold the same texts, on SQLite files of their own, with the encoders that the settings want. Each pair meets the
-machine as it is then, so that the ratios hold where the times do not. Loading a memory that is not in the cache is told
-apart.
+machine as it is then, and CPU time is told beside it, so that the ratios hold where the times do not. Loading a memory
+that is not in the cache is told apart.
 
     python -m benchmarks.encryption
 """
@@ -56,11 +56,11 @@ async def opened(folder: Path, device: Device, ring: KeyRing | None, messages: i
     return of
 
 
-async def milliseconds(call: Callable[[], Awaitable[object]]) -> float:
-    """How long a call takes."""
-    began = time.perf_counter()
+async def milliseconds(call: Callable[[], Awaitable[object]]) -> tuple[float, float]:
+    """How long a call takes, and the CPU time of all threads meanwhile."""
+    began, computed = time.perf_counter(), time.process_time()
     await call()
-    return 1000 * (time.perf_counter() - began)
+    return 1000 * (time.perf_counter() - began), 1000 * (time.process_time() - computed)
 
 
 async def measure(messages: int, pairs: int) -> None:
@@ -80,15 +80,18 @@ async def measure(messages: int, pairs: int) -> None:
             return recall(of, number)
 
         for name, act in (("a turn", turn), ("a recall", recall), ("a recall, memory loaded first", load)):
-            times: tuple[list[float], list[float]] = ([], [])
+            times: tuple[list[tuple[float, float]], list[tuple[float, float]]] = ([], [])
             for number in range(-2, pairs):
                 for place in (0, 1) if number % 2 else (1, 0):  # each is as often the first of the two
                     took = await milliseconds(partial(act, both[place], number % messages))
                     if number >= 0:
                         times[place].append(took)
-            plain, encrypted = map(statistics.median, times)
-            ratio = statistics.median(two / one for one, two in zip(*times, strict=True))
-            print(f"{name:32} {plain:8.2f} ms plain {encrypted:8.2f} ms encrypted   median of ratios {ratio:.3f}")
+            for kind, of_kind in (("", 0), (", CPU time", 1)):
+                one, other = ([took[of_kind] for took in each] for each in times)
+                plain, encrypted = statistics.median(one), statistics.median(other)
+                ratio = statistics.median(b / a for a, b in zip(one, other, strict=True))
+                told = f"{plain:8.2f} ms plain {encrypted:8.2f} ms encrypted   median of ratios {ratio:.3f}"
+                print(f"{name + kind:42} {told}", flush=True)
         for of in both:
             await of.database.close()
     device.close()
