@@ -86,7 +86,7 @@ class KeyRing:
             raise KeyMissing("a memory's key is wrapped by a key that ENCRYPTION_KEY does not have")
         try:
             return _decrypt(self._keys[wrapped_by], wrapped, f"memory\0{memory_id}".encode())
-        except (InvalidTag, ValueError):
+        except ValueError:
             raise DamagedRow("a memory's key cannot be read: restore a backup, see docs/operations.md") from None
 
     def pin(self) -> bytes:
@@ -95,10 +95,10 @@ class KeyRing:
 
     def holds(self, pin: bytes) -> bool:
         """Whether the pin was made by one of these keys."""
-        cipher = self._keys.get(pin[:_ID_BYTES].hex())
         try:
+            cipher = self._keys.get(pin[:_ID_BYTES].hex())
             return cipher is not None and _decrypt(cipher, pin[_ID_BYTES:], b"pin") == _PINNED
-        except (InvalidTag, ValueError):
+        except (ValueError, AttributeError):  # a text in its place has no `hex`
             return False
 
 
@@ -131,10 +131,7 @@ class RowCipher:
         """
         if row["sealed"] is None:
             raise ValueError("not sealed")
-        try:
-            values = _unpacked(_decrypt(self._cipher, row["sealed"], self._place(table, row)))
-        except InvalidTag:
-            raise ValueError("not what was sealed here") from None
+        values = _unpacked(_decrypt(self._cipher, row["sealed"], self._place(table, row)))
         return {**row, **{name: value for name, value in zip(SEALED[table], values, strict=True) if name in row}}
 
     def _place(self, table: sa.Table, row: Mapping[str, Any]) -> bytes:
@@ -291,7 +288,10 @@ def _encrypt(cipher: AESGCM, plain: bytes, place: bytes) -> bytes:
 
 
 def _decrypt(cipher: AESGCM, sealed: bytes, place: bytes) -> bytes:
-    return cipher.decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], place)
+    try:
+        return cipher.decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], place)
+    except (InvalidTag, TypeError):  # SQLite keeps numbers and texts in any column
+        raise ValueError("not what was sealed here") from None
 
 
 def _packed(values: Sequence[Any]) -> bytes:
