@@ -62,10 +62,10 @@ async def measure(recalls: int) -> None:
             for client in clients.values():
                 await client.aclose()
     for kind, of_kind in (("", 0), (", CPU time", 1)):
-        one, other = ([took[of_kind] for took in times[name]] for name in ("open", "asking"))
-        plain, asking = statistics.median(one), statistics.median(other)
-        pairs = statistics.median(b - a for a, b in zip(one, other, strict=True))
-        print(f"a recall{kind}, median of {recalls}: {plain:.2f} ms; with key, limits, audit: {asking:.2f} ms")
+        unasked, asked = [[took[of_kind] for took in times[name]] for name in ("open", "asking")]
+        open_ms, asking_ms = statistics.median(unasked), statistics.median(asked)
+        pairs = statistics.median(b - a for a, b in zip(unasked, asked, strict=True))
+        print(f"a recall{kind}, median of {recalls}: {open_ms:.2f} ms; with key, limits, audit: {asking_ms:.2f} ms")
         print(f"the difference of pairs{kind}, median: {pairs:.2f} ms")
 
 
