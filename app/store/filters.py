@@ -18,7 +18,7 @@ class Filter:
 
     Attributes:
         since, until: when it was said, `until` excluded.
-        contains: letters that the text contains, in capitals or not.
+        contains: letters that the text contains, in capitals or not, of any script.
         metadata: values by key: the text itself, or how JSON writes a number, true or false.
         external_ids: ids of the caller's; none for any.
     """

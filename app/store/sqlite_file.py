@@ -108,6 +108,7 @@ class WatchedFile:
 def prepare(connection: Any) -> None:
     """Sets a new connection up: transactions begin where we say, commits last, what is deleted is overwritten."""
     connection.isolation_level = None
+    connection.create_function("lower", 1, _lower, deterministic=True)  # its own knows a to z only
     cursor = connection.cursor()
     for pragma in (
         "journal_mode=WAL",
@@ -120,6 +121,10 @@ def prepare(connection: Any) -> None:
     cursor.execute("SELECT 1 FROM sqlite_schema LIMIT 1")  # opens the write-ahead log
     cursor.fetchall()
     cursor.close()
+
+
+def _lower(text: Any) -> Any:
+    return text.lower() if isinstance(text, str) else text
 
 
 def _identity(path: str) -> Identity | None:

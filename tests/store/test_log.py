@@ -187,3 +187,27 @@ async def test_memories_under_other_weights_are_counted(peopled: Database) -> No
     async with peopled.reading() as connection:
         assert await memories.count(connection, HEAD.fingerprint) == (2, 0)
         assert await memories.count(connection, "other") == (2, 2)
+
+
+async def test_a_row_is_wanted_by_the_database_as_by_what_looks_through_opened_messages(database: Database) -> None:
+    said = [
+        Message(
+            1, f"{1:032x}", "s", "user", "Die ÜBUNG war 100% gut_", NOW, speaker="Ann", metadata={"a": 5, "b": True}
+        ),
+        Message(2, f"{2:032x}", "s", "user", "die übung war 100 gut", NOW, speaker="ann", metadata={"a": "5"}),
+        Message(3, f"{3:032x}", "s", "user", "100x, gutx", NOW, metadata={"b": "true", "c": None}),
+        Message(4, f"{4:032x}", "s", "user", 'ПРИВЕТ "мир" \\ C:\\x', NOW, metadata={"a": 5.0, "d": [1]}),
+    ]
+    async with database.writing() as connection:
+        await begin(connection, "ada", ADA)
+        await log.append(connection, ADA, said)
+    wanted = [
+        *(Filter(contains=part) for part in ("übung", "ÜBUNG", "100%", "gut_", "привет", '"', "\\", "c:\\X", "none")),
+        *(Filter(speaker=name) for name in ("Ann", "ann", "Bob")),
+        *(Filter(metadata={key: value}) for key in "abcd" for value in ("5", "5.0", "true", "null", "[1]", "x")),
+        Filter(contains="die", speaker="Ann", metadata={"a": "5"}),
+    ]
+    async with database.reading() as connection:
+        for which in wanted:
+            expected = [one.seq for one in said if which.lets_through(one.content, one.speaker, one.metadata)]
+            assert await log.seqs_matching(connection, ADA, which) == expected, which
