@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import typer
 
 from app import settings
-from app.access.operator_key import KEY_BYTES
 from app.cli_output import exit_on_error, fail, tell
+from app.store.operator_key import KEY_BYTES
 
 if TYPE_CHECKING:
     from app.store.database import Database

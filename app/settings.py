@@ -12,7 +12,7 @@ from pydantic import Field, SecretStr, ValidationError, field_validator, model_v
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from app.access.credentials import KEY_RULE, is_key
-from app.access.operator_key import BadKey, decoded
+from app.store.operator_key import BadKey, decoded
 
 HUB = "hf:"  # what a model on a Hugging Face hub is named by
 MODELS = ("packaged", "small", "tiny")

@@ -9,7 +9,8 @@ from pydantic import BaseModel, Field
 from app.api.auth import AdminCaller
 from app.api.dependencies import AuditDep
 from app.api.errors import RESPONSES
-from app.api.schemas import Cursor, Limit, cursor_of, place_of
+from app.api.paging import cursor_of, place_of
+from app.api.schemas import Cursor, Limit
 from app.store.audit import KeptAct
 
 router = APIRouter(tags=["access"], responses=RESPONSES)

@@ -14,13 +14,11 @@ from app.access.keys import CannotMint, NoSuchKey
 from app.access.limits import Busy, TooMuch
 from app.api.openai_errors import BadRequest, openai_error, speaks_openai
 from app.api.presence import ClientLeft
-from app.api.schemas import BadCursor
 from app.assistant.generator import GeneratorError
 from app.memories.live import ForeignMemory, NotFound
 from app.memories.messages import DifferentText
 from app.memories.serialization import DamagedMemory
 from app.memories.transfer import BadImport, UserExists
-from app.reasoning import BadQuestion
 from app.store.database import Conflict, StoreUnavailable
 
 logger = logging.getLogger(__name__)
@@ -81,6 +79,11 @@ class TurnFailed(Exception):
         self.extra = extra
 
 
+def bad_field(why: str, *where: str | int) -> RequestValidationError:
+    """What a request is refused with where no schema could tell: what is wrong, and in which part and field."""
+    return RequestValidationError([{"type": "value_error", "loc": where, "msg": why}])
+
+
 def problem(status: HTTPStatus, detail: str, instance: str, **extra: Any) -> Problem:
     """The body of an error reply."""
     plain = {"type": "about:blank", "title": status.phrase, "status": int(status), "detail": detail}
@@ -93,16 +96,9 @@ def describe(error: Exception, instance: str) -> Problem:
         return problem(HTTPStatus.BAD_GATEWAY, str(error), instance, **error.extra)
     if isinstance(error, DifferentText):
         return problem(HTTPStatus.CONFLICT, str(error), instance, message_id=error.message_id, digests=error.digests)
-    if isinstance(error, BadCursor):
-        entry = {"pointer": "#/cursor", "in": "query", "detail": "not a cursor of this list"}
-        detail = "cursor: not a cursor of this list"
-        return problem(HTTPStatus.UNPROCESSABLE_ENTITY, detail, instance, errors=[entry])
     if isinstance(error, BadImport):
         entry = {"pointer": error.pointer, "in": "body", "detail": str(error)}
         return problem(HTTPStatus.UNPROCESSABLE_ENTITY, f"{error.where}: {error}", instance, errors=[entry])
-    if isinstance(error, BadQuestion):
-        entry = {"pointer": f"#/{error.field}", "in": "body", "detail": str(error)}
-        return problem(HTTPStatus.UNPROCESSABLE_ENTITY, f"{error.field}: {error}", instance, errors=[entry])
     for kind, status in _STATUS.items():
         if isinstance(error, kind):
             return problem(status, str(error), instance)
@@ -112,7 +108,7 @@ def describe(error: Exception, instance: str) -> Problem:
 
 def install(app: FastAPI) -> None:
     """Makes every error of the application a problem+json reply."""
-    for kind in (*_STATUS, TurnFailed, DifferentText, BadCursor, BadImport, BadQuestion, Exception):
+    for kind in (*_STATUS, TurnFailed, DifferentText, BadImport, Exception):
         app.add_exception_handler(kind, _on_error)
     app.add_exception_handler(RequestValidationError, _on_bad_request)
     app.add_exception_handler(HTTPException, _on_http)

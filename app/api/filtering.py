@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from typing import Annotated, Any
 
 from fastapi import Depends, Query, Request
-from fastapi.exceptions import RequestValidationError
 
 from app.api.dependencies import SettingsDep
+from app.api.errors import bad_field
 from app.memories.validation import Moment, Name, Role, in_zone
 from app.store.filters import Filter
 
@@ -28,7 +28,7 @@ def _filter(
     by_key = {name: value for name, value in request.query_params.items() if name.startswith(_PREFIX)}
     for name, value in by_key.items():
         if not is_key(name.removeprefix(_PREFIX)) or "\0" in value:
-            raise RequestValidationError([{"loc": ("query", name), "msg": KEY_RULE, "type": "value_error"}])
+            raise bad_field(KEY_RULE, "query", name)
     zone = settings.zone
     return Filter(
         role=role,

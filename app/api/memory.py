@@ -7,8 +7,9 @@ from fastapi import APIRouter, Query, Request, Response
 from app.api.auth import UserCaller
 from app.api.dependencies import MemoriesDep, SettingsDep
 from app.api.errors import RESPONSES
+from app.api.paging import cursor_of, place_of
 from app.api.presence import while_present
-from app.api.schemas import Cursor, Limit, RecallReply, RecallRequest, SlotNumber, UserId, cursor_of, place_of
+from app.api.schemas import Cursor, Limit, RecallReply, RecallRequest, SlotNumber, UserId
 from app.api.views import MemorySummary, ReplacedList, Slot, SlotPage, StandingList, WholeSlot
 from app.memories import inspection, standing
 from app.memories.validation import in_zone, now_in

@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field
 
 from app.api.auth import ActingCaller
 from app.api.dependencies import MemoriesDep
-from app.api.errors import RESPONSES
+from app.api.errors import RESPONSES, bad_field
 from app.api.schemas import Request
 from app.reasoning import BadQuestion, routes
 from memory_core.tasks.graphs import GraphError, read_edges
@@ -41,7 +41,10 @@ class RouteReply(BaseModel):
 @router.post("/route")
 async def route(body: RouteRequest, acting: ActingCaller, memories: MemoriesDep) -> RouteReply:
     """The way from one station to another. The network is told the map, plans, and says the stations one by one."""
-    found = await memories.device.run(routes.find_route, body.question, _edges(body.graph))
+    try:
+        found = await memories.device.run(routes.find_route, body.question, _edges(body.graph))
+    except BadQuestion as error:
+        raise bad_field(str(error), "body", error.field) from None
     return RouteReply(
         stations=list(found.stations),
         lines=list(found.lines),

@@ -1,8 +1,5 @@
 """What requests may say and what replies say; ids, names and texts obey `app.memories.validation`."""
 
-import base64
-import binascii
-import json
 from datetime import datetime, tzinfo
 from typing import Annotated, Any, Self
 
@@ -20,7 +17,7 @@ from app.api.content import Content, other_parts
 from app.api.filtering import KEY_RULE, as_written, is_key
 from app.memories.memories import Recalled
 from app.memories.messages import Draft, Remembered
-from app.memories.trace import Recollection as RerankerInput
+from app.memories.trace import Recollection as Found
 from app.memories.validation import (
     IDENTIFIER,
     MESSAGE_ID,
@@ -203,7 +200,7 @@ class Recollection(BaseModel):
     modes: Modes
 
     @classmethod
-    def of(cls, found: RerankerInput) -> Self:
+    def of(cls, found: Found) -> Self:
         said = found.message
         return cls(
             message_id=said.id,
@@ -362,38 +359,3 @@ def draft(message: NewMessage, session_id: str, zone: tzinfo) -> Draft:
         name=message.name,
         metadata=message.metadata,
     )
-
-
-class BadCursor(ValueError):
-    """A cursor that no page of this list ended with."""
-
-
-def cursor_of(*place: Any) -> str:
-    """Where a page ended, as one opaque word."""
-    return base64.urlsafe_b64encode(json.dumps(place).encode()).decode().rstrip("=")
-
-
-def place_of(cursor: str | None, *kinds: type) -> list[Any] | None:
-    """What `cursor_of` was given; None for no cursor.
-
-    Raises:
-        BadCursor: not such a word.
-    """
-    if cursor is None:
-        return None
-    try:
-        place = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
-    except (binascii.Error, ValueError):
-        raise BadCursor(cursor) from None
-    if not isinstance(place, list) or [type(part) for part in place] != list(kinds):
-        raise BadCursor(cursor)
-    if not all(
-        isinstance(part, str) or abs(part) < 2**63 for part in place
-    ):  # not NaN, and what a database can compare with
-        raise BadCursor(cursor)
-    return place
-
-
-def _is_comparable(part: Any) -> bool:
-    """Whether a database can compare with it: no NaN, and no text that it cannot hold."""
-    return part.isascii() and part.isprintable() if isinstance(part, str) else abs(part) < 2**63

@@ -8,6 +8,7 @@ from app.api.auth import UserCaller
 from app.api.dependencies import MemoriesDep
 from app.api.errors import RESPONSES
 from app.api.filtering import ListFilter
+from app.api.paging import cursor_of, place_of
 from app.api.schemas import (
     Cursor,
     Limit,
@@ -18,8 +19,6 @@ from app.api.schemas import (
     SessionId,
     SessionPage,
     UserId,
-    cursor_of,
-    place_of,
 )
 from app.memories import inspection
 

@@ -10,7 +10,8 @@ from app.api.auth import UserCaller
 from app.api.dependencies import MemoriesDep
 from app.api.errors import RESPONSES
 from app.api.filtering import ListFilter
-from app.api.schemas import Cursor, Limit, LogEntry, UserId, cursor_of, place_of
+from app.api.paging import cursor_of, place_of
+from app.api.schemas import Cursor, Limit, LogEntry, UserId
 from app.memories import timeline
 from app.memories.validation import IDENTIFIER, External, no_dots
 

@@ -14,8 +14,9 @@ from starlette.types import Send
 from app.api.auth import AdminCaller, UserCaller
 from app.api.dependencies import MemoriesDep
 from app.api.errors import RESPONSES
+from app.api.paging import cursor_of, place_of
 from app.api.presence import while_present
-from app.api.schemas import Cursor, Limit, MemoryVersion, UserId, cursor_of, place_of
+from app.api.schemas import Cursor, Limit, MemoryVersion, UserId
 from app.memories import inspection, transfer
 from app.memories.serialization import DamagedMemory
 from app.store.database import Conflict, StoreUnavailable

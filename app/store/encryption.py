@@ -22,6 +22,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from app.store.operator_key import KEY_BYTES
 from app.store.rows import DamagedRow
 from app.store.sqlite_file import StoreUnusable
 from app.store.tables import access_secrets, memories, memory_keys, messages, reads, sessions, slots, words
@@ -42,7 +43,6 @@ SEALED: Final[dict[sa.Table, tuple[str, ...]]] = {
     reads: ("weight", "content", "forward", "backward", "standing"),
 }  # fmt: skip
 NAMED: Final[dict[sa.Table, tuple[str, ...]]] = {messages: ("session_id", "external_id"), sessions: ("id",)}
-KEY_BYTES: Final = 32
 PIN: Final = "encryption"  # the row of `access_secrets` by which an encrypted database knows its operator's key
 _NONCE_BYTES = 12
 _ID_BYTES = 8
@@ -225,7 +225,7 @@ async def cipher_if_begun(connection: AsyncConnection, memory_id: str) -> RowCip
 
 
 async def opened(
-    connection: AsyncConnection, memory_id: str, table: sa.Table, found: Iterable[sa.RowMapping]
+    connection: AsyncConnection, memory_id: str, table: sa.Table, found: Iterable[Mapping[str, Any]]
 ) -> list[Row]:
     """Rows as they were before they were sealed, without the column `sealed`, which they must have.
 

@@ -195,22 +195,28 @@ async def slot_rows(connection: AsyncConnection, memory_id: str) -> list[Row]:
         .where(slots.c.memory_id == memory_id, words.c.memory_id == memory_id)
         .order_by(slots.c.slot)
     )
-    found, cipher = (await connection.execute(chosen)).mappings().all(), await cipher_of(connection, memory_id)
+    found = (await connection.execute(chosen)).mappings().all()
     try:
         rows: list[Row] = []
         for start in range(0, len(found), _AT_ONCE):  # others are served between the slices
             some = await opened(connection, memory_id, slots, found[start : start + _AT_ONCE])
-            rows += [_with_words(cipher, row) for row in some] if cipher else some
+            held = await opened(connection, memory_id, words, map(_word, some))
+            rows += [
+                {**row, **word, "checksum": row["checksum"], "word_checksum": word["checksum"]}
+                for row, word in zip(some, held, strict=True)
+            ]
             await asyncio.sleep(0)
     except ValueError:
         raise DamagedRow("the stored memory cannot be read: run `mneme replay`") from None
     return rows
 
 
-def _with_words(cipher: RowCipher, row: Row) -> Row:
-    word = {**row, "checksum": row["word_checksum"], "sealed": row["word_sealed"]}
-    word = cipher.open(words, word)
-    return {**row, **{name: word[name] for name in _WORD}, "word_checksum": word["checksum"]}
+def _word(row: Row) -> Row:
+    return {
+        **{name: row[name] for name in ("slot", *_WORD)},
+        "checksum": row["word_checksum"],
+        "sealed": row["word_sealed"],
+    }
 
 
 async def span(connection: AsyncConnection, memory_id: str) -> tuple[datetime | None, datetime | None]:

@@ -220,7 +220,13 @@ async def test_users_are_listed_a_page_at_a_time(service: Service, user: str) ->
     assert [one["user_id"] for one in found] == names
     assert (found[0]["messages"], found[0]["slots_used"]) == (1, 1)
     assert found[0]["last_at"].startswith("2026-05-04T12:00:00")
-    problem(await service.call("GET", "/v1/users?cursor=bm90"), 422)
+    for cursor in (
+        "bm90",
+        "WyJcdTAwMDAiXQ",
+        "WyJcdWQ4MDAiXQ",
+    ):  # not; ["\\u0000"] and ["\\ud800"], which no database holds
+        refused = problem(await service.call("GET", "/v1/users", params={"cursor": cursor}), 422)
+        assert refused["errors"][0] == {"pointer": "#/cursor", "in": "query", "detail": "not a cursor of this list"}
 
 
 async def test_a_system_message_is_nobodys_own_statement(service: Service, user: str) -> None:
