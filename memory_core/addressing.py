@@ -47,12 +47,11 @@ def exact_matches(
     """1 where a slot holds the very word piece of a cue facet, else 0.
 
     Args:
-        pieces: numbers below `vocabulary`; -1 where a word has no facet.
+        cue_pieces: of the cue's facets, below `vocabulary`.
+        token_ids: of the slots' facets; -1 where a slot has no facet.
     """
     distinct, place = torch.unique(cue_pieces, return_inverse=True)
-    column = token_ids.new_zeros(
-        vocabulary + 1, dtype=torch.int64
-    )  # 0 of it: pieces that the cue has not; its last: -1
+    column = token_ids.new_zeros(vocabulary + 1, dtype=torch.int64)  # 0: pieces that the cue has not; the last: -1
     column[distinct] = torch.arange(1, len(distinct) + 1, device=token_ids.device)
     held = torch.zeros(len(token_ids), len(distinct) + 1, device=token_ids.device).scatter_(1, column[token_ids], 1.0)
     return held[:, place + 1]

@@ -28,7 +28,7 @@ class EpisodicConfig:
         meaning: width of a slot's meaning; 0 where the memory has no multilingual encoder.
         cue: word pieces of a cue that count, the rarest; the others weigh next to nothing and cost as much.
         links: links a slot keeps in each direction (K).
-        voice: word pieces of a speaker's name that tell who speaks.
+        speaker_tokens: word pieces of a speaker's name that tell who speaks.
         scanned: word pieces of a row, its rarest, that the first stage compares with the cue's.
         candidates: slots that the first stage hands to late interaction; at or above the slots held, reading is exact.
         around: of how many of these, the best, the neighbours along the links come with them.

@@ -1,11 +1,10 @@
 """The slots that a reading looks at, and how they match the cue: the two steps before the learned reading.
 
-A cheap first stage scores every row and keeps some; late interaction compares these facet by facet. Pure functions over
-a state; what they go by of the parameters is passed in.
+A cheap first stage scores every row and keeps some; late interaction compares these facet by facet.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -17,7 +16,12 @@ from memory_core.allocation import EpisodicConfig
 from memory_core.binary_codes import facet_cosines
 from memory_core.encoder import Utterance
 from memory_core.message_features import only_requests
+from memory_core.multilingual_encoder import MEANING
 from memory_core.state import EpisodicState
+from memory_core.writing import drop_stopwords
+
+if TYPE_CHECKING:
+    from memory_core.episodic import EpisodicMemory
 
 
 class Terms(NamedTuple):
@@ -56,7 +60,7 @@ class Candidates(NamedTuple):
     Attributes:
         slots: the candidates' rows, ascending.
         exact: 1 where a candidate holds a form of the piece.
-        near: how near each lies to the time that the cue names, in [0, 1].
+        proximity: how near each lies to the time that the cue names, in [0, 1].
         pooled: the whole cue's mean facet, of length 1.
         named: all pieces of the cue, which may name a speaker.
         dated: whether the cue names a time.
@@ -73,6 +77,50 @@ class Candidates(NamedTuple):
     dated: bool
     intents: Mapping[str, float] | None = None
     alike: Alike | None = None
+
+
+def retrieve(
+    memory: "EpisodicMemory",
+    state: EpisodicState,
+    cue: Utterance,
+    among: Bool[Tensor, " slots"] | None = None,
+    span: tuple[int, int] | None = None,
+) -> Candidates:
+    """The candidates of one reading; see `EpisodicMemory.read`."""
+    lemma_ids, used = memory.lemma_ids.long(), state.source > 0
+    looked_for = terms(state, drop_stopwords(memory, cue), lemma_ids, memory.config.cue)
+    allowed = used if among is None else used & among
+    near = torch.zeros_like(state.usage)
+    if span is not None:
+        said = addressing.temporal_proximity(state.said_at, state.said_at, span)
+        told = addressing.temporal_proximity(state.event_from, state.event_to, span)
+        near = torch.where(state.event_to > 0, torch.maximum(said, told), said)
+    slots = rows(state, looked_for, allowed, memory.time_share * near, memory.lexical, lemma_ids, memory.config)
+    alike = _alike(memory, state, cue)
+    if alike is not None:
+        slots = with_likest(slots, alike.cosines, allowed, memory.config)
+        alike = alike.at(slots)
+    held = state.token_ids.index_select(0, slots)
+    exact = addressing.exact_matches(lemma_ids[looked_for.token_ids], lemma_ids[held], memory.vocabulary)
+    return Candidates(
+        slots,
+        looked_for,
+        exact,
+        near[slots],
+        cue.pooled,
+        cue.token_ids,
+        span is not None,
+        memory.told_intents(cue),
+        alike,
+    )
+
+
+def _alike(memory: "EpisodicMemory", state: EpisodicState, cue: Utterance) -> Alike | None:
+    """How like the cue's meaning those of all slots are; None where nothing foreign is in play."""
+    if memory.meaning is None or cue.meanings is None or not len(cue.meanings) or not memory.is_foreign(state, cue):
+        return None
+    cosines = memory.meaning.cosines(state.meaning, cue.meanings[:, MEANING].mean(0))
+    return Alike(cosines, memory.meaning.foreign_share(cue.token_ids), state.foreign_share)
 
 
 def terms(state: EpisodicState, cue: Utterance, lemma_ids: Int[Tensor, " pieces"], most: int) -> Terms:
@@ -106,9 +154,9 @@ def rows(
     """
     if state.rows <= config.candidates:
         return allowed.nonzero().squeeze(1)
-    of_root = of.shares.new_zeros(len(lemma_ids))  # of root -1, none, last
-    of_root[lemma_ids[of.token_ids]] = of.shares
-    table = of_root[lemma_ids.roll(1)].unsqueeze(1)  # of each piece, from piece -1 on
+    of_lemma = of.shares.new_zeros(len(lemma_ids))  # of lemma -1, none, last
+    of_lemma[lemma_ids[of.token_ids]] = of.shares
+    table = of_lemma[lemma_ids.roll(1)].unsqueeze(1)  # of each piece, from piece -1 on
     rarest = 1 + state.token_ids[:, : config.scanned]
     matched = functional.embedding_bag(rarest, table, mode="sum").squeeze(1).clamp(max=1.0)
     score = state.keys @ (of.shares @ of.facets).half() + lexical * matched + prior

@@ -47,6 +47,11 @@ class Utterance(NamedTuple):
     token_ids: Int[Tensor, " pieces"]
     meanings: Float[Tensor, "stretches 2 meaning"] | None = None
 
+    @property
+    def pooled(self) -> Float[Tensor, " word"]:
+        """The direction of the facets' mean."""
+        return functional.normalize(self.facets.sum(0), dim=0)
+
 
 class Encoder(nn.Module):
     """A frozen transformer and a linear map of its token states to facets.

@@ -3,7 +3,7 @@
 A sparse DNC (Graves et al. 2016; Rae et al. 2016) whose words are sets of facets. A write takes allocated slots, one
 for every `facets` word pieces, erases and fills them, and ties them to what was written before. A read addresses by
 content among the candidates of a cheap first stage, follows the temporal links forward and backward, and mixes the
-three weightings by read modes that depend on the cue and, once trained, on what the slots hold (see `reader`). When no
+three weightings by read modes that depend on the cue and, once trained, on what the slots hold (see `reading`). When no
 slot is free, a write shares one: its room is divided, and what was there keeps its rarest facets. For an encoder that
 has no trained weights it works with the initial parameters below. It must never learn of users or databases: the caller
 keeps the states, and names what it writes by numbers of its own ("sources").
@@ -11,57 +11,34 @@ keeps the states, and names what it writes by numbers of its own ("sources").
 
 import dataclasses
 import hashlib
-import math
-import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from itertools import islice
-from typing import NamedTuple
 
 import torch
-from jaxtyping import Bool, Float, Int, Int8
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from memory_core import addressing, allocation, candidate_retrieval, meaning, reading, weights
+from memory_core import allocation, candidate_retrieval, meaning, reading, weights, writing
 from memory_core.allocation import EpisodicConfig
-from memory_core.binary_codes import encode_sentence, encode_word
-from memory_core.candidate_retrieval import Alike, Candidates
 from memory_core.encoder import Encoder, Utterance
 from memory_core.language import VERSION
 from memory_core.language.header import header, header_words
 from memory_core.language.intents import INTENTS, Intents, intent_input
-from memory_core.links import write_links_
 from memory_core.meaning import Languages, Meaning
-from memory_core.message_features import (
-    EXPRESSLY,
-    QUESTION_MARKS,
-    MessageFeatures,
-    feature_bits,
-    features,
-    learned_bits,
-)
-from memory_core.multilingual_encoder import MEANING, MultilingualEncoder
+from memory_core.message_features import EXPRESSLY, MessageFeatures, feature_bits
+from memory_core.multilingual_encoder import MultilingualEncoder
 from memory_core.outdating import Outdating
 from memory_core.read_mode_prototypes import FOLLOW_UPS, LOOK_BACKS
-from memory_core.reading import Reading, pooled
+from memory_core.reading import Reading
 from memory_core.reranker import Reranker
 from memory_core.state import EpisodicState
 from memory_core.succession import Succession
 from memory_core.unknown_text import BUCKETS
 from memory_core.write_gate import WriteGate
+from memory_core.writing import Written
 
 _PLAIN = MessageFeatures()
-_DECIDED = 16.0  # how sharply a probability of a follow-up decides
-_SENTENCE_END = re.compile(r"(?<=[.!?])\s+|(?<=[。！？؟])\s*(?=\S)")
-
-
-class Written(NamedTuple):
-    """What a write changed: the rows that took the utterance, in order; those that gave up facets to make room for it;
-    and all that differ now."""
-
-    rows: Int[Tensor, " parts"]
-    narrowed: Int[Tensor, " narrowed"]
-    changed: Int[Tensor, " changed"]
 
 
 class EpisodicMemory(nn.Module):
@@ -110,8 +87,8 @@ class EpisodicMemory(nn.Module):
         self.vocabulary = encoder.vocabulary
         self._encoder = encoder.fingerprint()
         follow, back = encoder.encode(FOLLOW_UPS), encoder.encode(LOOK_BACKS)
-        self.follow_up_prototypes = nn.Parameter(torch.stack([pooled(cue.facets) for cue in follow]))
-        self.look_back_prototypes = nn.Parameter(torch.stack([pooled(cue.facets) for cue in back]))
+        self.follow_up_prototypes = nn.Parameter(torch.stack([cue.pooled for cue in follow]))
+        self.look_back_prototypes = nn.Parameter(torch.stack([cue.pooled for cue in back]))
         self.register_parameter("mode_strength", _scalar(40.0))
         self.register_parameter("mode_threshold", _scalar(0.75))
         self.register_parameter("key_strength", _scalar(12.0))
@@ -125,7 +102,7 @@ class EpisodicMemory(nn.Module):
         none = torch.tensor([-1], dtype=torch.int32)  # last, so that it is also what stands for no piece
         self.register_buffer("lemma_ids", torch.cat([torch.arange(self.vocabulary, dtype=torch.int32), none]))
         self._pieces_of: Callable[[str], list[int]] = lambda name: encoder.windows([name])[0][0]
-        self._expressly = frozenset(self._pieces_of(" ".join(EXPRESSLY)))
+        self.expressly = frozenset(self._pieces_of(" ".join(EXPRESSLY)))
         header_pieces = torch.zeros(self.vocabulary, dtype=torch.bool)
         header_pieces[[piece for cut in encoder.windows(header_words()) for window in cut for piece in window]] = True
         self.register_buffer("header_pieces", header_pieces, persistent=False)
@@ -176,20 +153,6 @@ class EpisodicMemory(nn.Module):
 
     # Writing
 
-    def precedence_gate(self, text: str, reply: bool) -> float:
-        """How much of the precedence a text takes, in (0, 1]: a statement all of it, a question or a reply a little.
-
-        They leave the rest with what was said before them, so that the links tie statement to statement across the
-        replies between them.
-        """
-        if reply:
-            return self.config.reply_gate
-        sentences = _SENTENCE_END.split(text.strip())
-        if not sentences[-1].endswith(QUESTION_MARKS):
-            return 1.0
-        asks_only = all(sentence.endswith(QUESTION_MARKS) for sentence in sentences)
-        return self.config.question_gate if asks_only else self.config.asking_gate
-
     def message_features(
         self,
         text: str,
@@ -212,31 +175,6 @@ class EpisodicMemory(nn.Module):
         return MessageFeatures(
             feature_bits(text, speaker, reply), voice, 0 if at is None else int(at.timestamp()), before, event
         )
-
-    def drop_stopwords(self, utterance: Utterance) -> Utterance:
-        """The utterance without the pieces that all texts have (the, of, a comma); whole where it has no others.
-
-        Of a piece that is repeated the first `repeats` stay: a message of one letter again and again takes one slot.
-        """
-        kept = self._kept(utterance)
-        return Utterance(utterance.facets[kept], utterance.token_ids[kept])
-
-    def _kept(self, utterance: Utterance) -> Bool[Tensor, " pieces"]:
-        ids = utterance.token_ids.long()
-        kept = ~self.stopword_mask[ids.clamp(min=0)] | (ids < 0)
-        if not bool(kept.any()):
-            kept = torch.ones_like(kept)
-        if len(ids) > self.config.repeats:
-            order = torch.argsort(ids, stable=True)
-            firsts = torch.searchsorted(ids[order], ids[order])
-            place = torch.empty_like(order)
-            place[order] = torch.arange(len(ids), device=ids.device) - firsts
-            kept &= (place < self.config.repeats) | (ids < 0)
-        return kept
-
-    def parts(self, token_ids: int, capacity: int) -> int:
-        """Slots that so many essential pieces take: at least one, at most a quarter of the memory."""
-        return max(1, min(math.ceil(token_ids / self.config.facets), capacity // 4))
 
     def write(
         self,
@@ -269,87 +207,12 @@ class EpisodicMemory(nn.Module):
             state: changed in place; after growing, the state returned is another object.
             source: the caller's number for what is written, > 0 and above those written before.
             gate: precedence gate in (0, 1].
-            manner: how and when it was said.
+            message_features: how and when it was said.
 
         Returns:
-            The state to go on with, and what changed. An utterance longer than `parts` allows is cut.
+            The state to go on with, and what changed. An utterance longer than `writing.slots_of` allows is cut.
         """
-        intents = self.told_intents(utterance, message_features.header)
-        bits = message_features.feature_bits | learned_bits(intents)
-        kept = self._kept(utterance)
-        parts = self.parts(int(kept.sum()), int(state.capacity))
-        state.clock.fill_(source)
-        precedence = 1.0 - (1.0 - gate) ** (1.0 / parts)  # all parts together leave (1 - gate) of it
-        size = self.config.facets
-        facets, token_ids = (torch.split(each[kept][: parts * size], size) for each in utterance[:2])
-        sentences = self._sentences(utterance, kept, message_features.header, parts)
-        meanings, foreign_share = self._meanings(utterance, message_features.header, parts)
-        strengths = self._strengths(message_features.feature_bits, [len(each) for each in token_ids], gate)
-        rows, narrowed, changed = [], [], []
-        protected = (source, int(state.source.max()))
-        for part, (held, named, strength) in enumerate(zip(facets, token_ids, strengths, strict=True)):
-            state, row, cleared = allocation.allocate_(state, self.config, protected)
-            state.feature_bits[row] = bits
-            narrowed += allocation.fill_(state, self.config, row, encode_word(held), named)
-            state.sentence[row], state.meaning[row] = sentences[part], meanings[part]
-            state.source[row] = state.touched[row] = source
-            state.part[row], state.said_at[row] = part, message_features.at
-            state.event_from[row], state.event_to[row] = message_features.event
-            voice = message_features.speaker_tokens
-            state.speaker_tokens[row, : len(voice)] = state.speaker_tokens.new_tensor(voice)
-            state.strength[row] = state.usage[row] = strength
-            state.foreign_share[row] = foreign_share
-            state.standing[row] = 0.0 if intents is None or part else intents["standing"]
-            changed += [cleared, write_links_(state, row, precedence)]
-            rows.append(row)
-        taken, less = (torch.tensor(one, dtype=torch.int64, device=self.device) for one in (rows, narrowed))
-        return state, Written(taken, less, torch.unique(torch.cat([taken, less, *changed])))
-
-    def _sentences(
-        self, utterance: Utterance, kept: Bool[Tensor, " pieces"], header: int, parts: int
-    ) -> Int8[Tensor, "parts word"]:
-        """The sentence key of each part: the direction of the mean facet of all that was said there, stopwords too."""
-        part = ((kept.cumsum(0) - 1).clamp(min=0) // self.config.facets).clamp(max=parts - 1)
-        said = utterance.facets.new_ones(len(part))
-        if header < len(part):
-            said[:header] = 0.0
-        total = utterance.facets.new_zeros(parts, self.config.word).index_add_(
-            0, part, utterance.facets * said.unsqueeze(1)
-        )
-        return encode_sentence(total)
-
-    def _meanings(self, utterance: Utterance, header: int, parts: int) -> tuple[Int8[Tensor, "parts meaning"], float]:
-        """What each part means in any language, and how foreign the utterance is to the first encoder."""
-        if self.meaning is None:
-            return torch.zeros(parts, self.config.meaning, dtype=torch.int8, device=self.device), 0.0
-        return self.meaning.parts(utterance, header, parts)
-
-    def _strengths(self, bits: int, held: Sequence[int], gate: float) -> list[float]:
-        """How strongly an utterance's rows are written: by the precedence gate, times the learned write gate if any.
-
-        By both, for in an assistant's memory who asks twice wants the answer, not the first asking.
-
-        Args:
-            held: how many facets each row takes.
-        """
-        if self.write_gate is None:
-            return [gate] * len(held)
-        parts, counts = torch.arange(len(held), device=self.device), torch.tensor(held, device=self.device)
-        learned = self.write_gate(features(torch.full_like(parts, bits), parts, counts))
-        return [gate * strength for strength in learned.tolist()]
-
-    def write_tombstone_(
-        self, state: EpisodicState, parts: int, source: int, gate: float
-    ) -> tuple[EpisodicState, Written]:
-        """Writes what is no longer known: takes the slots and the place in time that a forgotten utterance took."""
-        facets = parts * self.config.facets
-        blank = torch.zeros(facets, self.config.word, device=self.device)
-        none = torch.full((facets,), -1, dtype=torch.int32, device=self.device)
-        return self.write_(state, Utterance(blank, none), source, gate)
-
-    def usage_now(self, state: EpisodicState) -> Float[Tensor, " rows"]:
-        """`allocation.usage_now`."""
-        return allocation.usage_now(state)
+        return writing.write_(self, state, utterance, source, gate, message_features)
 
     # Reading
 
@@ -378,57 +241,17 @@ class EpisodicMemory(nn.Module):
             for state, several, may, span in zip(states, each, among or none, spans or none, strict=True)
             for cue in several
         ]
-        found = [self.retrieve_candidates(*query) for query in queries]
+        found = [candidate_retrieval.retrieve(self, *query) for query in queries]
         of = [state for state, *_ in queries]
         cosines = candidate_retrieval.cosines(of, found)
         readings = iter([reading.weigh(self, *one) for one in zip(of, found, cosines, strict=True)])
         return [reading.mixed(list(islice(readings, count)), self.config.read) for count in counts]
-
-    def retrieve_candidates(
-        self, state: EpisodicState, cue: Utterance, among: Tensor | None, span: tuple[int, int] | None
-    ) -> Candidates:
-        """The candidates of one reading; see `read`."""
-        lemma_ids, used = self.lemma_ids.long(), state.source > 0
-        terms = candidate_retrieval.terms(state, self.drop_stopwords(cue), lemma_ids, self.config.cue)
-        allowed = used if among is None else used & among
-        near = torch.zeros_like(state.usage)
-        if span is not None:
-            said = addressing.temporal_proximity(state.said_at, state.said_at, span)
-            told = addressing.temporal_proximity(state.event_from, state.event_to, span)
-            near = torch.where(state.event_to > 0, torch.maximum(said, told), said)
-        slots = candidate_retrieval.rows(
-            state, terms, allowed, self.time_share * near, self.lexical, lemma_ids, self.config
-        )
-        alike = self._alike(state, cue)
-        if alike is not None:
-            slots = candidate_retrieval.with_likest(slots, alike.cosines, allowed, self.config)
-            alike = alike.at(slots)
-        held = state.token_ids.index_select(0, slots)
-        exact = addressing.exact_matches(lemma_ids[terms.token_ids], lemma_ids[held], self.vocabulary)
-        return Candidates(
-            slots,
-            terms,
-            exact,
-            near[slots],
-            pooled(cue.facets),
-            cue.token_ids,
-            span is not None,
-            self.told_intents(cue),
-            alike,
-        )
 
     def is_foreign(self, state: EpisodicState, cue: Utterance) -> bool:
         """Whether a cue is to have a meaning: something foreign to the first encoder is in play."""
         if self.meaning is None:
             return False
         return self.meaning.foreign_share(cue.token_ids) > 0.0 or bool((state.foreign_share > 0.0).any())
-
-    def _alike(self, state: EpisodicState, cue: Utterance) -> Alike | None:
-        """How like the cue's meaning those of all slots are; None where nothing foreign is in play."""
-        if self.meaning is None or cue.meanings is None or not len(cue.meanings) or not self.is_foreign(state, cue):
-            return None
-        cosines = self.meaning.cosines(state.meaning, cue.meanings[:, MEANING].mean(0))
-        return Alike(cosines, self.meaning.foreign_share(cue.token_ids), state.foreign_share)
 
     def told_intents(self, utterance: Utterance, header: int = 0) -> dict[str, float] | None:
         """What a text wants or does, as probabilities by name (see `language.intents`); None where nothing is trained.
@@ -447,43 +270,6 @@ class EpisodicMemory(nn.Module):
             by_form, share = foreign
             told = torch.lerp(told, by_form, share)
         return dict(zip(INTENTS, told.tolist(), strict=True))
-
-    def asks_of_now(self, of: Candidates, named: bool) -> bool:
-        """Whether a cue asks how something stands now.
-
-        Args:
-            named: whether it names a speaker of the memory. Where people talk with each other a later remark that
-                fits is as a rule more of the same talk and makes nothing outdated; then it must ask expressly.
-        """
-        if of.intents is None:
-            return False
-        return of.intents["asks_of_now"] > 0.5 and (not named or bool(self._expressly & set(of.named.tolist())))
-
-    def read_modes(
-        self, cue: Float[Tensor, " word"], intents: Mapping[str, float] | None = None
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """How a cue reads: (share of the last turn's reading in where links start, forward, content, backward mode).
-
-        The modes sum to 1. A follow-up ("And after that?") starts from what the last turn read and goes along the
-        links; any other cue starts from its own content and lets a little of it spread to the neighbours.
-
-        Args:
-            cue: its mean facet, of length 1.
-            intents: what it wants; where nothing is trained to tell, its likeness to prototypes decides.
-
-        Source: read modes pi of Graves 2016; here a function of the cue alone.
-        """
-        if intents is None:
-            on, back = (self.follow_up_prototypes @ cue).max(), (self.look_back_prototypes @ cue).max()
-            following = torch.sigmoid(self.mode_strength * (torch.maximum(on, back) - self.mode_threshold))
-            ahead = torch.sigmoid(self.mode_strength * (on - back))
-        else:
-            on, back = (cue.new_tensor(intents[f"follow_up_{way}"]) for way in ("forward", "backward"))
-            following = torch.sigmoid(_DECIDED * (torch.maximum(on, back) - 0.5))
-            ahead = torch.sigmoid(_DECIDED * (on - back))
-        far, near = following * self.follow_share, (1 - following) * self.link_share
-        forward, backward = far * ahead + near, far * (1 - ahead) + near
-        return following, forward, 1 - forward - backward, backward
 
     def note_read(self, state: EpisodicState, rows: Tensor, weights: Tensor) -> EpisodicState:
         """`note_read_`, on a copy."""

@@ -80,7 +80,7 @@ def explain(
     reading = core.read([state], [cues], [among], [span])[0]
     cue = cues[0]
     candidates, found = _found(core, state, cue, among, span)
-    modes = ReadModes(*(float(part) for part in core.read_modes(candidates.pooled, candidates.intents)))
+    modes = ReadModes(*(float(part) for part in reading_of.read_modes(core, candidates.pooled, candidates.intents)))
     sources = state.source[candidates.slots]
     orders = {
         "content": _order(found.content[0], sources),
@@ -112,7 +112,7 @@ def match(state: EpisodicState, terms: Terms, row: int) -> Match:
 def _found(
     core: EpisodicMemory, state: EpisodicState, cue: Utterance, among: Tensor | None, span: tuple[int, int] | None
 ) -> tuple[Candidates, RerankerInput]:
-    candidates = core.retrieve_candidates(state, cue, among, span)
+    candidates = candidate_retrieval.retrieve(core, state, cue, among, span)
     return candidates, reading_of.found(core, state, candidates, candidate_retrieval.cosines([state], [candidates])[0])
 
 

@@ -1,7 +1,7 @@
 """How something was said, beside its words: when and by whom, whether it asks, whether it tells numbers or times.
 
 What the learned reading knows of a slot without looking at its facets. English words, and signs; a text in another
-language simply has fewer traits.
+language simply has fewer of them.
 """
 
 import re
@@ -17,7 +17,7 @@ FEATURE_NAMES = (
     "only asks", "negative", "about self", "tells change",
 )  # fmt: skip
 LEARNED = FEATURE_NAMES[7:]  # told by the intents, where there are trained ones; see `memory_core.language.intents`
-FEATURES = len(FEATURE_NAMES) + 2  # of a row: its traits, whether it is a further part, how many facets it holds
+FEATURES = len(FEATURE_NAMES) + 2  # of a row: its bits, whether it is a further part, how many facets it holds
 _TIME = re.compile(
     r"\b(january|february|march|april|may|june|july|august|september|october|november|december|(mon|tues|wednes|thurs"
     r"|fri|satur|sun)day|yesterday|today|tomorrow|weeks?|months?|years?|weekend|ago|last|night|morning)\b",
@@ -47,7 +47,7 @@ class MessageFeatures(NamedTuple):
 
 
 def feature_bits(text: str, speaker: str | None, reply: bool) -> int:
-    """The traits of a text as bits.
+    """The features of a text as bits.
 
     Args:
         reply: whether an assistant without a name said it.
@@ -89,7 +89,7 @@ def features(
     """What is known of rows beside their facets.
 
     Args:
-        traits: as bits.
+        feature_bits: of each row.
         part: which part of its utterance a row is, from 0 on.
         held: how many facets it holds.
     """

@@ -4,7 +4,7 @@ Functions over a memory's parameters, a state and its candidates. What they give
 the slot's own match, its neighbours along the temporal links, or the links of what the last turn read.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
@@ -30,6 +30,7 @@ _FOREIGN = 0.2  # how foreign to the first encoder a text is, from which its vec
 _SAME_MATTER = 0.75  # cosine of meanings above which a change, foreign, is of the matter of an earlier slot
 _FOREIGN_TIME, _FOREIGN_SPEAKER = 8.0, 4.0  # nats that a foreign slot loses for another time or speaker than named
 _SAME_ASKING = 0.8  # cosine of a request's sentence with the cue's from which it is the cue asked before
+_DECIDED = 16.0  # how sharply a probability of a follow-up decides
 _BEHIND = 2.0  # nats that a request or a reply to it comes behind the best statement
 
 
@@ -60,7 +61,7 @@ def found(
     bits = state.feature_bits[slots]
     said = (speaker_tokens.unsqueeze(2) == of.named).any(2)
     spoke = ((speaker_tokens < 0) | said).all(1) & (speaker_tokens[:, 0] >= 0)
-    now = not of.dated and memory.asks_of_now(of, bool(spoke.any()))
+    now = not of.dated and asks_of_now(memory, of, bool(spoke.any()))
     rest = shares * ~torch.isin(of.terms.token_ids, speaker_tokens)
     topic = (cosines + memory.lexical * exact) @ (rest / rest.sum().clamp(min=1e-6))
     near_by = temporal_neighbours.around(state, slots, WINDOW)
@@ -105,6 +106,18 @@ def found(
         exact=exact.unsqueeze(0),
         shares=shares.unsqueeze(0),
     )
+
+
+def asks_of_now(memory: "EpisodicMemory", of: Candidates, named: bool) -> bool:
+    """Whether a cue asks how something stands now.
+
+    Args:
+        named: whether it names a speaker of the memory. Where people talk with each other a later remark that
+            fits is as a rule more of the same talk and makes nothing outdated; then it must ask expressly.
+    """
+    if of.intents is None:
+        return False
+    return of.intents["asks_of_now"] > 0.5 and (not named or bool(memory.expressly & set(of.named.tolist())))
 
 
 def no_evidence(bits: Int[Tensor, " slots"], near_by: Int[Tensor, "slots around"], of: Candidates) -> Tensor:
@@ -237,13 +250,40 @@ def _requests_behind(logits: Float[Tensor, " slots"], given: RerankerInput) -> F
     return lowered.masked_fill(again, -torch.inf)
 
 
+def read_modes(
+    memory: "EpisodicMemory", cue: Float[Tensor, " word"], intents: Mapping[str, float] | None = None
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """How a cue reads: (share of the last turn's reading in where links start, forward, content, backward mode).
+
+    The modes sum to 1. A follow-up ("And after that?") starts from what the last turn read and goes along the
+    links; any other cue starts from its own content and lets a little of it spread to the neighbours.
+
+    Args:
+        cue: its mean facet, of length 1.
+        intents: what it wants; where nothing is trained to tell, its likeness to prototypes decides.
+
+    Source: read modes pi of Graves 2016; here a function of the cue alone.
+    """
+    if intents is None:
+        on, back = (memory.follow_up_prototypes @ cue).max(), (memory.look_back_prototypes @ cue).max()
+        following = torch.sigmoid(memory.mode_strength * (torch.maximum(on, back) - memory.mode_threshold))
+        ahead = torch.sigmoid(memory.mode_strength * (on - back))
+    else:
+        on, back = (cue.new_tensor(intents[f"follow_up_{way}"]) for way in ("forward", "backward"))
+        following = torch.sigmoid(_DECIDED * (torch.maximum(on, back) - 0.5))
+        ahead = torch.sigmoid(_DECIDED * (on - back))
+    far, near = following * memory.follow_share, (1 - following) * memory.link_share
+    forward, backward = far * ahead + near, far * (1 - ahead) + near
+    return following, forward, 1 - forward - backward, backward
+
+
 def _through_modes(
     memory: "EpisodicMemory", state: EpisodicState, of: Candidates, weighting: Tensor, lent: Tensor, confidence: float
 ) -> Reading:
     kept = torch.sort(weighting, descending=True, stable=True).indices[: memory.config.read]
     slots, content, lent = of.slots[kept], weighting[kept], lent[:, kept]
     content = content / content.sum().clamp(min=1e-12)
-    following, forward_mode, content_mode, backward_mode = memory.read_modes(of.pooled, of.intents)
+    following, forward_mode, content_mode, backward_mode = read_modes(memory, of.pooled, of.intents)
     last = addressing.sharpen(state.read_weights, 2.0)
     origin, flow = torch.cat([slots, state.read_slots]), torch.cat([(1 - following) * content, following * last])
     forward = addressing.follow_links(origin, flow, state.forward_slots, state.forward_weights)
@@ -285,8 +325,3 @@ def mixed(readings: Sequence[Reading], most: int) -> Reading:
     kept = parts[:, order]
     confidence, asks = max(one.confidence for one in readings), max(one.asks for one in readings)
     return Reading(rows[order], total[order], kept[0], kept[1], kept[2], confidence, asks)
-
-
-def pooled(facets: Float[Tensor, "pieces word"]) -> Float[Tensor, " word"]:
-    """The direction of the facets' mean."""
-    return functional.normalize(facets.sum(0), dim=0)

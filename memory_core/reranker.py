@@ -5,7 +5,7 @@ lends of its weight along the temporal links, forward and backward, as gates of 
 answer, the answer after it); what was read first becomes part of the next step's cue; how well the whole
 neighbourhood was read counts; and where a cue asks how something stands now, a later telling of it comes before an
 earlier one. Read modes of Graves et al. 2016, as a function of the cue and of what a slot holds.
-It must not know texts or states: it sees signals, traits and the chain of links alone.
+It must not know texts or states: it sees signals, features and the chain of links alone.
 """
 
 import math

@@ -15,7 +15,6 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Request
 from fastapi.responses import JSONResponse, StreamingResponse
-from torch.nn import functional
 
 from app import __version__
 from app.api.auth import Acting, ActingCaller
@@ -81,7 +80,7 @@ async def embeddings(
     encoded = await while_present(request, memories.device.encode(texts))
     data = []
     for place, utterance in enumerate(encoded):
-        vector = functional.normalize(utterance.facets.sum(0), dim=0).tolist()
+        vector = utterance.pooled.tolist()
         packed = base64.b64encode(struct.pack(f"<{len(vector)}f", *vector)).decode()
         shown = packed if body.encoding_format == "base64" else vector
         data.append({"object": "embedding", "index": place, "embedding": shown})

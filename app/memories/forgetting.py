@@ -15,6 +15,7 @@ from app.memories.trace import set_last_read_
 from app.store import log, memories
 from app.store.log import Message, Tombstone
 from app.store.memories import ReadTrace
+from memory_core import writing
 from memory_core.encoder import Utterance
 from memory_core.episodic import EpisodicMemory
 
@@ -63,7 +64,7 @@ def forget_(
     changed, places = set[int](), []
     for message, utterance in sorted(gone, key=lambda one: one[0].seq):
         changed |= set(core.forget_(state, message.seq).tolist())
-        parts = core.parts(len(core.drop_stopwords(utterance).token_ids), head.capacity)
+        parts = writing.slots_of(core.config, len(writing.drop_stopwords(core, utterance).token_ids), head.capacity)
         gate = precedence_gate(core, message)
         places.append((message, Tombstone(message.seq, parts, gate, head.last_seq, head.version + 1)))
     for slot, source in sorted({(entry.slot, entry.source) for entry in undo.read}):

@@ -20,6 +20,7 @@ from app.store.filters import Filter
 from app.store.log import Message, Session
 from app.store.memories import ReadTrace
 from app.store.users import UserEntry
+from memory_core import allocation
 from memory_core.binary_codes import decode_word
 
 Order = Literal["slot", "usage", "reads", "strength", "written"]
@@ -78,7 +79,7 @@ async def summary(of: Memories, user_id: str) -> MemorySummary:
         state, head = live.state, live.head
         rows = (state.source > 0).nonzero().squeeze(1)
         slots, place = torch.unique(rows % head.capacity, return_inverse=True)
-        usage = state.usage.new_zeros(len(slots)).scatter_reduce(0, place, of.core.usage_now(state)[rows], "amax")
+        usage = state.usage.new_zeros(len(slots)).scatter_reduce(0, place, allocation.usage_now(state)[rows], "amax")
         async with of.database.reading() as connection:
             last_cue = await log.last_cue(connection, live.head.id)
             oldest, newest = await memories.span(connection, live.head.id)
@@ -241,7 +242,7 @@ def _keys(of: Memories, live: CachedMemory, order: Order) -> Tensor:
         case "slot":
             return torch.arange(state.rows, dtype=torch.float64, device=state.source.device) % live.head.capacity
         case "usage":
-            return of.core.usage_now(state).double()
+            return allocation.usage_now(state).double()
         case "reads":
             return state.reads.double()
         case "strength":
@@ -268,7 +269,7 @@ async def _views(of: Memories, user_id: str, live: CachedMemory, chosen: list[li
     state, capacity = live.state, live.head.capacity
     sources = {row: int(state.source[row]) for rows in chosen for row in rows}
     known = await of.messages_held(user_id, live, set(sources.values()))
-    usage = of.core.usage_now(state)
+    usage = allocation.usage_now(state)
 
     def view(row: int) -> SlotView:
         return SlotView(

@@ -11,6 +11,7 @@ from torch import Tensor
 from app.memories.cache import CachedMemory
 from app.memories.memories import Memories
 from app.store import timeline
+from memory_core import allocation
 from memory_core.state import EpisodicState
 
 Numbers = np.ndarray[Any, np.dtype[Any]]
@@ -52,7 +53,7 @@ async def memory_map(of: Memories, user_id: str) -> MemoryMap:
             origins = await timeline.origins(connection, live.head.id)
         capacity = live.head.capacity
         rows, slots = _last_written(live.state, capacity)
-        usage = of.core.usage_now(live.state)[rows]
+        usage = allocation.usage_now(live.state)[rows]
         known, written = np.array([one.seq for one in origins], dtype=np.int64), live.state.source[rows].cpu().numpy()
         sessions, session = _numbered([one.session_id for one in origins], known, written)
         speakers, speaker = _numbered([one.speaker or one.role for one in origins], known, written)

@@ -14,6 +14,7 @@ import torch
 from app.memories.cache import CachedMemory
 from app.store.log import Message
 from app.store.memories import MemoryRecord
+from memory_core import writing
 from memory_core.encoder import Utterance
 from memory_core.episodic import EpisodicMemory, Written
 from memory_core.language.header import header
@@ -111,7 +112,7 @@ def remembered(live: CachedMemory, messages: Sequence[Message], timings_ms: dict
 
 def precedence_gate(core: EpisodicMemory, message: Message) -> float:
     """What a message takes of the precedence."""
-    return core.precedence_gate(message.content, _is_reply(message))
+    return writing.precedence_gate(core.config, message.content, _is_reply(message))
 
 
 def _is_reply(message: Draft | Message) -> bool:

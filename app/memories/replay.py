@@ -16,6 +16,7 @@ from app.store.database import Conflict, Database
 from app.store.log import Message, Tombstone
 from app.store.memories import MemoryRecord, ReadTrace
 from app.store.rows import DamagedRow
+from memory_core import writing
 from memory_core.binary_codes import differing_bits
 from memory_core.encoder import Utterance
 from memory_core.state import EpisodicState
@@ -230,7 +231,7 @@ class Fold:
                 self.core.forget_(self.state, freed.seq)
                 self._freed.pop(0)
             elif blank and blank.seq <= seq and blank.seq == self._now() + 1:
-                self.state, _ = self.core.write_tombstone_(self.state, blank.parts, blank.seq, blank.gate)
+                self.state, _ = writing.write_tombstone_(self.core, self.state, blank.parts, blank.seq, blank.gate)
                 self._blanks.pop(0)
             else:
                 return

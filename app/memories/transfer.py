@@ -18,6 +18,7 @@ from app.store import log, memories
 from app.store.database import Conflict
 from app.store.log import Message
 from app.store.memories import MemoryRecord, ReadTrace
+from memory_core import writing
 
 __all__ = ["BadImport", "Imported", "UserExists", "export", "import_user"]
 
@@ -119,7 +120,7 @@ async def _folded(
     async def lookup(seqs: Collection[int]) -> Mapping[int, Message]:
         return {seq: by_seq[seq] for seq in seqs if seq in by_seq}
 
-    most = of.core.parts(2**31, capacity)  # no message takes more
+    most = writing.slots_of(of.core.config, 2**31, capacity)  # no message takes more
     places = [dataclasses.replace(place, parts=min(place.parts, most)) for place in exported.places]
     fold = Fold(of.device, await of.device.run(of.core.empty, capacity), places, lookup, of.standing, keeps_reads=True)
     said = exported.said

@@ -9,6 +9,7 @@ from app.memories.cache import CachedMemory
 from app.memories.live import NotFound
 from app.memories.memories import Memories
 from app.store import log, memories
+from memory_core import allocation
 from memory_core.allocation import use_
 from memory_core.episodic import EpisodicMemory
 
@@ -65,7 +66,7 @@ async def usage_history(of: Memories, user_id: str, slot: int) -> UsageHistory:
             for one, usage in zip(read, usages, strict=True)
             if one.seq in cues
         ]
-        return UsageHistory(float(of.core.usage_now(state)[row]), int(state.clock), capacity, points)
+        return UsageHistory(float(allocation.usage_now(state)[row]), int(state.clock), capacity, points)
 
     return await of.inspect(user_id, view)
 

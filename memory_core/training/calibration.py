@@ -192,7 +192,7 @@ def fit_modes(encoder: Encoder, memory: EpisodicMemory) -> None:
     """
     prototypes = torch.cat([memory.follow_up_prototypes, memory.look_back_prototypes])
     positive = (prototypes @ prototypes.T).fill_diagonal_(-1.0).amax(1)
-    asking = [functional.normalize(cue.facets.sum(0), dim=0) for cue in encoder.encode(OTHERS)]
+    asking = [cue.pooled for cue in encoder.encode(OTHERS)]
     negative = (torch.stack(asking) @ prototypes.T).amax(1)
     strength, fits = float(memory.mode_strength), {}
     for threshold in torch.linspace(0.3, 0.95, 131).tolist():

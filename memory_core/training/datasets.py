@@ -16,7 +16,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from memory_core import candidate_retrieval, reading
+from memory_core import candidate_retrieval, reading, writing
 from memory_core.encoder import Encoder
 from memory_core.episodic import EpisodicMemory
 from memory_core.language.header import header
@@ -44,11 +44,11 @@ class RecallTraining:
         scenes: conversations of the set `friendsqa` that make one memory.
         turns: of each set so many at most are written; its first memories are taken whole until then.
         sampled: turns of each set whose token states the map to facets is fitted to.
-        common: word pieces that all sets use most; they and other forms of their words take no room in a word.
+        stopword_mask: word pieces that all sets use most; they and other forms of their words take no room in a word.
         dated: share of the updates whose cues name the time of their evidence.
         late: share of these cues whose time is up to two of its lengths earlier: people tell of things afterwards.
-        loose: share of the updates on `friendsqa` that take its lines for one user's, told in no order, as people tell
-            an assistant this and that: the reader learns not to trust links where nothing hangs together.
+        shuffled_context: share of the updates on `friendsqa` that take its lines for one user's, told in no order, as
+            people tell an assistant this and that: the reader learns not to trust links where nothing hangs together.
         answerable: share of the questions asked of a memory that it can answer, as the confidence is to take it.
         patterns: of the sentences that the intents are learned from, one in so many is taken.
     """
@@ -78,8 +78,8 @@ class Dataset:
     Attributes:
         turns: with when they were said.
         questions: those that it answers, and with an empty answer those known to have none.
-        renamed: questions that name a speaker, with the name of another of the same conversation in its place; what
-            they ask of the one the other did, so that as a rule nothing answers them.
+        entity_swapped: questions that name a speaker, with the name of another of the same conversation in its place;
+            what they ask of the one the other did, so that as a rule nothing answers them.
     """
 
     def __init__(self, name: str, conversations: Sequence[Conversation], chosen: random.Random) -> None:
@@ -160,7 +160,7 @@ def written(
         encoded = encoder.encode([header(turn.speaker, at) + turn.text for turn, at in said])
         for number, ((turn, at), utterance) in enumerate(zip(said, encoded, strict=True), start + 1):
             message_features = memory.message_features(turn.text, turn.speaker, turn.reply, at)
-            gate = memory.precedence_gate(turn.text, turn.reply)
+            gate = writing.precedence_gate(memory.config, turn.text, turn.reply)
             state, wrote = memory.write_(state, utterance, number, gate, message_features)
             if usage:
                 state.usage[wrote.rows] = usage()
@@ -221,7 +221,7 @@ def build_batch(
     allowed = source < ends.unsqueeze(1)
     each = []
     for cue, may in zip(cues, allowed, strict=True):
-        of = memory.retrieve_candidates(state, cue, None, None)
+        of = candidate_retrieval.retrieve(memory, state, cue)
         cosines = candidate_retrieval.cosines([state], [of])[0]
         there = may.unsqueeze(1)  # what was said later must not make its neighbours look better
         each.append(reading.found(memory, state, of._replace(exact=of.exact * there), cosines * there))

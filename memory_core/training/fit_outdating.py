@@ -55,7 +55,7 @@ def pairs_of(memory: EpisodicMemory, encoder: Encoder, written_: Iterable[tuple[
         asked = [(one, told) for one, told, until in dataset.questions if told and not until]
         for (one, told), cue in zip(asked, encoder.encode([one.text for one, _ in asked]), strict=True):
             number += 1
-            of = memory.retrieve_candidates(state, cue, None, None)
+            of = candidate_retrieval.retrieve(memory, state, cue)
             given = reading.found(memory, state, of, candidate_retrieval.cosines([state], [of])[0])
             if not bool(given.now[0]):
                 continue

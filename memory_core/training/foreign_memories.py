@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 from torch import Tensor
 
-from memory_core import candidate_retrieval, reading
+from memory_core import candidate_retrieval, reading, writing
 from memory_core.candidate_retrieval import Candidates
 from memory_core.encoder import Encoder, Utterance
 from memory_core.episodic import EpisodicMemory
@@ -35,7 +35,7 @@ def remembered(encoder: Once, memory: EpisodicMemory, texts: Sequence[str]) -> E
     state = memory.empty(capacity=1024)
     for source, (text, one, told) in enumerate(zip(texts, said, memory.languages.of_said(texts), strict=True), 1):
         features = memory.message_features(text, at=_AT)
-        gate = memory.precedence_gate(text, False)
+        gate = writing.precedence_gate(memory.config, text, False)
         state, _ = memory.write_(state, one._replace(meanings=told), source, gate, features)
     return state
 
@@ -46,6 +46,6 @@ def answered(
     """Of each question the candidates, what was found in them, their log weights, and what the reranker told."""
     assert memory.languages is not None
     for cue, told in zip(encoder.encode(asked), memory.languages.of_asked(asked), strict=True):
-        of = memory.retrieve_candidates(state, cue._replace(meanings=told), None, None)
+        of = candidate_retrieval.retrieve(memory, state, cue._replace(meanings=told))
         given = reading.found(memory, state, of, candidate_retrieval.cosines([state], [of])[0])
         yield of, given, *reading.rerank(memory, state, of, given)

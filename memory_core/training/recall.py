@@ -102,7 +102,7 @@ def stopword_pieces(encoder: Encoder, sets: Sequence[Sequence[str]], most: int, 
 
     Args:
         most: how many are found in the most: those whose share of the texts has the greatest geometric mean.
-        roots: see `word_lemmas`.
+        lemma_ids: see `word_lemmas`.
     """
     shares = []
     for texts in sets:

@@ -16,6 +16,7 @@ from app.memories.live import NotFound
 from app.memories.memories import Memories
 from app.memories.transfer import import_user
 from app.store.filters import Filter
+from memory_core import allocation
 from memory_core.binary_codes import decode_word
 from tests.memories.conftest import Another
 from tests.memories.histories import START, History, assert_whole, live_state, logged, said
@@ -53,7 +54,7 @@ async def test_a_slot_is_shown_with_its_message_and_links(memories: Memories, hi
     for view in await inspection.slots(memories, "ada", "written", 1000):
         assert view.message == messages[int(state.source[view.slot])]
         assert (view.part, view.reads) == (int(state.part[view.slot]), int(state.reads[view.slot]))
-        assert view.usage == pytest.approx(float(memories.core.usage_now(state)[view.slot]))
+        assert view.usage == pytest.approx(float(allocation.usage_now(state)[view.slot]))
         assert {slot for slot, _ in view.after} == {int(slot) for slot in state.forward_slots[view.slot] if slot >= 0}
         assert {slot for slot, _ in view.before} == {int(slot) for slot in state.backward_slots[view.slot] if slot >= 0}
         assert all(0 < weight <= 1 for _, weight in view.before + view.after)

@@ -2,6 +2,7 @@
 
 import copy
 import dataclasses
+import functools
 from collections.abc import Callable
 
 import numpy as np
@@ -10,11 +11,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from memory_core import allocation, candidate_retrieval, writing
 from memory_core.allocation import EpisodicConfig
 from memory_core.binary_codes import count_pieces, decode_word, slot_keys
 from memory_core.encoder import Encoder, Utterance
 from memory_core.episodic import EpisodicMemory
-from memory_core.reading import Reading
+from memory_core.reading import Reading, read_modes
 from memory_core.state import EpisodicState
 from tests.memory_core import oracle
 from tests.memory_core.conftest import SMALL
@@ -51,7 +53,7 @@ def test_an_utterance_takes_a_slot_for_every_facets_pieces_up_to_a_quarter(
 ) -> None:
     said = saying(3, token_ids)
     state, written = small.write(small.empty(16), said, source=1)
-    assert small.parts(token_ids, 16) == parts == len(written.rows) == state.slots_used
+    assert writing.slots_of(small.config, token_ids, 16) == parts == len(written.rows) == state.slots_used
     assert state.part[written.rows].tolist() == list(range(parts))
     for row, held in zip(written.rows, torch.split(said.token_ids[:16], 4), strict=True):
         assert state.token_ids[row, : len(held)].tolist() == sorted(held.tolist(), reverse=True)
@@ -148,19 +150,20 @@ def test_a_blank_write_takes_what_the_forgotten_write_took(small: EpisodicMemory
     start = filled(small, sources)
     kept, written = small.write(start, saying(99, 10), 99, gate)
     kept, _ = small.forget(kept, 99)
-    blank, blanked = small.write_tombstone_(start.clone(), len(written.rows), 99, gate)
+    blank, blanked = writing.write_tombstone_(small, start.clone(), len(written.rows), 99, gate)
     assert blanked.rows.tolist() == written.rows.tolist()
     small.forget_(blank, 99)
     assert differing(kept, blank) == []
 
 
 def test_precedence_gates_tell_statements_questions_and_replies_apart(small: EpisodicMemory) -> None:
-    assert small.precedence_gate("My dog is called Biscuit", reply=False) == 1.0
-    assert small.precedence_gate("What is my dog called? \n", reply=False) == small.config.question_gate
-    assert small.precedence_gate("Hello! Are you there? Who is it?", reply=False) == small.config.asking_gate
-    assert small.precedence_gate("It is called Biscuit.", reply=True) == small.config.reply_gate
+    gate = functools.partial(writing.precedence_gate, small.config)
+    assert gate("My dog is called Biscuit", reply=False) == 1.0
+    assert gate("What is my dog called? \n", reply=False) == small.config.question_gate
+    assert gate("Hello! Are you there? Who is it?", reply=False) == small.config.asking_gate
+    assert gate("It is called Biscuit.", reply=True) == small.config.reply_gate
     assert small.config.question_gate < small.config.reply_gate < small.config.asking_gate < 1.0
-    assert small.precedence_gate("", reply=False) == 1.0
+    assert gate("", reply=False) == 1.0
 
 
 # Twins
@@ -208,7 +211,7 @@ def test_a_reading_is_a_weighting(small: EpisodicMemory, cue: int, token_ids: in
     torch.testing.assert_close(parts.sum(0), reading.weights)
     assert (parts >= 0).all()
     assert float(reading.weights.sum()) <= 1 + 1e-6
-    modes = small.read_modes(torch.nn.functional.normalize(asked.facets.sum(0), dim=0))
+    modes = read_modes(small, asked.pooled)
     assert float(sum(modes[1:], torch.tensor(0.0))) == pytest.approx(1.0)
     assert all(0 <= float(mode) <= 1 for mode in modes)
     assert float(reading.content.sum()) == pytest.approx(float(modes[2]), abs=1e-5)
@@ -260,9 +263,9 @@ def test_a_form_of_a_word_is_the_word_where_the_wording_counts(small: EpisodicMe
     for source, token_ids in enumerate(([7, 9], [11, 12]), start=1):
         state, _ = memory.write(state, Utterance(saying(source, 2).facets, torch.tensor(token_ids).int()), source)
     cue = Utterance(saying(3, 2).facets, torch.tensor([3, 9], dtype=torch.int32))
-    assert memory.retrieve_candidates(state, cue, None, None).exact.tolist() == [[0, 1], [0, 0]]
+    assert candidate_retrieval.retrieve(memory, state, cue).exact.tolist() == [[0, 1], [0, 0]]
     memory.lemma_ids[7] = 3
-    stage = memory.retrieve_candidates(state, cue, None, None)
+    stage = candidate_retrieval.retrieve(memory, state, cue)
     assert stage.exact.tolist() == [[1, 1], [0, 0]]
     assert stage.terms.shares.tolist() == pytest.approx([0.5, 0.5])  # "9" stands in one slot, so does a form of "3"
 
@@ -286,9 +289,9 @@ def test_no_input_makes_a_reading_undefined(small: EpisodicMemory, gate: float) 
     at_rest = small.empty(16)
     state, _ = small.write(at_rest, NOTHING, 1, gate)
     state, _ = small.write(state, saying(1, 4), 2, gate)
-    state, _ = small.write_tombstone_(state, 2, 3, gate)
+    state, _ = writing.write_tombstone_(small, state, 2, 3, gate)
     state = small.note_read(state, torch.tensor([0, 1]), torch.tensor([1.0, 0.0]))
-    assert small.usage_now(state).max() <= 1
+    assert allocation.usage_now(state).max() <= 1
     worn = dataclasses.replace(state, usage=(state.source > 0).float())
     for _ in range(3):
         worn = small.note_read(worn, torch.tensor([0, 1]), torch.tensor([1.0, 0.0]))
@@ -315,7 +318,7 @@ def test_an_empty_cue_reads_by_strength_alone(small: EpisodicMemory) -> None:
 def test_a_reading_cut_to_its_strongest_slots_keeps_the_contents_share(tight: EpisodicMemory) -> None:
     state = filled(tight, 16)
     cue = follow_up(tight, 2, backward=False)  # similar to nothing in particular, so that all slots share its weight
-    content = tight.read_modes(torch.nn.functional.normalize(cue.facets.sum(0), dim=0))[2]
+    content = read_modes(tight, cue.pooled)[2]
     without_links = dataclasses.replace(state, forward_slots=-torch.ones_like(state.forward_slots))
     without_links = dataclasses.replace(without_links, backward_slots=-torch.ones_like(state.backward_slots))
     reading = read(tight, without_links, cue)
@@ -330,7 +333,7 @@ def test_a_noted_reading_is_kept_and_uses_its_slots(small: EpisodicMemory) -> No
     state = filled(small, 6)
     reading = read(small, state, saying(3, 4))
     slots, weights = reading.rows[:3], reading.weights[:3]
-    noted, before = small.note_read(state, slots, weights), small.usage_now(state)
+    noted, before = small.note_read(state, slots, weights), allocation.usage_now(state)
     assert noted.read_slots[:3].tolist() == slots.tolist()
     assert (noted.read_slots[3:] == -1).all()
     assert torch.equal(noted.read_weights[:3], weights)
@@ -359,7 +362,7 @@ def test_a_follow_up_starts_from_as_many_as_the_memory_keeps_and_all_that_was_re
 def test_usage_halves_with_every_memory_full_of_messages(small: EpisodicMemory) -> None:
     state, _ = small.write(small.empty(16), saying(1, 4), 1)
     state, _ = small.write(state, saying(2, 4), 17)
-    assert small.usage_now(state)[:2].tolist() == [0.5, 1.0]
+    assert allocation.usage_now(state)[:2].tolist() == [0.5, 1.0]
 
 
 def test_usage_can_be_restored_from_what_was_read(small: EpisodicMemory) -> None:

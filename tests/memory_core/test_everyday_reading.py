@@ -7,6 +7,7 @@ from itertools import chain, cycle, islice
 import pytest
 import torch
 
+from memory_core import writing
 from memory_core.encoder import Encoder
 from memory_core.episodic import EpisodicMemory
 from memory_core.language.header import header
@@ -35,7 +36,7 @@ class Told:
             reply = by == "assistant"
             said = self.encoder.encode([header(None, self._at) + text])[0]
             features = self.memory.message_features(text, None, reply, self._at)
-            gate = self.memory.precedence_gate(text, reply)
+            gate = writing.precedence_gate(self.memory.config, text, reply)
             self.texts.append(text)
             self.state, _ = self.memory.write_(self.state, said, len(self.texts), gate, features)
         return self

@@ -8,6 +8,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
+from memory_core import allocation, writing
 from memory_core.binary_codes import count_pieces, slot_keys
 from memory_core.encoder import Utterance
 from memory_core.episodic import EpisodicMemory
@@ -36,7 +37,7 @@ class Life(RuleBasedStateMachine):
         self.source += 1 + skipped
         said, before = saying(seed, token_ids), self.state
         self.state, written = self.memory.write(before, said, self.source, gate)
-        assert len(written.rows) == self.memory.parts(token_ids, self.capacity) <= self.capacity // 4
+        assert len(written.rows) == writing.slots_of(self.memory.config, token_ids, self.capacity) <= self.capacity // 4
         assert differing_rows(before, self.state, self.memory) <= set(written.changed.tolist())
         assert int((self.state.source == self.source).sum()) == len(written.rows)
         if latest := int(before.source.max()):  # the utterance before it is never taken
@@ -116,7 +117,7 @@ class Life(RuleBasedStateMachine):
 
     @invariant()
     def usage_and_strength_are_shares(self) -> None:
-        for column in (self.state.usage, self.state.strength, self.memory.usage_now(self.state)):
+        for column in (self.state.usage, self.state.strength, allocation.usage_now(self.state)):
             assert ((column >= 0) & (column <= 1)).all()
 
     @invariant()

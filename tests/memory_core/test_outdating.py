@@ -25,7 +25,7 @@ def given(memory: EpisodicMemory, encoder: Encoder) -> tuple[torch.Tensor, torch
     for number, (text, role) in enumerate(SAID, 1):
         features = memory.message_features(text, None, role == "assistant")
         state, _ = memory.write_(state, encoder.encode([text])[0], number, 1.0, features)
-    of = memory.retrieve_candidates(state, encoder.encode(["What pets do I have?"])[0], None, None)
+    of = candidate_retrieval.retrieve(memory, state, encoder.encode(["What pets do I have?"])[0])
     found = reading.found(memory, state, of, candidate_retrieval.cosines([state], [of])[0])
     return outdating.may_outdate(found, 0), outdating.seen(memory, state, of, found, 0).pairs
 
@@ -65,7 +65,7 @@ def test_a_common_word_is_no_name_however_rare_it_is_in_the_memory(memory: Episo
     state = memory.empty(64)
     for number, text in enumerate(said, 1):
         state, _ = memory.write_(state, encoder.encode([text])[0], number, 1.0, memory.message_features(text))
-    of = memory.retrieve_candidates(state, encoder.encode(["What pets do I have?"])[0], None, None)
+    of = candidate_retrieval.retrieve(memory, state, encoder.encode(["What pets do I have?"])[0])
     found = reading.found(memory, state, of, candidate_retrieval.cosines([state], [of])[0])
     seen = outdating.seen(memory, state, of, found, int((found.order == 1).nonzero()))
     named = dict(zip(found.order.tolist(), seen.names_it.tolist(), strict=True))

@@ -5,6 +5,7 @@ from typing import NamedTuple
 import pytest
 import torch
 
+from memory_core import reading, writing
 from memory_core.encoder import Encoder
 from memory_core.episodic import EpisodicMemory
 from memory_core.reading import Reading
@@ -100,7 +101,7 @@ def told(encoder: Encoder, memory: EpisodicMemory) -> EpisodicState:
         ("Marta called to say that the boiler is leaking again", False),
     ]
     for source, ((text, reply), said) in enumerate(zip(log, encoder.encode([text for text, _ in log]), strict=True), 1):
-        state, _ = memory.write_(state, said, source, memory.precedence_gate(text, reply))
+        state, _ = memory.write_(state, said, source, writing.precedence_gate(memory.config, text, reply))
     return state
 
 
@@ -153,9 +154,10 @@ def test_following_reaches_past_a_forgotten_message(
 def modes(memory: EpisodicMemory, encoder: Encoder) -> dict[str, Modes]:
     """How each text reads."""
     texts = AHEAD + BEHIND + ORDINARY
-    means = [torch.nn.functional.normalize(cue.facets.sum(0), dim=0) for cue in encoder.encode(texts)]
+    means = [cue.pooled for cue in encoder.encode(texts)]
     return {
-        text: Modes(*(float(mode) for mode in memory.read_modes(mean))) for text, mean in zip(texts, means, strict=True)
+        text: Modes(*(float(mode) for mode in reading.read_modes(memory, mean)))
+        for text, mean in zip(texts, means, strict=True)
     }
 
 

@@ -9,9 +9,8 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
-from torch.nn import functional
 
-from memory_core import weights
+from memory_core import weights, writing
 from memory_core.encoder import Encoder
 from memory_core.message_features import FEATURE_NAMES, LEARNED, features
 from memory_core.read_mode_prototypes import FOLLOW_UPS
@@ -77,7 +76,7 @@ def test_it_learns_that_the_answer_follows_the_question(run: Path) -> None:
 def test_its_prototypes_of_follow_ups_are_of_the_map_that_it_fitted(run: Path) -> None:
     learned, encoder = load_file(run / "recall.safetensors"), Encoder()
     encoder.projection, encoder.centre = learned["projection"], learned["centre"]
-    encoded = [functional.normalize(cue.facets.sum(0), dim=0) for cue in encoder.encode(FOLLOW_UPS)]
+    encoded = [cue.pooled for cue in encoder.encode(FOLLOW_UPS)]
     torch.testing.assert_close(torch.stack(encoded), learned["follow_up_prototypes"])
 
 
@@ -133,7 +132,10 @@ def test_the_rows_that_a_gate_is_fitted_to_are_those_that_are_written(data: Path
         answers = {source for _, sources, _ in dataset.questions for source in sources}
         assert wanted.tolist() == [float(source in answers) for source in state.source[slots].tolist()]
         assert memory.write_gate is not None
-        rule = [memory.precedence_gate(dataset.turns[source - 1][0].text, False) for source in state.source[slots]]
+        rule = [
+            writing.precedence_gate(memory.config, dataset.turns[source - 1][0].text, False)
+            for source in state.source[slots]
+        ]
         torch.testing.assert_close(state.strength[slots], torch.tensor(rule) * memory.write_gate(told))
 
 
