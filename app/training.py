@@ -48,8 +48,8 @@ def recall(
 ) -> None:
     from memory_core.encoder import EncoderError
     from memory_core.training.conversations import MissingData
-    from memory_core.training.datasets import RecallTraining
-    from memory_core.training.recall import RecallError, train
+    from memory_core.training.datasets import RecallError, RecallTraining
+    from memory_core.training.recall import train
 
     _check_device(device)
     folder = out or Path("runs") / f"recall-{seed}"

@@ -26,7 +26,8 @@ from memory_core.state import EpisodicState
 from memory_core.training.calibration import auroc, calibrate, calibration_error, fit_recency_override, updates
 from memory_core.training.conversations import DATA, UNANSWERABLE, MissingData
 from memory_core.training.datasets import RecallBatch, RecallTraining, build_batch, datasets, written
-from memory_core.training.recall import VOICES, measure, summary, train_reader, unread
+from memory_core.training.fit_reader import VOICES, measure, summary, train_reader
+from memory_core.training.recall import unread
 
 SETS = ("locomo-dev", "longmemeval-pooled-dev", "beam-dev")
 _MATCHED = SIGNALS.index("exact")

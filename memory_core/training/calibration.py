@@ -6,6 +6,7 @@ A few numbers each, found by search or by maximum likelihood, on what the reader
 from collections.abc import Callable, Sequence
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -47,6 +48,26 @@ def minimise(module: nn.Module, loss: Callable[[], Tensor], decay: float) -> Non
         return float(value.detach())
 
     optimiser.step(closure)  # type: ignore[no-untyped-call]
+
+
+def minimise_standardised(
+    module: nn.Module, inputs: Float[Tensor, "rows numbers"], loss: Callable[[Tensor], Tensor], decay: float,
+    least: float = 1e-3,
+) -> None:  # fmt: skip
+    """`minimise`, with inputs of mean 0 and deviation 1; then the first layer is made to take them as they are.
+
+    Args:
+        module: its first linear layer takes the inputs.
+        loss: of the inputs so evened out.
+        least: deviation that a number counts as having at least.
+    """
+    mean, deviation = inputs.mean(0), inputs.std(0).clamp(min=least)
+    standard = (inputs - mean) / deviation
+    minimise(module, lambda: loss(standard), decay)
+    first = next(layer for layer in module.modules() if isinstance(layer, nn.Linear))
+    with torch.no_grad():
+        first.weight.div_(deviation)
+        first.bias.sub_(first.weight @ mean)
 
 
 @torch.no_grad()
@@ -140,18 +161,12 @@ def evidences(
 def calibrate(reader: Reranker, sets: Sequence[RecallBatch], others: Sequence[RecallBatch], answerable: float) -> None:
     """Fits the confidence to `evidences`, by maximum likelihood with a little decay."""
     x, truth, _, weight = evidences(reader, sets, others, answerable)
-    mean, deviation = x.mean(0), x.std(0).clamp(min=1e-3)
-    first = reader.confidence_head[0]
-    assert isinstance(first, nn.Linear)
 
-    def loss() -> Tensor:
-        told = reader.confidence_head((x - mean) / deviation).squeeze(-1)
+    def loss(standard: Tensor) -> Tensor:
+        told = reader.confidence_head(standard).squeeze(-1)
         return functional.binary_cross_entropy_with_logits(told, truth, weight, reduction="sum")
 
-    minimise(reader.confidence_head, loss, decay=1e-3)
-    with torch.no_grad():  # of the numbers as they are
-        first.weight.div_(deviation)
-        first.bias.sub_(first.weight @ mean)
+    minimise_standardised(reader.confidence_head, x, loss, decay=1e-3)
 
 
 @torch.no_grad()

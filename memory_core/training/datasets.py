@@ -32,6 +32,10 @@ LINES = "friendsqa"  # a set of short lines, each by somebody with a name, in sc
 Put = tuple[Question, frozenset[int], int]  # a question, the messages that answer it, and where the memory ends (or 0)
 
 
+class RecallError(Exception):
+    """A training that cannot go on; the message says why and what to do."""
+
+
 @dataclasses.dataclass(frozen=True)
 class RecallTraining:
     """How the memory's recall is trained.

@@ -17,7 +17,7 @@ from memory_core.language.intents import INTENTS
 from memory_core.meaning import Meaning
 from memory_core.multilingual_encoder import FORM, MultilingualEncoder
 from memory_core.training import fit_intents
-from memory_core.training.calibration import minimise
+from memory_core.training.calibration import minimise_standardised
 from memory_core.training.intent_sentences import ENGLISH, Pattern, read
 
 HELD = Path(__file__).with_name("intents_held.txt")
@@ -56,18 +56,15 @@ def fit_forms(fitted: Meaning, encoder: MultilingualEncoder, patterns: Sequence[
     known = truth.isfinite()
     counts = share.unsqueeze(1) * known
     counts = counts / counts.sum(0)
-    mean, deviation = seen.mean(0), seen.std(0).clamp(min=1e-4)
-    standard = (seen - mean) / deviation
     layer = nn.Linear(encoder.width, len(INTENTS))
     nn.init.zeros_(layer.weight)
 
-    def loss() -> Tensor:
+    def loss(standard: Tensor) -> Tensor:
         value = functional.binary_cross_entropy_with_logits(layer(standard), truth.nan_to_num(), reduction="none")
         return (value * counts).sum()
 
-    minimise(layer, loss, decay=_DECAY)
-    weight = layer.weight.detach() / deviation
-    fitted.asked.copy_(torch.cat([weight, (layer.bias.detach() - weight @ mean).unsqueeze(1)], 1))
+    minimise_standardised(layer, seen, loss, _DECAY, least=1e-4)
+    fitted.asked.copy_(torch.cat([layer.weight, layer.bias.unsqueeze(1)], 1).detach())
 
 
 def figures(fitted: Meaning, encoder: MultilingualEncoder) -> dict[str, float]:

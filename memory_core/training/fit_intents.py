@@ -123,14 +123,21 @@ def written(
     return Written(texts, truth, torch.tensor(shares), torch.tensor(groups))
 
 
-def conversations(data: Path) -> dict[str, list[Turn]]:
-    """The turns of the conversations that may be trained on, without those kept to measure with.
+def conversations(data: Path, to_measure: bool = False) -> dict[str, list[Turn]]:
+    """The turns of the conversations that are trained on, or of those that are kept to measure with, by set.
 
     Raises:
         MissingData: the conversations are not there.
     """
-    told = {name: enumerate(read_conversations(data, name)) for name in TALK}
-    return {name: [turn for at, one in each if at % TALK_MEASURED for turn in one.turns] for name, each in told.items()}
+    return {
+        name: [
+            turn
+            for place, one in enumerate(read_conversations(data, name))
+            if (place % TALK_MEASURED == 0) is to_measure
+            for turn in one.turns
+        ]
+        for name in TALK
+    }
 
 
 def talk(turns: Mapping[str, Sequence[Turn]], seed: int, most: int = _TALK) -> list[str]:
@@ -148,12 +155,9 @@ def kept_to_measure(data: Path, seed: int = 1, most: int = 400) -> dict[str, lis
     Raises:
         MissingData: the conversations are not there.
     """
-    drawn, found = random.Random(seed), {}
-    for name in TALK:
-        kept = read_conversations(data, name)[::TALK_MEASURED]
-        said = _said([turn for one in kept for turn in one.turns])
-        found[name] = drawn.sample(said, min(most, len(said)))
-    return found
+    drawn = random.Random(seed)
+    said = {name: _said(turns) for name, turns in conversations(data, to_measure=True).items()}
+    return {name: drawn.sample(texts, min(most, len(texts))) for name, texts in said.items()}
 
 
 def that_does_not_stand(encoder: Encoder, texts: Sequence[str], first_group: int) -> Labelled:

@@ -18,7 +18,7 @@ from memory_core.encoder import Encoder
 from memory_core.episodic import EpisodicMemory
 from memory_core.outdating import PAIR, Outdating
 from memory_core.state import EpisodicState
-from memory_core.training.calibration import minimise
+from memory_core.training.calibration import minimise_standardised
 from memory_core.training.conversations import UPDATES
 from memory_core.training.datasets import Dataset
 
@@ -87,18 +87,12 @@ def _fitted(pairs: Pairs, seed: int) -> Outdating:
     torch.manual_seed(seed)
     classifier = Outdating()
     weight = torch.where(pairs.truth > 0, 0.5 / pairs.truth.sum().clamp(min=1), 0.5 / (1 - pairs.truth).sum())
-    mean, deviation = pairs.seen.mean(0), pairs.seen.std(0).clamp(min=1e-3)
 
-    def loss() -> Tensor:
-        told = classifier.logits((pairs.seen - mean) / deviation)
+    def loss(standard: Tensor) -> Tensor:
+        told = classifier.logits(standard)
         return functional.binary_cross_entropy_with_logits(told, pairs.truth, weight, reduction="sum")
 
-    minimise(classifier, loss, decay=_DECAY)
-    with torch.no_grad():  # of the numbers as they are
-        first = classifier.network[0]
-        assert isinstance(first, torch.nn.Linear)
-        first.weight.div_(deviation)
-        first.bias.sub_(first.weight @ mean)
+    minimise_standardised(classifier, pairs.seen, loss, decay=_DECAY)
     return classifier.requires_grad_(False)
 
 

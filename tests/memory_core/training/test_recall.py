@@ -15,10 +15,9 @@ from memory_core.encoder import Encoder
 from memory_core.message_features import FEATURE_NAMES, LEARNED, features
 from memory_core.read_mode_prototypes import FOLLOW_UPS
 from memory_core.reranker import SIGNALS, WINDOW, Reranker
-from memory_core.training import calibration, datasets, recall
+from memory_core.training import calibration, datasets, fit_facets, fit_reader, recall
 from memory_core.training.conversations import Conversation, Question, Turn
-from memory_core.training.datasets import RecallBatch, RecallTraining
-from memory_core.training.recall import RecallError
+from memory_core.training.datasets import RecallBatch, RecallError, RecallTraining
 from tests.memory_core.test_reranker import telling
 
 SMALL = RecallTraining(
@@ -105,7 +104,7 @@ def test_damaged_weights_are_refused(run: Path, tmp_path: Path) -> None:
 
 def test_forms_of_a_word_have_one_root() -> None:
     spellings = ["go", "goes", "went", "##going", "Paris", "activity", "activities", "a", "[CLS]", "bought", "buy"]
-    assert recall.word_lemmas(spellings).tolist() == [0, 0, 0, 3, 4, 5, 5, 7, 8, 9, 9, -1]
+    assert fit_facets.word_lemmas(spellings).tolist() == [0, 0, 0, 3, 4, 5, 5, 7, 8, 9, 9, -1]
 
 
 def test_its_write_gate_learns_from_the_memories_that_are_not_held_back(run: Path) -> None:
@@ -213,7 +212,7 @@ def test_what_was_updated_tells_from_which_similarity_the_later_comes_first() ->
     calibration.fit_recency_override(fresh, [update, other])
     assert 0.35 < float(fresh.recency_override) < 0.6
     assert calibration.updates(fresh, [update, other]) == [(True, True)]
-    assert recall.measure(fresh, [other])[0][2] == 1.0
+    assert fit_reader.measure(fresh, [other])[0][2] == 1.0
 
 
 def test_the_confidence_learns_what_renamed_questions_are() -> None:
@@ -243,7 +242,7 @@ def test_a_dated_cue_names_the_time_of_its_evidence_or_one_before(late: float, l
     of = RecallBatch(found, found.order, said_at, torch.tensor([[False, True, False]]), [""])
     drawn, near = random.Random(1), []
     for _ in range(60):
-        near.append(recall._dated(of, late, drawn).found.signals[0, :, SIGNALS.index("near")])
+        near.append(fit_reader._dated(of, late, drawn).found.signals[0, :, SIGNALS.index("near")])
     temporal_proximity = torch.stack(near)
     assert temporal_proximity[:, 1].min() >= least and temporal_proximity[:, 0].max() < 0.1
     assert (temporal_proximity[:, 1] < 1.0).any() == bool(late)
@@ -255,7 +254,7 @@ def test_loosened_lines_are_one_unnamed_user_s_in_another_order() -> None:
     found.signals[..., 0], found.signals[..., 1] = 0.2, 0.4
     found.speaker[:] = torch.arange(20)
     of = RecallBatch(found, torch.arange(1, 21), torch.zeros(20), torch.zeros(1, 20, dtype=torch.bool), [""])
-    shuffled_context = recall._with_shuffled_context(of, torch.Generator().manual_seed(1)).found
+    shuffled_context = fit_reader._with_shuffled_context(of, torch.Generator().manual_seed(1)).found
     assert not shuffled_context.speaker.any()
     for name in ("reply", "named", "speaker_tokens", "other voice"):
         of_all = shuffled_context.signals[0] if name in SIGNALS else shuffled_context.features
