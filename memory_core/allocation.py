@@ -16,6 +16,8 @@ from memory_core.links import clear_links_
 from memory_core.message_features import only_requests
 from memory_core.state import EpisodicState
 
+_READ_GAIN = 0.5  # how much of a read weighting becomes usage
+
 
 @dataclasses.dataclass(frozen=True)
 class EpisodicConfig:
@@ -34,8 +36,6 @@ class EpisodicConfig:
         around: of how many of these, the best, the neighbours along the links come with them.
         repeats: times that one word piece may stand in an utterance's words.
         read: slots that a read weighting keeps.
-        read_gain: how much of a read weighting becomes usage.
-        free_gate: how much of a read weighting frees its slot; 0 reads without forgetting.
         reply_gate: precedence gate of an unnamed assistant's message.
         question_gate: precedence gate of a message that only asks.
         asking_gate: precedence gate of a message that says something and ends by asking.
@@ -53,8 +53,6 @@ class EpisodicConfig:
     around: int = 96
     repeats: int = 16
     read: int = 64
-    read_gain: float = 0.5
-    free_gate: float = 0.0
     reply_gate: float = 0.1
     question_gate: float = 0.05
     asking_gate: float = 0.5
@@ -194,11 +192,10 @@ def clear_(state: EpisodicState, row: int) -> Int[Tensor, " changed"]:
     return changed
 
 
-def use_(state: EpisodicState, config: EpisodicConfig, rows: Tensor, weights: Tensor, clock: Tensor) -> None:
-    """Raises the usage of rows by what was read of them at `clock`."""
-    kept = addressing.retention(weights.unsqueeze(0), weights.new_tensor([config.free_gate]))
+def use_(state: EpisodicState, rows: Tensor, weights: Tensor, clock: Tensor) -> None:
+    """Raises the usage of rows by what was read of them at `clock`; no read frees a row."""
     used = _faded(state.usage[rows], clock - state.touched[rows], state.capacity)
-    state.usage[rows] = addressing.usage_after_write(used, config.read_gain * weights, kept)
+    state.usage[rows] = addressing.usage_after_write(used, _READ_GAIN * weights, torch.ones_like(used))
     state.touched[rows] = clock
     state.reads[rows] += 1
 

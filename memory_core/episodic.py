@@ -285,7 +285,7 @@ class EpisodicMemory(nn.Module):
                 `read` of them.
         """
         self.set_last_read_(state, rows, weights)
-        allocation.use_(state, self.config, rows, weights.float(), state.clock)
+        allocation.use_(state, rows, weights.float(), state.clock)
 
     def set_last_read_(self, state: EpisodicState, rows: Int[Tensor, " read"], weights: Float[Tensor, " read"]) -> None:
         """Sets where the next follow-up starts from, and nothing else."""
@@ -302,7 +302,7 @@ class EpisodicMemory(nn.Module):
         state.usage[row], state.touched[row], state.reads[row] = state.strength[row], state.source[row], 0
         place = state.clock.new_tensor([row])
         for clock, weight in read:
-            allocation.use_(state, self.config, place, state.usage.new_tensor([weight]), state.clock * 0 + clock)
+            allocation.use_(state, place, state.usage.new_tensor([weight]), state.clock * 0 + clock)
 
     # Forgetting
 

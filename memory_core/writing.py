@@ -5,7 +5,6 @@ Functions over a memory's parameters and a state, as in `reading`. Which row a p
 """
 
 import math
-import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -17,14 +16,13 @@ from memory_core import allocation
 from memory_core.allocation import EpisodicConfig
 from memory_core.binary_codes import encode_sentence, encode_word
 from memory_core.encoder import Utterance
+from memory_core.language.sentences import sentences
 from memory_core.links import write_links_
 from memory_core.message_features import QUESTION_MARKS, MessageFeatures, features, learned_bits
 from memory_core.state import EpisodicState
 
 if TYPE_CHECKING:
     from memory_core.episodic import EpisodicMemory
-
-_SENTENCE_END = re.compile(r"(?<=[.!?])\s+|(?<=[。！？؟])\s*(?=\S)")
 
 
 class Written(NamedTuple):
@@ -44,11 +42,10 @@ def precedence_gate(config: EpisodicConfig, text: str, reply: bool) -> float:
     """
     if reply:
         return config.reply_gate
-    sentences = _SENTENCE_END.split(text.strip())
-    if not sentences[-1].endswith(QUESTION_MARKS):
+    asking = [sentence.endswith(QUESTION_MARKS) for sentence in sentences(text)]
+    if not asking or not asking[-1]:
         return 1.0
-    asks_only = all(sentence.endswith(QUESTION_MARKS) for sentence in sentences)
-    return config.question_gate if asks_only else config.asking_gate
+    return config.question_gate if all(asking) else config.asking_gate
 
 
 def slots_of(config: EpisodicConfig, pieces: int, capacity: int) -> int:
@@ -97,7 +94,7 @@ def write_(
     precedence = 1.0 - (1.0 - gate) ** (1.0 / parts)  # all parts together leave (1 - gate) of it
     size = config.facets
     facets, token_ids = (torch.split(each[kept][: parts * size], size) for each in utterance[:2])
-    sentences = _sentences(config, utterance, kept, message_features.header, parts)
+    sentence_keys = _sentence_keys(config, utterance, kept, message_features.header, parts)
     meanings, foreign_share = _meanings(memory, utterance, message_features.header, parts)
     strengths = _strengths(memory, message_features.feature_bits, [len(each) for each in token_ids], gate)
     rows, narrowed, changed = [], [], []
@@ -106,7 +103,7 @@ def write_(
         state, row, cleared = allocation.allocate_(state, config, protected)
         state.feature_bits[row] = bits
         narrowed += allocation.fill_(state, config, row, encode_word(held), named)
-        state.sentence[row], state.meaning[row] = sentences[part], meanings[part]
+        state.sentence[row], state.meaning[row] = sentence_keys[part], meanings[part]
         state.source[row] = state.touched[row] = source
         state.part[row], state.said_at[row] = part, message_features.at
         state.event_from[row], state.event_to[row] = message_features.event
@@ -131,7 +128,7 @@ def write_tombstone_(
     return write_(memory, state, Utterance(blank, none), source, gate, MessageFeatures())
 
 
-def _sentences(
+def _sentence_keys(
     config: EpisodicConfig, utterance: Utterance, kept: Bool[Tensor, " pieces"], header: int, parts: int
 ) -> Int8[Tensor, "parts word"]:
     """The sentence key of each part: the direction of the mean facet of all that was said there, stopwords too."""

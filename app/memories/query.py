@@ -8,7 +8,6 @@ A day or an event that only tells another time by ("the week before 3 August", "
 part of what is asked for: the cue goes without it, or what was said of it would come first.
 """
 
-import re
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -20,6 +19,7 @@ from app.memories.trace import grouped, recollected
 from app.store.log import Message
 from memory_core.encoder import Utterance
 from memory_core.language.events import Event, event_named, event_span, without_event
+from memory_core.language.sentences import sentences
 from memory_core.language.times import named_span, without_time
 from memory_core.message_features import QUESTION_MARKS
 from memory_core.reading import Reading
@@ -27,7 +27,6 @@ from memory_core.state import EpisodicState
 
 _OF_EVENT = 3  # messages that are asked when an event was
 _KNOWN = 0.75  # confidence from which the memory holds an event
-_SENTENCE_END = re.compile(r"(?<=[.!?…])\s+|(?<=[。！？؟])\s*|\n+")
 
 Lookup = Callable[[Collection[int]], Awaitable[Mapping[int, Message]]]  # the messages of these numbers
 
@@ -95,9 +94,9 @@ def parse(text: str, at: datetime) -> ParsedQuery:
 
 def last_question(text: str) -> str:
     """The last sentence that ends with a question mark, where the text has other sentences too; else the text."""
-    sentences = [sentence for sentence in _SENTENCE_END.split(text) if sentence.strip()]
-    asking = [sentence for sentence in sentences if sentence.rstrip().endswith(QUESTION_MARKS)]
-    return asking[-1].strip() if asking and len(sentences) > 1 else text
+    every = sentences(text)
+    asking = [sentence for sentence in every if sentence.endswith(QUESTION_MARKS)]
+    return asking[-1] if asking and len(every) > 1 else text
 
 
 def parsed_before(message: Message) -> ParsedQuery:

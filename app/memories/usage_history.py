@@ -80,6 +80,6 @@ def _replayed(
     state.usage[0], state.touched[0] = strength, written
     usages = []
     for clock, weight in read:
-        use_(state, core.config, row, state.usage.new_tensor([weight]), state.clock * 0 + clock)
+        use_(state, row, state.usage.new_tensor([weight]), state.clock * 0 + clock)
         usages.append(float(state.usage[0]))
     return usages

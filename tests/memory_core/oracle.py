@@ -214,9 +214,7 @@ class DenseMemory:
     def note_read(self, weights: Array) -> None:
         """Every slot with a weight was read."""
         self.last_read = weights.copy()
-        usage = usage_after_write(
-            self.usage_now(), self.config.read_gain * weights, 1.0 - self.config.free_gate * weights
-        )
+        usage = usage_after_write(self.usage_now(), 0.5 * weights, np.ones_like(weights))
         for slot in range(len(self.source)):
             if weights[slot] > 0:
                 self.usage[slot], self.touched[slot] = usage[slot], self.clock

@@ -364,7 +364,7 @@ def test_a_fingerprint_names_all_that_decides_what_a_log_becomes(
     configs = (
         dataclasses.replace(SMALL, links=4),
         dataclasses.replace(SMALL, reply_gate=0.2),
-        dataclasses.replace(SMALL, read_gain=0.25),
+        dataclasses.replace(SMALL, repeats=4),
     )
     others = {sized(config).fingerprint() for config in configs}
     assert len({memory.fingerprint(), trained.fingerprint(), *others}) == 5

@@ -129,6 +129,9 @@ def test_precedence_gates_tell_statements_questions_and_replies_apart(small: Epi
     assert gate("It is called Biscuit.", reply=True) == small.config.reply_gate
     assert small.config.question_gate < small.config.reply_gate < small.config.asking_gate < 1.0
     assert gate("", reply=False) == 1.0
+    assert gate("The shop is on Mill Lane\nWhen does it open?", reply=False) == small.config.asking_gate
+    assert gate("I was thinking… Is it open?", reply=False) == small.config.asking_gate
+    assert gate("店は水車通りにあります。いつ開きますか？", reply=False) == small.config.asking_gate
 
 
 def test_keys_and_counts_recomputed_equal_those_kept(small: EpisodicMemory) -> None:
