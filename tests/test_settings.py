@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from app.settings import Settings, SettingsError, load
+from app.store.database import driver_url
 
 EXAMPLE = Path(__file__).parent.parent / ".env.example"
 FOR_COMPOSE = {"POSTGRES_PASSWORD", "MNEME_PORT", "TORCH_INDEX", "MODEL"}
@@ -44,6 +45,23 @@ def test_every_setting_in_the_example_is_explained() -> None:
     for before, line in pairwise(lines):
         if re.match(r"(# )?[A-Z][A-Z_]+=", line):
             assert re.match(r"# \S.*[^=]$", before), f"no explanation above {line!r}"
+
+
+@pytest.mark.parametrize(
+    ("url", "driver"),
+    [
+        ("sqlite+aiosqlite:///here.db", "sqlite+aiosqlite"),
+        ("sqlite:///here.db", "sqlite+aiosqlite"),
+        ("postgres://u:p@h/d", "postgresql+asyncpg"),
+        ("postgresql+asyncpg://u:p@h/d", "postgresql+asyncpg"),
+        ("postgresql+psycopg2://u:p@h/d", "postgresql+asyncpg"),
+    ],
+)
+def test_a_database_may_be_named_as_sqlalchemy_or_a_host_names_it(
+    url: str, driver: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", url)
+    assert driver_url(load().database_url).drivername == driver
 
 
 def test_the_environment_wins_over_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,8 +1,11 @@
 """`POST /v1/chat`, at once and streamed."""
 
+import asyncio
 import re
+from typing import Any
 
 import httpx
+import pytest
 
 from tests.api.service import Json, Service, events
 
@@ -48,6 +51,22 @@ async def test_a_turn_answers_with_every_field_of_the_contract(service: Service,
     assert second["session_id"] == first["session_id"]
     assert "My dog is called Biscuit." in [one["content"] for one in second["recalled"]]
     assert second["memory"]["version"] > first["memory"]["version"]
+
+
+async def test_the_time_that_encoding_a_reply_takes_is_told_as_encoding(
+    service: Service, user: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    device = service.app.state.memories.device
+    real = device.encode
+
+    async def slowly(texts: list[str]) -> Any:
+        await asyncio.sleep(0.15)
+        return await real(texts)
+
+    monkeypatch.setattr(device, "encode", slowly)
+    took = (await service.chat(user, "Hello there."))["timings_ms"]
+    assert took["encode"] >= 2 * 150  # of the message and of the reply
+    assert took["encode"] + took["generate"] + took["commit"] <= took["total"]
 
 
 async def test_both_messages_of_a_turn_are_in_the_log_in_order(service: Service, user: str) -> None:

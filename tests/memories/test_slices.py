@@ -45,6 +45,16 @@ async def test_a_turn_takes_three_connections_at_most(memories: Memories) -> Non
     assert 1 <= len(taken) <= MOST_CONNECTIONS
 
 
+async def test_a_turn_that_names_an_event_takes_one_more_to_ask_when_that_was(speaking: Memories) -> None:
+    await speaking.remember("ada", [said("Our trip to Rome begins today."), said("I bought boots.")])
+    with connections(speaking.database) as taken:
+        heard = await speaking.recall_and_store("ada", said("What did I buy two days before the trip to Rome?"), 3, 3)
+        message, _ = heard.remembered.messages[0]
+        await speaking.remember("ada", [said("Boots.", role="assistant")], (heard.remembered.head, message.seq))
+    assert "span" in (message.parsed or {})
+    assert len(taken) == MOST_CONNECTIONS + 1
+
+
 @ON_SQLITE
 async def test_an_import_sends_few_rows_at_a_time(memories: Memories) -> None:
     await memories.remember("ada", [said(f"parcel {number} on the table") for number in range(3 * MOST_ROWS)])

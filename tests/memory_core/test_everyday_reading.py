@@ -76,6 +76,17 @@ def test_what_was_asked_is_found_when_the_conversation_is_asked_for(told: Told) 
     assert "Do I need a visa for Georgia?" in told.found("What did I ask you about visas?")
 
 
+@pytest.mark.parametrize(
+    ("fact", "cue"),
+    [
+        ("I've been a structural engineer for nine years.", "What do I do for a living?"),
+        ("I can't stand heights.", "What am I afraid of?"),
+    ],
+)
+def test_a_question_whose_words_are_no_one_else_s_finds_what_it_means(told: Told, fact: str, cue: str) -> None:
+    assert told.say(fact, chatter=20).found(cue)[0] == fact
+
+
 @pytest.mark.parametrize(("asked", "right"), [("sister", "0151 555 0101"), ("brother", "0151 555 0199")])
 def test_the_one_that_the_cue_names_comes_first(told: Told, asked: str, right: str) -> None:
     told.say("My sister's phone number is 0151 555 0101.").say("My brother's phone number is 0151 555 0199.")
