@@ -14,7 +14,7 @@ from tests.conftest import ON_SQLITE
 from tests.memories.histories import logged, memory_id, said
 
 MESSAGES = 6_000
-_LONGEST = 0.25  # of the loop's computing in one of its steps; a ratio, for machines differ
+_LONGEST = 0.01  # of the loop's computing in one of its steps; a ratio, for machines differ
 
 
 @pytest.fixture

@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from app.memories import messages
+from app.memories import inspection, messages
 from app.memories.memories import Memories
 from app.memories.messages import WRITTEN_AT_ONCE
+from app.memories.replay import replay
 from app.memories.transfer import export, import_user
 from app.store.database import Database
 from tests.conftest import ON_SQLITE
@@ -53,6 +54,30 @@ async def test_a_turn_that_names_an_event_takes_one_more_to_ask_when_that_was(sp
         await speaking.remember("ada", [said("Boots.", role="assistant")], (heard.remembered.head, message.seq))
     assert "span" in (message.parsed or {})
     assert len(taken) == MOST_CONNECTIONS + 1
+
+
+async def test_no_connection_is_held_while_the_device_computes(
+    speaking: Memories, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pools = {engine.pool for engine in (speaking.database.engine, speaking.database.writer)}
+    real, held = speaking.device.run, list[int]()
+
+    async def run(compute: Any, *args: Any) -> Any:
+        held.append(sum(pool.checkedout() for pool in pools))  # type: ignore[attr-defined]
+        return await real(compute, *args)
+
+    for name in ("_encoding", "_reading"):  # they were given the real one
+        monkeypatch.setattr(getattr(speaking.device, name), "_run", run)
+    monkeypatch.setattr(speaking.device, "run", run)
+    told = await speaking.remember("ada", [said("Our trip to Rome begins today."), said("I bought boots.")])
+    await speaking.recall_and_store("ada", said("What did I buy two days before the trip to Rome?"), 3, 3)
+    await speaking.recall("ada", "Where did I go?", 3)
+    await inspection.matrix(speaking, "ada", "npz")
+    body = "".join([lines async for lines in await export(speaking, "ada")]).encode()
+    await import_user(speaking, "eve", body)
+    await speaking.forget("ada", told.messages[0][0].id)
+    await replay(speaking.database, speaking.device, "ada", write=True)
+    assert len(held) > 20 and max(held) == 0
 
 
 @ON_SQLITE
