@@ -16,11 +16,12 @@ from app.store.log import Message
 from app.store.memories import MemoryRecord
 from memory_core import writing
 from memory_core.encoder import Utterance
-from memory_core.episodic import EpisodicMemory, Written
+from memory_core.episodic import EpisodicMemory
 from memory_core.language.header import header
 from memory_core.language.times import told_span
 from memory_core.message_features import MessageFeatures
 from memory_core.state import EpisodicState
+from memory_core.writing import Written
 
 WRITTEN_AT_ONCE = 8  # then the thread that computes turns to others
 _LONGEST_EVENT = 367 * 86_400  # seconds

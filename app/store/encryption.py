@@ -225,7 +225,7 @@ async def cipher_if_begun(connection: AsyncConnection, memory_id: str) -> RowCip
 
 
 async def opened(
-    connection: AsyncConnection, memory_id: str, table: sa.Table, found: Iterable[Mapping[str, Any]]
+    connection: AsyncConnection, memory_id: str, table: sa.Table, found: Iterable[sa.RowMapping | Row]
 ) -> list[Row]:
     """Rows as they were before they were sealed, without the column `sealed`, which they must have.
 

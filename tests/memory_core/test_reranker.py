@@ -358,7 +358,7 @@ def test_a_memory_reads_by_its_reader(small: EpisodicMemory) -> None:
     reading = trained.read([state], [cue])[0]
     weighed = trained.reranker(what_is_found(trained, state, cue))
     weights: Tensor = torch.softmax(weighed.logits[0], -1)
-    content = float(reading.read_modes(trained, cue.pooled)[2])
+    content = float(readings_of.read_modes(trained, cue.pooled)[2])
     for slot, weight, forward in zip(reading.rows, reading.weights, reading.forward, strict=True):
         assert float(weight) >= content * float(weights[slot]) - 1e-6
         assert float(forward) >= content * float(weights[slot] * weighed.forward[0, slot]) - 1e-6
