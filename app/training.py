@@ -206,7 +206,6 @@ def _register(name: str, summary: str) -> None:
         model: Annotated[str, typer.Option(help="ntm, dnc, …; or a controller alone: lstm, gru, …")] = "dnc",
         controller: Annotated[str | None, typer.Option(help="what drives the memory; lstm unless said")] = None,
         seed: Annotated[int, typer.Option(help="of parameters and sequences", min=0, max=10**9)] = 1,
-        preset: Annotated[str, typer.Option(help="small (10–50 slots), medium (100–500), large (1,000 on)")] = "small",
         slots: Annotated[int | None, typer.Option(help="of the memory", min=1)] = None,
         steps: Annotated[int | None, typer.Option(help="updates at most", min=1)] = None,
         settle: Annotated[int | None, typer.Option(help="last updates, the step size falling to 0", min=0)] = None,
@@ -230,7 +229,7 @@ def _register(name: str, summary: str) -> None:
         with exit_on_error(tasks.TaskError, RunError, CheckpointError, TrainingError, OSError):
             task = tasks.make(name, data)
             run = planned(
-                name, model, controller, seed, preset,
+                name, model, controller, seed,
                 slots=slots, batch_size=batch_size, steps=steps, settle=settle, optimiser=optimiser, rate=rate,
             )  # fmt: skip
             folder = out or Path("runs") / run.name

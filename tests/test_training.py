@@ -70,7 +70,7 @@ def test_the_table_of_runs_stands_in_the_document(ran: Ran) -> None:
     assert "2 runs in docs/science.md" in ran("table", "runs").output
     row = Path("docs/science.md").read_text().splitlines()[-2]
     assert row.startswith("| copy | dnc (lstm) | 1, 2 | 0 of 2 | – |")
-    assert "`mneme train copy --model dnc --controller lstm --preset small --slots 4 --steps 2 --batch-size 2" in row
+    assert "`mneme train copy --model dnc --controller lstm --slots 4 --steps 2 --batch-size 2" in row
 
 
 def test_a_table_without_runs_or_without_a_document_is_told(ran: Ran) -> None:
@@ -101,7 +101,6 @@ def test_a_folder_that_holds_a_run_is_not_overwritten(ran: Ran) -> None:
         (["--model", "elephant"], "no model elephant; there are ntm, dnc"),
         (["--controller", "elephant"], "no controller elephant; there are feedforward, rnn"),
         (["--model", "lstm", "--controller", "gru"], "model lstm is a controller alone"),
-        (["--preset", "elephant"], "no preset elephant; there are small, medium, large"),
         (["--optimiser", "sgd"], "no optimiser sgd; there are adam, rmsprop"),
         (["--rate", "0"], "above 0 and finite, not 0"),
         (["--rate", "nan"], "above 0 and finite, not nan"),

@@ -40,7 +40,6 @@ class Run:
     model: str
     controller: str | None
     seed: int
-    preset: str
     slots: int
     batch_size: int
     training: Training
@@ -58,7 +57,7 @@ class Run:
         slots = f" --slots {self.slots}" if self.slots else ""
         settle = f" --settle {t.settle}" if t.settle else ""
         return (
-            f"mneme train {self.task} --model {self.model}{controller} --preset {self.preset}{slots}"
+            f"mneme train {self.task} --model {self.model}{controller}{slots}"
             f" --steps {t.steps}{settle} --batch-size {self.batch_size} --optimiser {t.optimiser} --rate {t.rate:g}"
         )
 
@@ -68,7 +67,6 @@ def planned(
     model: str,
     controller: str | None = None,
     seed: int = 1,
-    preset: str = "small",
     *,
     slots: int | None = None,
     batch_size: int | None = None,
@@ -81,30 +79,29 @@ def planned(
         training: fields of `Training`; None where the preset decides.
 
     Raises:
-        RunError: no such model, controller, preset or optimiser, or a step size that is none.
+        RunError: no such model, controller or optimiser, or a step size that is none.
     """
     kinds = get_args(Kind)
     alone = model in kinds
     _check("model", model, models.NAMES)
-    _check("preset", preset, tuple(presets.PRESETS))
     if alone and controller is not None:
         raise RunError(f"model {model} is a controller alone: it takes no --controller")
     _check("controller", controller or "lstm", kinds)
-    chosen = presets.preset(preset, task)
+    chosen = presets.preset(task)
     given = {name: value for name, value in training.items() if value is not None}
     _check("optimiser", given.get("optimiser", chosen.training.optimiser), get_args(Optimiser))
     plan = dataclasses.replace(chosen.training, **given)
     if not 0.0 < plan.rate < math.inf:
         raise RunError(f"a step size is above 0 and finite, not {plan.rate:g}")
     return Run(
-        task, model, None if alone else controller or "lstm", seed, preset,
+        task, model, None if alone else controller or "lstm", seed,
         0 if alone else slots or chosen.slots, batch_size or chosen.batch_size, plan,
     )  # fmt: skip
 
 
 def network_of(run: Run, task: Task) -> Recurrent[Any]:
     """The network that a run begins with; its seed decides the parameters."""
-    preset = presets.preset(run.preset, run.task)
+    preset = presets.preset(run.task)
     torch.manual_seed(run.seed)
     sizes: dict[str, Any] = {"controller": ControllerConfig(cast(Kind, run.controller or run.model), preset.hidden)}
     if run.controller is not None:

@@ -12,7 +12,7 @@ from memory_core.models import NAMES
 from memory_core.tasks import AssociativeRecall, Completion, Copy, NGrams, PrioritySort, RepeatCopy, Task
 from memory_core.training.generalisation import generalisation
 from memory_core.training.picture import NoMatplotlib, draw, followed
-from memory_core.training.presets import PRESETS, preset
+from memory_core.training.presets import SMALL, preset
 from memory_core.training.run import network_of, planned, train
 from tests.memory_core.training.learning import measured_by_few
 
@@ -51,14 +51,13 @@ def test_every_task_can_be_trained(name: str, tmp_path: Path) -> None:
 
 
 def test_a_small_network_learns_a_task_as_is_known_unless_asked_for_otherwise() -> None:
-    known = preset("small", "associative-recall")
+    known = preset("associative-recall")
     run = planned("associative-recall", "dnc")
     assert (run.batch_size, run.training) == (known.batch_size, known.training)
     assert run.training.settle > 0
     other = planned("associative-recall", "dnc", batch_size=2, steps=5, settle=0)
     assert (other.batch_size, other.training) == (2, replace(known.training, steps=5, settle=0))
-    assert planned("copy", "dnc").training == PRESETS["small"].training
-    assert planned("associative-recall", "dnc", preset="large").training == PRESETS["large"].training
+    assert planned("copy", "dnc").training == SMALL.training
 
 
 def test_a_seed_decides_what_comes_out(tmp_path: Path) -> None:
@@ -76,7 +75,7 @@ import sys, torch
 from functools import partial
 from pathlib import Path
 from memory_core.tasks import Copy
-from memory_core.training.presets import PRESETS, preset
+from memory_core.training.presets import SMALL, preset
 from memory_core.training import run as runs
 from memory_core.training.run import planned, train
 runs.generalisation = partial(runs.generalisation, sequences=2, fewest=2)
