@@ -23,7 +23,7 @@ from memory_core.language.intents import INTENTS
 from memory_core.multilingual_encoder import FORM, MEANING, MultilingualEncoder
 
 WEIGHTS = Path(__file__).parent / "weights" / "meaning.safetensors"
-SCHEMA = "3"
+SCHEMA = "4"
 EVIDENCE = 4  # numbers that the confidence goes by
 _STRETCH = 400  # characters of a message that one vector stands for
 _MOST_STRETCHES = 64  # of one message; a longer one is known by its beginning

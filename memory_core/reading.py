@@ -15,6 +15,7 @@ from torch.nn import functional
 from memory_core import addressing, outdating, temporal_neighbours
 from memory_core.candidate_retrieval import Candidates
 from memory_core.message_features import FEATURE_NAMES, features, has, only_requests
+from memory_core.outdating import Seen
 from memory_core.reranker import SIGNALS, WINDOW, WITHIN, RerankerInput, RerankerOutput, without_neighbours
 from memory_core.state import EpisodicState
 
@@ -39,7 +40,7 @@ class Reading(NamedTuple):
 
     `confidence` is in [0, 1]: the probability that the memory holds what the cue asks for, as far as the training's
     conversations tell; untrained it is a fixed function of the best similarity. `asks` is the probability that the cue
-    asks for something; 1 where nothing is trained to tell.
+    asks for something, 1 where nothing is trained to tell; `asks_of_world` that nothing told is needed to answer it.
     """
 
     rows: Int[Tensor, " read"]
@@ -49,6 +50,7 @@ class Reading(NamedTuple):
     backward: Float[Tensor, " read"]
     confidence: float
     asks: float = 1.0
+    asks_of_world: float = 0.0
 
 
 def found(
@@ -210,9 +212,10 @@ def _with_changes(
             continue
         seen = outdating.seen(memory, state, of, given, earlier)
         likely = memory.outdating(seen.pairs).masked_fill(seen.names_it, 1.0)
-        if of.intents is not None and of.intents["about_self"] < 0.5:  # whose it is decides
-            likely = likely.masked_fill(seen.same_form, 0.0)
-            ahead = seen.same_form & may & (logits > told[earlier]) & (logits < told[earlier] + _NEARLY)
+        if of.intents is not None:  # whose it is decides
+            others = _of_another(state.feature_bits[of.slots], of.intents, seen, earlier)
+            likely = likely.masked_fill(others, 0.0)
+            ahead = others & seen.same_form & may & (logits > told[earlier]) & (logits < told[earlier] + _NEARLY)
             logits = torch.where(ahead, told[earlier] - _AHEAD, logits)
         if of.alike is not None:
             meanings = functional.normalize(state.meaning[of.slots].float(), dim=-1)
@@ -224,6 +227,14 @@ def _with_changes(
             logits = logits.clone()
             logits[later] = torch.maximum(logits[later], told[earlier] + _AHEAD)
     return logits
+
+
+def _of_another(bits: Int[Tensor, " slots"], intents: dict[str, float], seen: Seen, earlier: int) -> Tensor:
+    """Slots that tell of somebody else's than the earlier one, for a cue of one's own or of another's."""
+    if intents["about_self"] < 0.5:
+        return seen.same_form
+    own = has(bits, "about self")
+    return own[earlier] & ~own & ~seen.names_it
 
 
 def _owed_to_neighbours(alone: RerankerOutput, output: RerankerOutput) -> Float[Tensor, "2 slots"]:
@@ -299,8 +310,8 @@ def _through_modes(
     order = order[total[order] > 0]
     sure = max(confidence, float(following * (total.sum() > 0)))
     parts = shares[:, order]
-    asks = 1.0 if of.intents is None else of.intents["asks"]
-    return Reading(every[order], total[order], parts[0], parts[1], parts[2], sure, asks)
+    wanted = (1.0, 0.0) if of.intents is None else (of.intents["asks"], of.intents["asks_of_world"])
+    return Reading(every[order], total[order], parts[0], parts[1], parts[2], sure, *wanted)
 
 
 def mixed(readings: Sequence[Reading], most: int) -> Reading:
@@ -324,4 +335,4 @@ def mixed(readings: Sequence[Reading], most: int) -> Reading:
     order = torch.sort(total, descending=True, stable=True).indices[:most]
     kept = parts[:, order]
     confidence, asks = max(one.confidence for one in readings), max(one.asks for one in readings)
-    return Reading(rows[order], total[order], kept[0], kept[1], kept[2], confidence, asks)
+    return Reading(rows[order], total[order], kept[0], kept[1], kept[2], confidence, asks, readings[0].asks_of_world)

@@ -194,6 +194,7 @@ class Completions:
             max_tokens=request.max_tokens,
             doubtful=doubtful,
             tells=recalled is not None and recalled.of_statement,
+            of_what_was_told=recalled is not None and recalled.of_what_was_told and (request.remembers or not history),
             instructions=instructions,
             standing=recalled.standing if recalled else [],
         )

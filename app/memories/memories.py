@@ -39,6 +39,7 @@ from app.store.filters import Filter
 from app.store.log import Message
 from app.store.memories import MemoryRecord, ReadTrace
 from memory_core.encoder import Utterance
+from memory_core.reading import Reading
 
 Done = TypeVar("Done")
 
@@ -55,11 +56,17 @@ class Recalled:
     confidence: float
     timings_ms: dict[str, float]
     asks: float = 1.0
+    asks_of_world: float = 0.0
 
     @property
     def of_statement(self) -> bool:
         """Whether the text asks for nothing."""
         return self.asks < 0.5
+
+    @property
+    def of_what_was_told(self) -> bool:
+        """Whether the text asks for what nobody can know who was not told."""
+        return not self.of_statement and self.asks_of_world < 0.5
 
     def doubtful(self, below: float) -> bool:
         """Whether the memory is less sure that it holds what the text is about."""
@@ -180,9 +187,7 @@ class Memories:
             trace = [dataclasses.replace(entry, seq=seq) for entry in found]
             timings |= await self._write(user_id, live, [(message, utterance)], trace)
             stored = remembered(live, [message], timings)
-            recalled = Recalled(
-                recollected(found, known, live.head.capacity), reading.confidence, timings, reading.asks
-            )
+            recalled = _recalled(recollected(found, known, live.head.capacity), reading, timings)
             return TurnContext(recalled, stored, said, timings)
 
         return await self.live.in_order(user_id, once, trusting=True)
@@ -230,9 +235,7 @@ class Memories:
             timings = {"encode": encode, "read": _ms(started), "total": _ms(began)}
             sure = reading.confidence >= min_confidence
             every = recollected(found, known, live.head.capacity) if sure else []
-            return Recalled(
-                [one for one in every if one.weight >= min_weight], reading.confidence, timings, reading.asks
-            )
+            return _recalled([one for one in every if one.weight >= min_weight], reading, timings)
 
         return await self.live.in_order(user_id, once, trusting=True)
 
@@ -374,6 +377,10 @@ async def _held(connection: AsyncConnection, live: CachedMemory, seqs: Collectio
     if len(known) < len(set(seqs)):
         raise DamagedMemory("the log lacks a message that the memory holds: run `mneme replay`, or restore a backup")
     return known
+
+
+def _recalled(found: list[Recollection], reading: Reading, timings: dict[str, float]) -> Recalled:
+    return Recalled(found, reading.confidence, timings, reading.asks, reading.asks_of_world)
 
 
 def _logged(draft: Draft, seq: int) -> Message:

@@ -25,6 +25,7 @@ INTENTS = (
     "negative",  # it denies, or tells or asks of a dislike: "I can't stand heights"
     "about_self",  # its matter is the speaker's own, not another's: "I drive a Fiat"
     "tells_change",  # it tells that something is no longer as it was: "I moved to Rome", "Rollo died", "no more coffee"
+    "asks_of_world",  # what can be answered by who was told nothing: facts, sums, advice, what the assistant is
 )
 _WIDTH = 256  # of a facet
 BUCKETS = 8192  # for pieces and their neighbours

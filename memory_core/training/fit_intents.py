@@ -287,7 +287,7 @@ def _joined(intent: str, parts: list[bool | None]) -> bool | None:
         return True if True in parts else None if None in parts else False
     if intent == "only_asks":
         return False if False in parts else None if None in parts else True
-    if intent in ("negative", "about_self"):
+    if intent in ("negative", "about_self", "asks_of_world"):
         return parts[0] if len(set(parts)) == 1 else None
     return None if any(part is not False for part in parts) else False
 

@@ -106,4 +106,6 @@ def _heading(line: str, place: str) -> tuple[str, tuple[bool | None, ...]]:
     holds = {word for word in words if not word.startswith("~")}
     if strange := (unknown | holds) - set(INTENTS):
         raise SentencesError(f"{place}: {', '.join(sorted(strange))} is no intent; there are {', '.join(INTENTS)}")
+    if "asks" not in holds:  # of what asks nothing it cannot be said
+        unknown = unknown | {"asks_of_world"}
     return language, tuple(None if intent in unknown else intent in holds for intent in INTENTS)

@@ -11,7 +11,7 @@ from torch import Tensor
 RECALL = Path(__file__).with_name("recall.safetensors")
 BABI = Path(__file__).with_name("babi.safetensors")  # see `memory_core.stories.answering`
 SUCCESSION = Path(__file__).with_name("succession.safetensors")
-SCHEMA = "6"
+SCHEMA = "7"
 
 
 class WeightsError(ValueError):

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from app.assistant.embedded import EmbeddedModel
 from app.assistant.generator import ChatMessage
 from app.assistant.models import TINY, installed
-from app.assistant.prompt import DOUBTFUL, EXAMPLES, KEEP, MEMORY, NOTES, PERSONA, TELLS, build_prompt
+from app.assistant.prompt import EXAMPLES, KEEP, MEMORY, NOTES, PERSONA, TELLS, UNTOLD, build_prompt
 
 NOW = datetime(2026, 11, 22, 9, 0, tzinfo=UTC)
 
@@ -132,18 +132,30 @@ def test_a_programs_own_instructions_take_the_place_of_what_the_assistant_is() -
 
 
 @pytest.mark.parametrize(
-    ("doubtful", "tells", "line"),
-    [(True, False, DOUBTFUL), (False, False, None), (False, True, TELLS), (True, True, TELLS)],
+    ("doubtful", "tells", "line"), [(False, False, None), (False, True, TELLS), (True, True, TELLS)]
 )
 def test_the_prompt_tells_what_to_do_with_the_notes(doubtful: bool, tells: bool, line: str | None) -> None:
     recalled = [Recalled(Said("It rained."))]
     for notes in (recalled, []):
         shown = build_prompt(notes, [], "Hello?", NOW, context=4096, max_tokens=64, doubtful=doubtful, tells=tells)
-        expected = [line] * bool(line and (notes or line == TELLS))
-        assert [one for one in (DOUBTFUL, TELLS) if one in shown[-1].content] == expected
+        assert [one for one in (UNTOLD, TELLS) if one in shown[-1].content] == [line] * bool(line)
         assert ("It rained." in shown[-1].content) == (bool(notes) and not (tells and doubtful))
     apart = build_prompt([], [], "Hello.", NOW, context=4096, max_tokens=64, tells=True, instructions=["Be curt."])
     assert not any(TELLS in one.content for one in apart)
+
+
+@pytest.mark.parametrize(("doubtful", "own"), [(True, True), (True, False), (False, True)])
+def test_what_was_never_told_is_said_behind_the_question_for_it(doubtful: bool, own: bool) -> None:
+    notes = [Recalled(Said("It rained."))]
+    shown = build_prompt(
+        notes, [], "What is my dog called?", NOW, context=4096, max_tokens=64, doubtful=doubtful, of_what_was_told=own
+    )
+    assert shown[-1].content.endswith(f"What is my dog called?\n\n({UNTOLD})") == (doubtful and own)
+    apart = build_prompt(
+        notes, [], "My dog?", NOW, context=4096, max_tokens=64, doubtful=doubtful, of_what_was_told=own,
+        instructions=["Be curt."],
+    )  # fmt: skip
+    assert (UNTOLD in apart[0].content) == (doubtful and own) and apart[-1].content == "My dog?"
 
 
 def test_what_was_recalled_cannot_leave_its_line_or_its_turn() -> None:

@@ -30,3 +30,22 @@ async def test_a_reading_tells_what_asks_and_what_is_doubtful(speaking: Memories
     assert heard.of_statement != asks
     assert heard.doubtful(SURE) and not heard.doubtful(0.0)
     assert (await speaking.recall("ada", text, 3)).of_statement != asks
+
+
+@ON_SQLITE
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("What is my goldfish called?", True),
+        ("When did Olga leave the choir?", True),
+        ("Wie heißt meine Katze?", True),
+        ("What is the capital of Peru?", False),
+        ("What could I bring to the picnic?", False),
+        ("Are you a robot?", False),
+        ("Wie viele Beine hat eine Ameise?", False),
+        ("My parrot is called Coco.", False),
+    ],
+)
+async def test_a_reading_tells_what_only_who_was_told_can_answer(speaking: Memories, text: str, told: bool) -> None:
+    await speaking.remember("ada", [Draft("user", "My horse is called Star.", "s", START)])
+    assert (await speaking.recall("ada", text, 3)).of_what_was_told == told

@@ -61,6 +61,7 @@ def test_held_sentences_are_told_as_the_document_says(intents: Intents, encoder:
     right = {name: benchmark.accuracy(chances[:, place], truth[:, place]) for place, name in enumerate(INTENTS)}
     assert right["only_asks"] >= 96 and right["asks_of_now"] >= 95
     del right["tells_change"]  # of which the held sentences say nothing
+    assert right.pop("asks_of_world") >= 90
     assert min(right.values()) >= 93
     direction, found, false = benchmark.follow_ups(chances, truth)
     assert direction >= 94 and found >= 85 and false <= 2
