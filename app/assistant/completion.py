@@ -180,7 +180,6 @@ class Completions:
         instructions = [_text(one["content"]) for one in messages if one["role"] in ("system", "developer")]
         others = [one for one in earlier if one["role"] not in ("system", "developer")]
         found = recalled.recollections if recalled else []
-        doubtful = recalled is not None and recalled.doubtful(self._settings.doubt_below)
         is_plain = last["role"] == "user" and all(
             isinstance(one["content"], str) and one["role"] in ("user", "assistant") for one in [*others, last]
         )
@@ -192,9 +191,12 @@ class Completions:
             request.occurred_at,
             context=self._settings.generator_context,
             max_tokens=request.max_tokens,
-            doubtful=doubtful,
+            # What stands in a conversation that is not remembered, the memory cannot be sure of.
+            doubtful=(request.remembers or not others)
+            and recalled is not None
+            and recalled.doubtful(self._settings.doubt_below),
             tells=recalled is not None and recalled.of_statement,
-            of_what_was_told=recalled is not None and recalled.of_what_was_told and (request.remembers or not history),
+            of_what_was_told=recalled is not None and recalled.of_what_was_told,
             instructions=instructions,
             standing=recalled.standing if recalled else [],
         )

@@ -87,9 +87,9 @@ def build_prompt(
             side; the oldest history and the weakest recollections go first, then the middle of the message.
         max_tokens: the longest reply; at most half of the context is kept free for it.
         doubtful: the memory hardly holds what the message is about.
-        tells: the message asks for nothing; what little is held of it would then only distract.
-        of_what_was_told: it asks for what nobody can know who was not told. Where the memory is in doubt too, the model
-            is told that its notes don't hold it.
+        tells: the message asks for nothing.
+        of_what_was_told: it asks for what nobody can know who was not told. Where the memory is in doubt, the model is
+            then told that its notes don't hold it; of other messages it gets none, for they would only distract.
         standing: what holds until revoked, oldest first; it is shown at every turn, and never twice.
         instructions: what the client's program wants the model to be, instead of what it is by itself.
     """
@@ -97,7 +97,7 @@ def build_prompt(
     examples = [] if apart or context < _ROOM_FOR_EXAMPLES else EXAMPLES
     system = [*(instructions or [PERSONA]), MEMORY, f"Today is {now:%A}, {_day(now)}."]
     recalled = [said for said in recalled if all(said.message is not one.message for one in standing)]
-    recalled = [] if tells and doubtful else recalled
+    recalled = [] if doubtful and not of_what_was_told else recalled
     kept = ""
     if standing and examples:  # a small model keeps to it here, and the server keeps all that is above computed
         shortened = (_shorten(_on_one_line(one.message.content), LONGEST_KEPT) for one in standing)

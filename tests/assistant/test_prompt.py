@@ -139,7 +139,7 @@ def test_the_prompt_tells_what_to_do_with_the_notes(doubtful: bool, tells: bool,
     for notes in (recalled, []):
         shown = build_prompt(notes, [], "Hello?", NOW, context=4096, max_tokens=64, doubtful=doubtful, tells=tells)
         assert [one for one in (UNTOLD, TELLS) if one in shown[-1].content] == [line] * bool(line)
-        assert ("It rained." in shown[-1].content) == (bool(notes) and not (tells and doubtful))
+        assert ("It rained." in shown[-1].content) == (bool(notes) and not doubtful)
     apart = build_prompt([], [], "Hello.", NOW, context=4096, max_tokens=64, tells=True, instructions=["Be curt."])
     assert not any(TELLS in one.content for one in apart)
 
@@ -151,6 +151,7 @@ def test_what_was_never_told_is_said_behind_the_question_for_it(doubtful: bool, 
         notes, [], "What is my dog called?", NOW, context=4096, max_tokens=64, doubtful=doubtful, of_what_was_told=own
     )
     assert shown[-1].content.endswith(f"What is my dog called?\n\n({UNTOLD})") == (doubtful and own)
+    assert ("It rained." in shown[-1].content) == (own or not doubtful)
     apart = build_prompt(
         notes, [], "My dog?", NOW, context=4096, max_tokens=64, doubtful=doubtful, of_what_was_told=own,
         instructions=["Be curt."],
