@@ -229,7 +229,7 @@ def _with_changes(
     return logits
 
 
-def _of_another(bits: Int[Tensor, " slots"], intents: dict[str, float], seen: Seen, earlier: int) -> Tensor:
+def _of_another(bits: Int[Tensor, " slots"], intents: Mapping[str, float], seen: Seen, earlier: int) -> Tensor:
     """Slots that tell of somebody else's than the earlier one, for a cue of one's own or of another's."""
     if intents["about_self"] < 0.5:
         return seen.same_form
