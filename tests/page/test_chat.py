@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator
 
 import httpx
-from playwright.async_api import BrowserContext, Page, Route, expect
+from playwright.async_api import BrowserContext, Page, Response, Route, expect
 
 from benchmarks.scripted_model import Prompt, Refusal, asked
 from tests.page.conftest import Server, remember
@@ -63,6 +63,7 @@ async def test_a_reply_comes_as_it_is_said_stops_when_told_and_moves_nothing(
 ) -> None:
     await remember(client, user, "My dog is called Biscuit.", session="chat")
     await page.goto(f"{server.url}/#/{user}/chat/chat")
+    await expect(page.locator("article")).to_have_count(1)
     await page.evaluate(
         "window.shifts = []; new PerformanceObserver(list => list.getEntries().forEach(one => one.hadRecentInput ||"
         " shifts.push(...one.sources.map(({node}) => `${node?.nodeName} ${node?.className}`))))"
@@ -119,6 +120,42 @@ async def test_a_reply_anew_takes_the_place_of_the_one_before(
         server.model.script = kept
     said = (await client.get(f"/v1/users/{user}/sessions/chat/messages")).json()["messages"]
     assert [one["content"] for one in said] == ["Hello there.", "In other words: **Hello there.**"]
+
+
+async def test_a_reply_that_comes_leaves_the_reader_of_what_was_said_before_alone(
+    server: Server, page: Page, client: httpx.AsyncClient, user: str
+) -> None:
+    first, *_ = await remember(client, user, *(f"Note {place}." for place in range(40)))
+    await page.goto(f"{server.url}/#/{user}/chat/monday/{first}")
+    await expect(page.locator("article.marked")).to_be_in_viewport()
+    server.model.script, kept = slowly, server.model.script
+    try:
+        await page.get_by_label("Message", exact=True).fill("Count!")
+        await page.keyboard.press("Enter")
+        reply = page.locator("article.assistant")
+        await expect(reply).to_contain_text(" 61 62 63")
+        await expect(reply).to_be_in_viewport()  # who asks sees the reply
+        log = page.get_by_role("log")
+        await log.evaluate("box => box.scrollTo(0, 0)")
+        await expect(reply).to_contain_text(" 161 162 163")
+        assert await log.evaluate("box => box.scrollTop") == 0
+        await page.get_by_role("button", name="Stop").click()
+        await expect(reply).to_contain_text("interrupted")
+    finally:
+        server.model.script = kept
+
+
+async def test_a_chat_that_is_not_begun_asks_for_nothing_that_is_not_there(
+    server: Server, page: Page, client: httpx.AsyncClient, user: str
+) -> None:
+    await remember(client, user, "My dog is called Biscuit.")
+    missing: list[str] = []
+    page.on("response", lambda response: missing.append(response.url) if response.status >= 400 else None)
+    await page.goto(f"{server.url}/#/{user}/chat")
+    await expect(page.get_by_text("Say something", exact=False)).to_be_visible()
+    await page.get_by_role("button", name="New", exact=True).click()
+    await expect(page.locator(".live-map .legend").first).to_be_visible()
+    assert missing == []
 
 
 async def test_two_tabs_of_one_user_show_the_same_and_the_map_of_the_other_lights_up(
@@ -197,9 +234,21 @@ async def test_of_a_long_session_the_end_is_shown_and_the_rest_when_wanted(
     server: Server, page: Page, client: httpx.AsyncClient, user: str
 ) -> None:
     first, *_ = await remember(client, user, *(f"Note {place}." for place in range(210)))
+    asked: list[int] = []
+
+    async def count(response: Response) -> None:
+        if "/messages?" in response.url:
+            asked.append(len((await response.json())["messages"]))
+
+    page.on("response", count)
     await page.goto(f"{server.url}/#/{user}/chat/monday")
     await expect(page.locator("article")).to_have_count(200)
+    await expect(page.locator("article").last).to_be_in_viewport()
+    assert asked == [200]  # of the session no more is fetched than is shown
+    oldest = page.locator("article", has_text="Note 10.")
+    await oldest.scroll_into_view_if_needed()
     await page.get_by_role("button", name="Earlier messages").click()
     await expect(page.locator("article")).to_have_count(210)
+    await expect(oldest).to_be_in_viewport()  # what was read stays where it is
     await page.goto(f"{server.url}/#/{user}/chat/monday/{first}")
     await expect(page.locator("article.marked")).to_contain_text("Note 0.")

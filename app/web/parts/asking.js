@@ -23,7 +23,7 @@ export function useAsked(ask, inputs) {
 }
 
 export function said(problem) {
-  if (problem.status === 0) return texts.noAnswer;
+  if (isAway(problem)) return texts.noAnswer;
   return problem.message || texts.wentWrong(problem.status);
 }
 
@@ -43,6 +43,9 @@ export function Empty({ children }) {
 }
 
 export const isNobody = (problem) => problem?.status === 404;
+
+/** Whether the service does not answer: of a view's parts only the main one says so. */
+export const isAway = (problem) => problem?.status === 0;
 
 const DAY = new Intl.DateTimeFormat("en-GB", { dateStyle: "long" });
 const MOMENT = new Intl.DateTimeFormat("en-GB", { dateStyle: "medium", timeStyle: "short" });

@@ -4,7 +4,7 @@ import { loadMap } from "../memory_map.js";
 import { useNews } from "../news.js";
 import { address } from "../place.js";
 import { texts } from "../texts.js";
-import { isNobody, number, Trouble, useAsked } from "./asking.js";
+import { isAway, isNobody, number, Trouble, useAsked } from "./asking.js";
 import { Cells } from "./cells.js";
 import { Lights } from "./lights.js";
 
@@ -29,7 +29,7 @@ export function LiveMap({ user }) {
         label=${value ? texts.mapLabel(number(value.count), number(value.slots), texts.colourings.usage) : texts.loading} />
       ${isNobody(map.problem)
         ? html`<p class="muted small">${texts.nothingYet}</p>`
-        : html`<${Trouble} problem=${map.problem} again=${map.again} />`}
+        : !isAway(map.problem) && html`<${Trouble} problem=${map.problem} again=${map.again} />`}
       ${value && html`<p class="muted small">${texts.slotsUsed(number(value.count), number(value.slots))} <a href=${address(user, "map")}>${texts.openMap}</a></p>
         <p class="legend"><${Lights} /></p>`}
     </div>`;

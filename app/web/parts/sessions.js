@@ -4,7 +4,7 @@ import { html, useEffect, useLayoutEffect, useRef, useState } from "../html.js";
 import { tell } from "../news.js";
 import { address, go } from "../place.js";
 import { texts } from "../texts.js";
-import { date, isNobody, Pending, Trouble, useAsked } from "./asking.js";
+import { date, isAway, isNobody, Pending, Trouble, useAsked } from "./asking.js";
 import { TypedConfirmation } from "./confirmation.js";
 
 export async function forgetSession(user, session) {
@@ -80,7 +80,7 @@ export function Sessions({ user, current, begun, sessions, fresh }) {
         <h2 class="grow">${texts.sessions}</h2>
         <button class="primary" onClick=${fresh}>${texts.newSession}</button>
       </div>
-      ${!isNobody(sessions.problem) && html`<${Trouble} problem=${sessions.problem} again=${sessions.again} />`}
+      ${!isNobody(sessions.problem) && !isAway(sessions.problem) && html`<${Trouble} problem=${sessions.problem} again=${sessions.again} />`}
       <ul>
         ${!here && html`<li class="current"><a href=${address(user, "chat", current)} aria-current="true"><b>${begun ? current : texts.thisSession}</b></a></li>`}
         ${list.map((one) => html`

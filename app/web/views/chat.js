@@ -12,35 +12,40 @@ import { Sessions, useSessions } from "../parts/sessions.js";
 import { address, go } from "../place.js";
 import { texts } from "../texts.js";
 
-const MESSAGES_AT_ONCE = 1000;
-const SHOWN = 200; // messages of a long session that are shown before the earlier ones are asked for
+const AT_ONCE = 200; // messages of a long session, the last ones, before the earlier ones are asked for
+const NEAR_END = 60; // pixels from the end within which the log follows what is said
 const OTHER_WORDS = 0.8; // temperature of a reply that is asked for again
 
 export function newSessionId(now = new Date()) {
   return new Date(now - now.getTimezoneOffset() * 60_000).toISOString().slice(0, 19).replace("T", ".");
 }
 
-async function logOf(user, session, signal) {
+/** The end of a session: at least so many messages, and back to the marked one; none of a session that is not begun. */
+async function logOf(user, session, least, marked, signal) {
   const messages = [];
   let cursor;
   do {
-    const page = await get(at`/v1/users/${user}/sessions/${session}/messages`, { limit: MESSAGES_AT_ONCE, cursor }, signal);
+    const page = await get(at`/v1/users/${user}/messages`, { session_id: session, limit: AT_ONCE, cursor }, signal);
     messages.push(...page.messages);
     cursor = page.next_cursor;
-  } while (cursor);
-  return { session, messages };
+  } while (cursor && (messages.length < least || (marked && !messages.some(({ id }) => id === marked))));
+  return { session, messages: messages.reverse(), more: Boolean(cursor) };
 }
 
 export default function Chat({ user, more: [session, marked] }) {
   const [fresh] = useState(newSessionId);
   const current = session || fresh;
   const sessions = useSessions(user);
-  const log = useAsked((signal) => logOf(user, current, signal), [user, current]);
-  const [reach, setReach] = useState(SHOWN);
+  const [least, setLeast] = useState(AT_ONCE);
+  const log = useAsked((signal) => logOf(user, current, least, marked, signal), [user, current, least, marked]);
   const [turn, setTurn] = useState(null);
   const known = useRef(new Map());
   const stop = useRef(null);
-  const end = useRef(null);
+  const box = useRef(null);
+  const follows = useRef(true);
+  const put = useRef(0); // where the log was last put at its end
+  const arrived = useRef(null); // the marked message that was brought into view
+  const below = useRef(0); // what stood below the top edge when earlier messages were asked for
   const waiting = useWaiting();
 
   useNews(user, (news) => {
@@ -52,16 +57,42 @@ export default function Chat({ user, more: [session, marked] }) {
   useEffect(() => () => stop.current?.abort(), [current]);
   useEffect(() => {
     setTurn(null);
-    setReach(SHOWN);
+    setLeast(AT_ONCE);
+    follows.current = true;
+    put.current = 0;
   }, [current]);
   useLayoutEffect(() => {
-    if (marked) document.getElementById(`message-${marked}`)?.scrollIntoView({ block: "center" });
-    else if (end.current) end.current.scrollTop = end.current.scrollHeight;
+    const wanted = marked && arrived.current !== marked && document.getElementById(`message-${marked}`);
+    if (wanted) wanted.scrollIntoView({ block: "center" });
+    else if (!marked && (follows.current &&= !leftEnd())) {
+      box.current.scrollTop = box.current.scrollHeight;
+      put.current = box.current.scrollTop;
+    }
+    if (wanted || !marked) arrived.current = marked;
   }, [log.value, turn?.reply, marked]);
+  useLayoutEffect(() => {
+    if (below.current) box.current.scrollTop = box.current.scrollHeight - below.current;
+    below.current = 0;
+  }, [log.value]);
+
+  const fromEnd = () => box.current.scrollHeight - box.current.scrollTop - box.current.clientHeight;
+
+  /** Whether the reader has gone up since the log was last put at its end, which a scroll event tells only later. */
+  function leftEnd() {
+    return box.current.scrollTop < put.current - NEAR_END && fromEnd() > NEAR_END;
+  }
+
+  function earlier() {
+    below.current = box.current.scrollHeight - box.current.scrollTop;
+    setLeast(all.length + AT_ONCE);
+  }
 
   async function ask(message, options = {}) {
     const control = (stop.current = new AbortController());
     let state = { message, reply: "", recalled: null, busy: true, problem: null };
+    if (marked) go(user, "chat", current);
+    follows.current = true;
+    put.current = 0;
     const show = (change) => setTurn((state = { ...state, ...change }));
     show({});
     try {
@@ -105,20 +136,17 @@ export default function Chat({ user, more: [session, marked] }) {
   }
 
   const all = isNobody(log.problem) || log.value?.session !== current ? [] : log.value.messages;
-  const place = marked ? all.findIndex(({ id }) => id === marked) : -1;
-  const from = place < 0 ? all.length : Math.max(0, place - SHOWN / 2);
-  const first = Math.min(from, Math.max(0, all.length - reach));
-  const shown = all.slice(first).filter(({ id }) => id !== turn?.messageId);
+  const shown = all.filter(({ id }) => id !== turn?.messageId);
   return html`
     <div class="chat">
       <h1 class="unseen">${texts.views.chat}</h1>
       <${Sessions} user=${user} current=${current} begun=${all.length > 0} sessions=${sessions} fresh=${() => go(user, "chat", newSessionId())} />
       <section class="talk" aria-label=${texts.conversation}>
-        <div class="log" ref=${end} tabindex="0" role="log" aria-label=${texts.conversation}>
-          ${!shown.length && !turn && !log.busy && html`<${Empty}>${texts.chatEmpty}<//>`}
-          ${!isNobody(log.problem) && html`<${Trouble} problem=${log.problem} again=${log.again} />`}
+        <div class="log" ref=${box} onScroll=${() => (follows.current = fromEnd() < NEAR_END)} tabindex="0" role="log" aria-label=${texts.conversation}>
+          ${!shown.length && !turn && !log.busy && (!log.problem || isNobody(log.problem)) && html`<${Empty}>${texts.chatEmpty}<//>`}
+          ${!isNobody(log.problem) && html`<${Trouble} problem=${log.problem} again=${() => tell({ user, kind: "changed" })} />`}
           ${!all.length && !isNobody(log.problem) && html`<${Pending} asked=${{ ...log, value: null }} />`}
-          ${first > 0 && html`<button class="earlier" onClick=${() => setReach(all.length - first + SHOWN)}>${texts.earlier}</button>`}
+          ${all.length > 0 && log.value.more && html`<button class="earlier" onClick=${earlier}>${texts.earlier}</button>`}
           ${shown.map((message, place) => {
             const reply = message.role === "assistant" ? message : null;
             const question = reply ? shown[place - 1] : message;
