@@ -14,6 +14,10 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
+_LEAST = 1e-9  # a smaller start counts as that
+_SURE = 20.0  # the logit of a match that nothing passes, small enough for sums over hundreds of slots
+_NEVER = -1e4  # the logarithm of no chance
+
 
 def latest(logits: Float[Tensor, "*batch slots"]) -> Float[Tensor, "*batch slots"]:
     """The newest slot that matches: m_k times the product over later j of 1 - m_j, m the sigmoid of the logits."""
@@ -29,11 +33,14 @@ def around(
     Returns:
         Both weightings: b_k = m_k sum_{i>k} s_i prod_{k<j<i} (1 - m_j), and the same the other way.
     """
-    match = torch.sigmoid(logits)
+    logits = logits.clamp(max=_SURE)
+    match = functional.logsigmoid(logits)
     passed = functional.logsigmoid(-logits).cumsum(-1)
     before_next = functional.pad(passed[..., :-1], (1, 0))
-    # reach[k, i], k < i: the chance to get from i to k, or from k to i, past all between them
-    reach = torch.exp((before_next.unsqueeze(-2) - passed.unsqueeze(-1)).clamp(max=0.0)).triu(1)
-    backward = (reach @ start.unsqueeze(-1)).squeeze(-1)
-    forward = (start.unsqueeze(-2) @ reach).squeeze(-2)
-    return match * backward, match * forward
+    begun = start.clamp(min=_LEAST).log()
+    # running sums, so that it costs as much as there are slots; in logarithms, as no float holds the chance to pass 300
+    later = (begun + before_next).flip(-1).logcumsumexp(-1).flip(-1)
+    earlier = (begun - passed).logcumsumexp(-1)
+    backward = match - passed + functional.pad(later[..., 1:], (0, 1), value=_NEVER)
+    forward = match + before_next + functional.pad(earlier[..., :-1], (1, 0), value=_NEVER)
+    return backward.exp(), forward.exp()

@@ -51,3 +51,14 @@ def test_what_matches_nothing_reads_nothing_and_gradients_stay_finite() -> None:
     assert found[1, 1].tolist() == [1.0, 0.0, 0.0]
     found.sum().backward()  # type: ignore[no-untyped-call]
     assert logits.grad is not None and torch.isfinite(logits.grad).all()
+
+
+def test_a_search_is_as_exact_over_hundreds_of_slots_that_match() -> None:
+    start = torch.zeros(300)
+    start[[10, 290]] = 0.5
+    for logit in (12.0, 1e4):
+        backward, forward = search.around(torch.full((300,), logit), start)
+        for found, at in ((backward, [9, 289]), (forward, [11, 291])):
+            expected = torch.zeros(300)
+            expected[at] = 0.5
+            assert torch.allclose(found, expected, atol=1e-3)
