@@ -6,7 +6,9 @@ form, and none of them need be computed (`tests/memory_core/stories/test_reader.
 addressing). Two things are new. It reads before it writes, so that a word can hold what was known already: where
 somebody was who drops the ball. And its reads search along the links (`memory_core.search`).
 
-Thinking writes nothing: all questions about a story, after however many sentences, are thought about side by side.
+There are several such memories, one upon the other: what is written to one is read by what is written to the next. No
+state is carried from sentence to sentence, so that all of a story's are computed side by side, each from those before
+it. Thinking writes nothing: all questions about a story, after however many sentences, are thought about side by side.
 """
 
 import dataclasses
@@ -21,12 +23,14 @@ from memory_core.stories.corpus import LONGEST_ANSWER, StoryBatch, Vocabulary
 
 _NOWHERE = -1e4  # the logit of a slot that does not count
 _SHY = -2.0  # matching begins at a chance of an eighth, so that a search reaches far
+_ALIKE = 0.9  # the logit of a vector and itself begins at the square of it, times the root of a key's length
 
 
 @dataclasses.dataclass(frozen=True)
 class ReaderConfig:
     """Sizes, and what can be left out to see what it brings.
 
+    layers: memories that are written one after the other, each by what was read in the same way.
     steps: of thinking about a question.
     links: a read may go on from where the last one was; without them, by content and newest match alone.
     search: a read may look for the newest or the nearest match; without it, by content and along single links.
@@ -36,6 +40,7 @@ class ReaderConfig:
     width: int = 96
     heads: int = 4
     key: int = 24
+    layers: int = 2
     steps: int = 5
     dropout: float = 0.1
     links: bool = True
@@ -44,25 +49,28 @@ class ReaderConfig:
 
 
 class SentenceEncoder(nn.Module):
-    """A sentence as a vector: its words, weighted part by part by their places, and a layer over their sum.
-
-    The sum is the position encoding of Sukhbaatar et al. 2015 with learned weights, as in Henaff et al. 2017.
+    """A sentence as a vector: the sum of its words, each as much as it matters, so that sentences of the same words are
+    alike; what each word says in its place, so that who did something is not who it was done to; and a layer over both.
     """
 
     def __init__(self, vocabulary: Vocabulary, width: int) -> None:
         super().__init__()
         self.embedding = nn.Embedding(len(vocabulary.words) + 1, width, padding_idx=0)
         nn.init.normal_(self.embedding.weight[1:], std=0.3)
-        self.place = nn.Parameter(torch.randn(vocabulary.longest, width) * 0.3 + 1.0)
+        self.matters = nn.Embedding(len(vocabulary.words) + 1, 1)
+        nn.init.ones_(self.matters.weight)
+        self.longest = vocabulary.longest
+        self.placed = nn.Linear(vocabulary.longest * width, width)
+        nn.init.normal_(self.placed.weight, std=0.5 * width**-0.5)
         self.mix = nn.Sequential(
             nn.LayerNorm(width), nn.Linear(width, 2 * width), nn.GELU(), nn.Linear(2 * width, width)
         )
 
     def forward(self, sentences: Int[Tensor, "sentences words"]) -> Float[Tensor, "sentences width"]:
         """Words beyond the longest sentence that was trained on do not count."""
-        longest = len(self.place)
-        embedded: Tensor = self.embedding(sentences[:, :longest])
-        summed = (embedded * self.place[: sentences.shape[1]]).sum(1)
+        sentences = sentences[:, : self.longest]
+        embedded = self.embedding(sentences)
+        summed = (embedded * self.matters(sentences)).sum(1) + self.placed(embedded.flatten(1))
         mixed: Tensor = summed + self.mix(summed)
         return mixed
 
@@ -76,6 +84,80 @@ def answer_layers(width: int, vocabulary: Vocabulary) -> nn.Sequential:
     )  # fmt: skip
 
 
+class _Heads(nn.Module):
+    """Read heads: what they ask for, what there is to read in words, and what becomes of a vector by what was read.
+
+    There may be several memories, each with as many heads. Queries begin as the keys of what is asked for: at first,
+    what is alike is read.
+    """
+
+    def __init__(self, config: ReaderConfig, memories: int, extra: int) -> None:
+        super().__init__()
+        width, self.key = config.width, config.key
+        heads = self.heads = memories * config.heads
+        self.query = nn.Linear(width, heads * (self.key + extra))
+        known = [nn.Linear(width, 2 * config.heads * self.key) for _ in range(memories)]
+        self.known = nn.ModuleList(known)
+        self.update = nn.Sequential(
+            nn.Linear(width + heads * self.key, 2 * width), nn.GELU(), nn.Linear(2 * width, width),
+            nn.Dropout(config.dropout),
+        )  # fmt: skip
+        with torch.no_grad():
+            asked = self.query.weight.view(memories, config.heads, self.key + extra, width)[:, :, : self.key]
+            for queries, part in zip(asked, known, strict=True):
+                keys = part.weight[: config.heads * self.key].view(queries.shape)
+                for key, query in zip(keys, queries, strict=True):
+                    query.copy_(nn.init.orthogonal_(key, _ALIKE))
+
+    def ask(self, vectors: Float[Tensor, "batch asked width"]) -> Float[Tensor, "batch heads asked query"]:
+        """The query of each vector and head: a key, and what else is to be told."""
+        asked: Tensor = self.query(vectors)
+        return asked.view(*asked.shape[:2], self.heads, -1).transpose(1, 2)
+
+    def know(
+        self, *memories: Float[Tensor, "batch time width"]
+    ) -> tuple[Float[Tensor, "batch heads key time"], Float[Tensor, "batch heads time key"]]:
+        """The keys and the values of the words in each memory."""
+        known = torch.stack([part(words) for part, words in zip(self.known, memories, strict=True)], 2)
+        keys, values = known.view(*known.shape[:3], 2, -1, self.key).permute(3, 0, 2, 4, 1, 5).flatten(2, 3)
+        return keys.transpose(-1, -2) * self.key**-0.5, values
+
+    def change(
+        self,
+        vectors: Float[Tensor, "batch asked width"],
+        values: Float[Tensor, "batch heads time key"],
+        weights: Float[Tensor, "batch heads asked time"],
+    ) -> Float[Tensor, "batch asked width"]:
+        """What is added to vectors that read with these weights."""
+        changed: Tensor = self.update(torch.cat([vectors, (weights @ values).transpose(1, 2).flatten(2)], -1))
+        return changed
+
+
+class _Writing(nn.Module):
+    """One memory: what each sentence writes, by what it reads in it of those before. At first, little but itself."""
+
+    def __init__(self, config: ReaderConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.norm = nn.LayerNorm(config.width)
+        self.heads = _Heads(config, 1, 2)
+        with torch.no_grad():
+            for parameter in self.heads.update[2].parameters():
+                parameter.mul_(0.1)
+
+    def forward(self, sentences: Float[Tensor, "batch time width"]) -> Float[Tensor, "batch time width"]:
+        time, key = sentences.shape[1], self.config.key
+        normed = self.norm(sentences)
+        asked, (keys, values) = self.heads.ask(normed), self.heads.know(normed)
+        not_yet = torch.ones(time, time, dtype=torch.bool, device=sentences.device).triu()
+        logits = (asked[..., :key] @ keys).masked_fill(not_yet, _NOWHERE)
+        weights = _content(logits)
+        if self.config.search:
+            bar, part = asked[..., key, None], torch.sigmoid(asked[..., key + 1, None])
+            weights = part * search.latest(logits + (bar + _SHY)) + (1.0 - part) * weights
+        return sentences + self.heads.change(normed, values, weights * self.config.read_first)
+
+
 class StoryReader(nn.Module):
     """Reads stories and answers questions.
 
@@ -86,112 +168,61 @@ class StoryReader(nn.Module):
     def __init__(self, vocabulary: Vocabulary, config: ReaderConfig | None = None) -> None:
         super().__init__()
         c = self.config = config or ReaderConfig()
-        width, read = c.width, c.heads * c.key
-        self.encoder = SentenceEncoder(vocabulary, width)
-        self.parts = [4 * width, c.heads * (c.key + 2), width]  # gates; keys, bars and choices; what is written as is
-        self.told = nn.Linear(width, sum(self.parts))
-        self.recurrent = nn.Linear(width + read, 4 * width, bias=False)
-        self.told_query = nn.Linear(width, c.heads * (c.key + 2), bias=False)
-        self.word = nn.Linear(width + read, width, bias=False)
-        self.word_norm = nn.LayerNorm(width)
-        self.kept = nn.Linear(width, 2 * read)
-        self.known = nn.Linear(width, 2 * read)
-        self.cue = nn.Linear(2 * width, width)
-        self.step = nn.Parameter(torch.randn(c.steps, width) * 0.1)
-        self.think_norm = nn.LayerNorm(width)
-        self.query = nn.Linear(width, c.heads * (c.key + 5))
-        self.update = nn.Sequential(nn.Linear(width + read, 2 * width), nn.GELU(), nn.Linear(2 * width, width))
-        self.answer = answer_layers(width, vocabulary)
+        self.encoder = SentenceEncoder(vocabulary, c.width)
+        self.writing = nn.Sequential(*(_Writing(c) for _ in range(c.layers)), nn.LayerNorm(c.width))
+        self.heard_norm = nn.LayerNorm(c.width)
+        self.cue = nn.Linear(c.width, c.width)
+        self.step = nn.Parameter(torch.randn(c.steps, c.width) * 0.1)
+        self.think_norm = nn.LayerNorm(c.width)
+        self.heads = _Heads(c, 2, 5)
+        self.answer = answer_layers(c.width, vocabulary)
 
     def forward(
         self, batch: StoryBatch
     ) -> tuple[Float[Tensor, "batch asked answer words"], Float[Tensor, "batch asked steps heads time"]]:
         """Logits of the answers' words, and the read weightings of every step of thinking."""
         encoded = functional.dropout(self.encoder(batch.distinct), self.config.dropout, self.training)
-        memory, hidden = self.tell(encoded[batch.story.T])
-        return self.think(memory, hidden, encoded[batch.question], batch.told)
-
-    def tell(
-        self, sentences: Float[Tensor, "time batch width"]
-    ) -> tuple[Float[Tensor, "batch time width"], Float[Tensor, "batch time width"]]:
-        """The words written, and the controller's hidden vectors (an LSTM), one a sentence."""
-        c = self.config
-        time, size, width = sentences.shape
-        rows = size * c.heads
-        gates, queries, plain = self.told(sentences).split(self.parts, -1)
-        hidden = cell = sentences.new_zeros(size, width)
-        found = sentences.new_zeros(size, c.heads * c.key)
-        keys = values = sentences.new_zeros(0, rows, c.key)
-        words, hiddens = [], []
-        for t in range(time):
-            if t and c.read_first:
-                asked = (queries[t] + self.told_query(hidden)).view(size, c.heads, c.key + 2)
-                query = asked[..., : c.key].reshape(rows, c.key, 1) * c.key**-0.5
-                w = self._first_reads(asked, torch.bmm(keys.transpose(0, 1), query).view(size, c.heads, t))
-                found = torch.bmm(w.view(rows, 1, t), values.transpose(0, 1)).view(size, c.heads * c.key)
-            i, f, g, o = (gates[t] + self.recurrent(torch.cat([hidden, found], 1))).chunk(4, 1)
-            cell = torch.sigmoid(f + 1.0) * cell + torch.sigmoid(i) * torch.tanh(g)
-            hidden = torch.sigmoid(o) * torch.tanh(cell)
-            word = self.word_norm(plain[t] + self.word(torch.cat([hidden, found], 1)))
-            words.append(word)
-            hiddens.append(hidden)
-            if c.read_first and t + 1 < time:
-                key, value = (each.reshape(1, rows, c.key) for each in self.kept(word).chunk(2, 1))
-                keys, values = torch.cat([keys, key]), torch.cat([values, value])
-        return torch.stack(words, 1), torch.stack(hiddens, 1)
-
-    def _first_reads(
-        self, asked: Float[Tensor, "batch heads asked"], logits: Float[Tensor, "batch heads time"]
-    ) -> Float[Tensor, "batch heads time"]:
-        content = logits.softmax(-1)
-        if not self.config.search:
-            return content
-        bar, choice = asked[..., self.config.key :].chunk(2, -1)
-        part = torch.sigmoid(choice)
-        return part * search.latest(logits + (bar + _SHY)) + (1.0 - part) * content
+        heard = encoded[batch.story]
+        return self.think(self.writing(heard), self.heard_norm(heard), encoded[batch.question], batch.told)
 
     def think(
         self,
-        memory: Float[Tensor, "batch time width"],
-        hidden: Float[Tensor, "batch time width"],
+        written: Float[Tensor, "batch time width"],
+        heard: Float[Tensor, "batch time width"],
         cue: Float[Tensor, "batch asked width"],
         told: Int[Tensor, "batch asked"],
     ) -> tuple[Float[Tensor, "batch asked answer words"], Float[Tensor, "batch asked steps heads time"]]:
-        """Answers questions, each asked after its first `told` sentences: later ones are hidden from it."""
-        c = self.config
-        size, time, width = memory.shape
-        asked = cue.shape[1]
-        state = hidden.gather(1, told.clamp(min=1).sub(1).unsqueeze(-1).expand(-1, -1, width))
-        keys, values = self.known(memory).view(size, time, 2, c.heads, c.key).permute(2, 0, 3, 1, 4)
-        keys = keys.transpose(-1, -2) * c.key**-0.5
+        """Answers questions, each asked after its first `told` sentences: later ones are hidden from it.
+
+        Half of the heads read what was written last, half the sentences as they were heard.
+        """
+        keys, values = self.heads.know(written, heard)
+        size, heads, time, _ = values.shape
         beyond = (torch.arange(time, device=told.device) >= told.unsqueeze(-1)).unsqueeze(1)
-        thought = self.cue(torch.cat([cue, state], -1))
-        w = memory.new_zeros(size, c.heads, asked, time)
+        thought = cue + self.cue(cue)
+        weights = written.new_zeros(size, heads, told.shape[1], time)
         followed = []
         for own in self.step:
             normed = self.think_norm(thought + own)
-            query = self.query(normed).view(size, asked, c.heads, c.key + 5).transpose(1, 2)
-            w = self._reads(query, query[..., : c.key] @ keys, beyond, w)
-            followed.append(w)
-            read = (w @ values).transpose(1, 2).flatten(2)
-            change = self.update(torch.cat([normed, read], -1))
-            thought = thought + functional.dropout(change, c.dropout, self.training)
+            weights = self._reads(self.heads.ask(normed), keys, beyond, weights)
+            followed.append(weights)
+            thought = thought + self.heads.change(normed, values, weights)
         return self.answer(torch.cat([thought, cue], -1)), torch.stack(followed, 1).permute(0, 3, 1, 2, 4)
 
     def _reads(
         self,
-        query: Float[Tensor, "batch heads asked query"],
-        logits: Float[Tensor, "batch heads asked time"],
+        asked: Float[Tensor, "batch heads asked query"],
+        keys: Float[Tensor, "batch heads key time"],
         beyond: Tensor,
         last: Float[Tensor, "batch heads asked time"],
     ) -> Float[Tensor, "batch heads asked time"]:
         """A mixture of reads by content, of the newest match, and from the last read backward and forward."""
         c = self.config
-        bar, modes = query[..., c.key, None], query[..., c.key + 1 :]
-        matching = (logits + (bar + _SHY) if c.search else torch.full_like(logits, -_NOWHERE)).masked_fill(
-            beyond, _NOWHERE
-        )
-        found = [logits.masked_fill(beyond, _NOWHERE).softmax(-1)]
+        bar, modes = asked[..., c.key, None], asked[..., c.key + 1 :]
+        logits = asked[..., : c.key] @ keys
+        found = [_content(logits.masked_fill(beyond, _NOWHERE))]
+        matching = logits + (bar + _SHY) if c.search else torch.full_like(logits, -_NOWHERE)
+        matching = matching.masked_fill(beyond, _NOWHERE)
         if c.search:
             found.append(search.latest(matching))
         else:
@@ -200,3 +231,9 @@ class StoryReader(nn.Module):
             found += search.around(matching, last)
         shares = modes[..., : len(found)].softmax(-1)
         return (torch.stack(found, -1) * shares.unsqueeze(-2)).sum(-1)
+
+
+def _content(logits: Float[Tensor, "*batch slots"]) -> Float[Tensor, "*batch slots"]:
+    """A softmax beside a slot that holds nothing, for what matches no other."""
+    chances: Tensor = functional.pad(logits, (1, 0)).softmax(-1)
+    return chances[..., 1:]

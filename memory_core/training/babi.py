@@ -24,8 +24,8 @@ from memory_core.training.metrics import Figures
 _HELD_EVERY = 20  # stories
 _ROUND = 0.25  # of the stories are drawn before it is decided anew which tasks need them
 _WANTED = 0.05  # a task with a larger share of wrong answers is drawn in full
-_LEAST = 0.15  # of a task that is known
-_MOST = 64  # stories of a batch: those of few sentences learn by many small updates, long ones cost by the sentence
+LEAST = 0.15  # of a task that is known
+_MOST = 32  # stories of a batch: those of few sentences learn by many small updates, long ones cost by the sentence
 _MEMORY = 300  # questions over which a task's share of wrong answers is told
 MADE = 2_000  # stories of task 3
 FAILED = 0.05  # a task with a larger error counts as failed (Weston et al. 2015)
@@ -86,16 +86,19 @@ class BabiLesson:
         keep: Callable[[], None] = lambda: None,
         sample: int = 100,
         only: Sequence[int] = (),
+        rest: float = LEAST,
     ) -> None:
         """
         Args:
             size: of a batch; see `Corpus.batches`.
             keep: called when the network is better than ever on what is held back.
             sample: questions of each task that a validation asks.
-            only: tasks to learn now: the others are drawn as those that are known, so that they are kept.
+            only: tasks to learn now.
+            rest: the share of the others that is drawn; by default that of tasks that are known, so that they are kept.
         """
         self._network, self._seed, self._size = network, seed, size
         self._train, self._only = stories.train, frozenset(only or babi.TASKS)
+        self._rest = rest
         self._held, self._sample = stories.held, _sampled(stories.held, sample)
         self._wrong = dict.fromkeys(babi.TASKS, 1.0)
         self._drawn = dict(self._wrong)  # the shares by which this round was drawn
@@ -153,8 +156,8 @@ class BabiLesson:
         random = np.random.default_rng([self._seed, self._round])
         chance = np.zeros(max(babi.TASKS) + 1)
         for task, share in self._drawn.items():
-            wanted = min(1.0, max(_LEAST, share / _WANTED))
-            chance[task] = _ROUND * (wanted if task in self._only else _LEAST)
+            wanted = min(1.0, max(LEAST, share / _WANTED))
+            chance[task] = _ROUND * (wanted if task in self._only else self._rest)
         rows = np.flatnonzero(random.random(len(self._train)) < chance[self._train.tasks])
         return self._train.grouped(random, self._size, rows, _MOST)
 

@@ -16,15 +16,15 @@ from memory_core.stories import answering, baselines
 from memory_core.stories.babi import TASKS
 from memory_core.stories.reader import ReaderConfig
 from memory_core.training import loop
-from memory_core.training.babi import BabiLesson, Stories, failed, measure, supported
+from memory_core.training.babi import LEAST, BabiLesson, Stories, failed, measure, supported
 from memory_core.training.learner import Learner, Training
 from memory_core.training.metrics import Figures
 from memory_core.training.run import RESULT, RUN, RunError
 
 WEIGHTS = "babi.safetensors"
 ABLATIONS = ("links", "search", "read-first", "dropout", "thinking")
-MAY_CHANGE = ("steps", "settle", "size")
-_TRAINING = Training(steps=20_000, optimiser="adam", rate=1e-3, every=200, settle=4_000, warm_up=200)
+MAY_CHANGE = ("steps", "settle", "size", "only", "rest")
+_TRAINING = Training(steps=100_000, optimiser="adam", rate=1e-3, every=1_000, settle=40_000, warm_up=200)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,8 +34,9 @@ class BabiRun:
     model: str = "reader"
     without: tuple[str, ...] = ()
     seed: int = 1
-    size: int = 1_500  # of a batch: sentences, and five times its questions
+    size: int = 700  # of a batch: sentences, and five times its questions
     only: tuple[int, ...] = ()  # tasks to learn now; see `BabiLesson`
+    rest: float = LEAST  # of the others
     begin_with: str | None = None  # a file of weights to begin with, instead of random ones
     config: ReaderConfig = dataclasses.field(default_factory=ReaderConfig)
     training: Training = _TRAINING
@@ -50,7 +51,7 @@ class BabiRun:
     def command(self) -> str:
         """The command that makes this run, but for data and folder."""
         without = "".join(f" --without {part}" for part in self.without)
-        only = "".join(f" --only {task}" for task in self.only)
+        only = "".join(f" --only {task}" for task in self.only) + (f" --rest {self.rest:g}" if self.only else "")
         begin = f" --begin-with {self.begin_with}" if self.begin_with else ""
         t = self.training
         return (
@@ -70,6 +71,7 @@ def planned(
     rate: float,
     begin_with: str | None = None,
     only: tuple[int, ...] = (),
+    rest: float = LEAST,
 ) -> BabiRun:
     """A run as asked for.
 
@@ -101,7 +103,7 @@ def planned(
         read_first="read-first" not in without,
     )
     training = dataclasses.replace(default.training, steps=steps, settle=settle, rate=rate)
-    return BabiRun(model, tuple(without), seed, size, tuple(only), begin_with, config, training)
+    return BabiRun(model, tuple(without), seed, size, tuple(only), rest, begin_with, config, training)
 
 
 def train(
@@ -134,7 +136,7 @@ def train(
     def keep() -> None:
         answering.save(folder / WEIGHTS, run.model, network, stories.vocabulary, run.config)
 
-    lesson = BabiLesson(network, stories, run.seed, run.size, keep, only=run.only)
+    lesson = BabiLesson(network, stories, run.seed, run.size, keep, only=run.only, rest=run.rest)
     loop.train(learner, lesson, run.training, folder, resume=resume, watch=watch, tell=tell)
     lesson.validate()  # the last update may be the best, or the only one
     if not (folder / WEIGHTS).exists():
@@ -195,6 +197,7 @@ def _claim(folder: Path, run: BabiRun, resume: bool) -> None:
         ]
         if changed:
             raise RunError(
-                f"{folder} holds a run with another {', '.join(changed)}; only --steps, --settle and --size may change"
+                f"{folder} holds a run with another {', '.join(changed)}; only --steps, --settle, --size, --only and"
+                " --rest may change"
             )
     path.write_text(json.dumps(described, indent=1) + "\n", encoding="utf-8")

@@ -52,9 +52,10 @@ def test_unknown_words_long_sentences_and_empty_ones_are_named_where_they_stand(
 def test_files_of_something_else_are_told_apart(tmp_path: Path) -> None:
     with pytest.raises(StoryWeightsError, match="cannot be read"):
         answering.load(tmp_path / "none.safetensors")
-    save_file({"a": torch.zeros(1)}, tmp_path / "other.safetensors")
-    with pytest.raises(StoryWeightsError, match="holds no network that reads stories"):
-        answering.load(tmp_path / "other.safetensors")
+    for told in ({}, {"kind": "stories", "schema": "1"}):  # something else, and a network of before
+        save_file({"a": torch.zeros(1)}, tmp_path / "other.safetensors", told)
+        with pytest.raises(StoryWeightsError, match="holds no network that reads stories"):
+            answering.load(tmp_path / "other.safetensors")
 
 
 def test_the_picture_of_an_answer_is_a_png(shipped: Answerer, tmp_path: Path) -> None:

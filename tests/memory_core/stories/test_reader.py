@@ -66,9 +66,28 @@ def test_questions_are_answered_each_as_if_it_were_alone(model: str, batch: Stor
 
 def test_weightings_are_weightings(batch: StoryBatch) -> None:
     _, followed = network()(batch)
-    assert followed.shape == (3, 2, SMALL.steps, SMALL.heads, batch.story.shape[1])
+    assert followed.shape == (3, 2, SMALL.steps, 2 * SMALL.heads, batch.story.shape[1])
     assert followed.min() >= 0.0
     assert followed.sum(-1).max() <= 1.0 + 1e-5
+
+
+def test_a_read_begins_at_what_is_like_that_which_asks() -> None:
+    torch.manual_seed(2)
+    heads = StoryReader(some(5)[1], SMALL).heads
+    vectors = torch.nn.functional.layer_norm(torch.randn(1, 40, SMALL.width), [SMALL.width])
+    keys, _ = heads.know(vectors, vectors)
+    with torch.no_grad():
+        heads.query.bias.zero_()
+    logits = heads.ask(vectors)[..., : SMALL.key] @ keys
+    assert (logits.argmax(-1) == torch.arange(40)).float().mean() > 0.8
+
+
+def test_who_did_something_is_not_who_it_was_done_to() -> None:
+    _, vocabulary = some(5)
+    numbers = vocabulary.numbers([("mary", "took", "john"), ("john", "took", "mary")])
+    torch.manual_seed(1)
+    one, other = StoryReader(vocabulary, SMALL).encoder(numbers)
+    assert not torch.allclose(one, other, atol=0.05)
 
 
 @pytest.mark.parametrize("part", ["links", "search", "read_first"])

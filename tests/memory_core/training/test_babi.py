@@ -81,6 +81,8 @@ def test_a_folder_of_another_run_is_refused(stories: Stories, tmp_path: Path) ->
         babi_run.train(run(2), stories, tmp_path)
     with pytest.raises(RunError, match="another seed"):
         babi_run.train(run(4, seed=2), stories, tmp_path, resume=True)
+    with pytest.raises(RunError, match="--only and --rest may change"):
+        babi_run.train(run(4, without=("links",)), stories, tmp_path, resume=True)
     with pytest.raises(RunError, match="no run to resume"):
         babi_run.train(run(4), stories, tmp_path / "empty", resume=True)
 
@@ -108,6 +110,8 @@ def test_a_network_learns_and_the_tasks_that_it_knows_are_drawn_less(stories: St
     rows = [row for seed in range(40) for row in drawn(lesson, seed)]
     counts = torch.bincount(torch.tensor([int(stories.train.tasks[row]) for row in rows]), minlength=21)
     assert counts[4] > 3 * counts[[1, 2, 5, 6]].float().mean()
+    lesson._rest = 0.0
+    assert {int(stories.train.tasks[row]) for seed in range(40) for row in drawn(lesson, seed)} == {4}
 
 
 def drawn(lesson: BabiLesson, number: int) -> list[int]:
