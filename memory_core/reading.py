@@ -40,7 +40,8 @@ class Reading(NamedTuple):
 
     `confidence` is in [0, 1]: the probability that the memory holds what the cue asks for, as far as the training's
     conversations tell; untrained it is a fixed function of the best similarity. `asks` is the probability that the cue
-    asks for something, 1 where nothing is trained to tell; `asks_of_world` that nothing told is needed to answer it.
+    asks for something, 1 where nothing is trained to tell; `asks_of_world` that nothing told is needed to answer it,
+    None where nothing is trained to tell or where it asks of the conversation itself.
     """
 
     rows: Int[Tensor, " read"]
@@ -50,7 +51,7 @@ class Reading(NamedTuple):
     backward: Float[Tensor, " read"]
     confidence: float
     asks: float = 1.0
-    asks_of_world: float = 0.0
+    asks_of_world: float | None = None
 
 
 def found(
@@ -310,8 +311,10 @@ def _through_modes(
     order = order[total[order] > 0]
     sure = max(confidence, float(following * (total.sum() > 0)))
     parts = shares[:, order]
-    wanted = (1.0, 0.0) if of.intents is None else (of.intents["asks"], of.intents["asks_of_world"])
-    return Reading(every[order], total[order], parts[0], parts[1], parts[2], sure, *wanted)
+    asks = 1.0 if of.intents is None else of.intents["asks"]
+    told = of.intents is not None and of.intents["asks_of_conversation"] < 0.5
+    world = of.intents["asks_of_world"] if of.intents is not None and told else None
+    return Reading(every[order], total[order], parts[0], parts[1], parts[2], sure, asks, world)
 
 
 def mixed(readings: Sequence[Reading], most: int) -> Reading:

@@ -196,7 +196,7 @@ class Completions:
             and recalled is not None
             and recalled.doubtful(self._settings.doubt_below),
             tells=recalled is not None and recalled.of_statement,
-            of_what_was_told=recalled is not None and recalled.of_what_was_told,
+            of_world=recalled.of_world if recalled else None,
             instructions=instructions,
             standing=recalled.standing if recalled else [],
         )

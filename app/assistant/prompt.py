@@ -72,7 +72,7 @@ def build_prompt(
     max_tokens: int,
     doubtful: bool = False,
     tells: bool = False,
-    of_what_was_told: bool = False,
+    of_world: bool | None = None,
     standing: Sequence[Recollection] = (),
     instructions: Sequence[str] = (),
 ) -> list[ChatMessage]:
@@ -88,8 +88,9 @@ def build_prompt(
         max_tokens: the longest reply; at most half of the context is kept free for it.
         doubtful: the memory hardly holds what the message is about.
         tells: the message asks for nothing.
-        of_what_was_told: it asks for what nobody can know who was not told. Where the memory is in doubt, the model is
-            then told that its notes don't hold it; of other messages it gets none, for they would only distract.
+        of_world: it asks for what is known without being told; None where that cannot be said. Where the memory is in
+            doubt, there are no notes for such a message, nor for one that asks for nothing: they would only distract;
+            of one for what only the user can have told the model is told that the notes don't hold it.
         standing: what holds until revoked, oldest first; it is shown at every turn, and never twice.
         instructions: what the client's program wants the model to be, instead of what it is by itself.
     """
@@ -97,14 +98,14 @@ def build_prompt(
     examples = [] if apart or context < _ROOM_FOR_EXAMPLES else EXAMPLES
     system = [*(instructions or [PERSONA]), MEMORY, f"Today is {now:%A}, {_day(now)}."]
     recalled = [said for said in recalled if all(said.message is not one.message for one in standing)]
-    recalled = [] if doubtful and not of_what_was_told else recalled
+    recalled = [] if doubtful and (tells or of_world) else recalled
     kept = ""
     if standing and examples:  # a small model keeps to it here, and the server keeps all that is above computed
         shortened = (_shorten(_on_one_line(one.message.content), LONGEST_KEPT) for one in standing)
         kept = f"\n\n({KEEP} {' '.join(shortened)})"
     elif standing:
         system += [STANDING, *(_note(said.message, now) for said in standing)]
-    untold = doubtful and of_what_was_told
+    untold = doubtful and not tells and of_world is False
     if untold and not apart:  # behind the message: said before it, it is overlooked
         kept += f"\n\n({UNTOLD})"
     room = context - min(max_tokens, context // 2) - _turn_tokens("\n".join([*system, NOTES, UNTOLD]))

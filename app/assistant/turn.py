@@ -126,7 +126,7 @@ class Assistant:
             max_tokens=ask.max_tokens,
             doubtful=heard.recalled.doubtful(self._settings.doubt_below),
             tells=heard.recalled.of_statement,
-            of_what_was_told=heard.recalled.of_what_was_told,
+            of_world=heard.recalled.of_world,
             standing=heard.standing,
         )
 

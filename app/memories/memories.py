@@ -56,7 +56,7 @@ class Recalled:
     confidence: float
     timings_ms: dict[str, float]
     asks: float = 1.0
-    asks_of_world: float = 0.0
+    asks_of_world: float | None = None
 
     @property
     def of_statement(self) -> bool:
@@ -64,9 +64,9 @@ class Recalled:
         return self.asks < 0.5
 
     @property
-    def of_what_was_told(self) -> bool:
-        """Whether the text asks for what nobody can know who was not told."""
-        return not self.of_statement and self.asks_of_world < 0.5
+    def of_world(self) -> bool | None:
+        """Whether the text asks for what is known without being told; None where that cannot be said."""
+        return None if self.asks_of_world is None or self.of_statement else self.asks_of_world > 0.5
 
     def doubtful(self, below: float) -> bool:
         """Whether the memory is less sure that it holds what the text is about."""

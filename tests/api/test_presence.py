@@ -43,12 +43,12 @@ async def test_encoding_stops_within_a_step_when_the_client_hangs_up(
     device, left, steps = service.app.state.memories.device, asyncio.Event(), 0
     real = device._encoding
 
-    async def counting(windows: Any) -> Any:
+    async def counting(*step: Any) -> Any:
         nonlocal steps
         steps += 1
         if steps == 2:
             left.set()
-        return await real(windows)
+        return await real(*step)
 
     monkeypatch.setattr(device, "_encoding", counting)
     texts = [f"Parcel {number} lies on shelf {number % 13}. " * 20 for number in range(300)]

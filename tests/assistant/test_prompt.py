@@ -139,24 +139,25 @@ def test_the_prompt_tells_what_to_do_with_the_notes(doubtful: bool, tells: bool,
     for notes in (recalled, []):
         shown = build_prompt(notes, [], "Hello?", NOW, context=4096, max_tokens=64, doubtful=doubtful, tells=tells)
         assert [one for one in (UNTOLD, TELLS) if one in shown[-1].content] == [line] * bool(line)
-        assert ("It rained." in shown[-1].content) == (bool(notes) and not doubtful)
+        assert ("It rained." in shown[-1].content) == (bool(notes) and not (tells and doubtful))
     apart = build_prompt([], [], "Hello.", NOW, context=4096, max_tokens=64, tells=True, instructions=["Be curt."])
     assert not any(TELLS in one.content for one in apart)
 
 
-@pytest.mark.parametrize(("doubtful", "own"), [(True, True), (True, False), (False, True)])
-def test_what_was_never_told_is_said_behind_the_question_for_it(doubtful: bool, own: bool) -> None:
+@pytest.mark.parametrize(("doubtful", "world"), [(True, False), (True, True), (False, False), (True, None)])
+def test_what_was_never_told_is_said_behind_the_question_for_it(doubtful: bool, world: bool | None) -> None:
+    untold = doubtful and world is False
     notes = [Recalled(Said("It rained."))]
     shown = build_prompt(
-        notes, [], "What is my dog called?", NOW, context=4096, max_tokens=64, doubtful=doubtful, of_what_was_told=own
+        notes, [], "What is my dog called?", NOW, context=4096, max_tokens=64, doubtful=doubtful, of_world=world
     )
-    assert shown[-1].content.endswith(f"What is my dog called?\n\n({UNTOLD})") == (doubtful and own)
-    assert ("It rained." in shown[-1].content) == (own or not doubtful)
+    assert shown[-1].content.endswith(f"What is my dog called?\n\n({UNTOLD})") == untold
+    assert ("It rained." in shown[-1].content) == (not doubtful or not world)
     apart = build_prompt(
-        notes, [], "My dog?", NOW, context=4096, max_tokens=64, doubtful=doubtful, of_what_was_told=own,
+        notes, [], "My dog?", NOW, context=4096, max_tokens=64, doubtful=doubtful, of_world=world,
         instructions=["Be curt."],
     )  # fmt: skip
-    assert (UNTOLD in apart[0].content) == (doubtful and own) and apart[-1].content == "My dog?"
+    assert (UNTOLD in apart[0].content) == untold and apart[-1].content == "My dog?"
 
 
 def test_what_was_recalled_cannot_leave_its_line_or_its_turn() -> None:
