@@ -2,11 +2,12 @@
 
 import asyncio
 import time
+from contextlib import suppress
 from weakref import WeakKeyDictionary
 
 import sqlalchemy as sa
 
-from app.store.database import Database, StoreDamaged, StoreUnavailable, upsert
+from app.store.database import Conflict, Database, StoreDamaged, StoreUnavailable, upsert
 from app.store.tables import access_secrets, metadata
 
 _SECONDS = 5.0
@@ -46,9 +47,10 @@ async def probe(database: Database) -> None:
             now = time.monotonic()
             if now - _written.get(database, float("-inf")) < _WRITE_EVERY:
                 return
-            async with database.writing() as connection:
-                row = {"name": _READINESS, "value": int(time.time()).to_bytes(8, "little")}
-                await upsert(connection, access_secrets, [row])
+            with suppress(Conflict):  # another server writes it at this moment, so that it can be written
+                async with database.writing() as connection:
+                    row = {"name": _READINESS, "value": int(time.time()).to_bytes(8, "little")}
+                    await upsert(connection, access_secrets, [row])
             _written[database] = now
     except TimeoutError:
         raise StoreUnavailable("the database does not answer") from None

@@ -5,14 +5,17 @@ import os
 import shutil
 import sqlite3
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from unittest.mock import AsyncMock
 
 import pytest
 import sqlalchemy as sa
 
 from app.store import health, users
-from app.store.database import Database, StoreDamaged, StoreUnavailable, StoreUnusable
+from app.store.database import Conflict, Database, StoreDamaged, StoreUnavailable, StoreUnusable
 from app.store.health import probe
 from app.store.migration import migrate
 from tests.conftest import ON_SQLITE
@@ -59,6 +62,21 @@ async def test_a_damaged_file_is_told_as_such_and_readiness_remembers_it(
     with pytest.raises(StoreDamaged):
         await migrate(f"sqlite:///{file}")
     assert time.monotonic() - began < 10
+
+
+async def test_another_server_that_writes_at_the_same_moment_makes_none_unready(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @asynccontextmanager
+    async def quicker() -> AsyncIterator[None]:
+        yield
+        raise Conflict("somebody else changed the same rows meanwhile")
+
+    tried = []
+    monkeypatch.setattr(database, "writing", quicker)
+    monkeypatch.setattr(health, "upsert", AsyncMock(side_effect=lambda *_: tried.append(True)))
+    await probe(database)
+    assert tried
 
 
 async def test_readiness_reads_every_table(database: Database, file: Path) -> None:
