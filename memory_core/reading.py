@@ -311,10 +311,9 @@ def _through_modes(
     order = order[total[order] > 0]
     sure = max(confidence, float(following * (total.sum() > 0)))
     parts = shares[:, order]
-    asks = 1.0 if of.intents is None else of.intents["asks"]
-    told = of.intents is not None and of.intents["asks_of_conversation"] < 0.5
-    world = of.intents["asks_of_world"] if of.intents is not None and told else None
-    return Reading(every[order], total[order], parts[0], parts[1], parts[2], sure, asks, world)
+    intents = of.intents or {"asks": 1.0, "asks_of_conversation": 1.0}
+    world = intents["asks_of_world"] if intents["asks_of_conversation"] < 0.5 else None
+    return Reading(every[order], total[order], parts[0], parts[1], parts[2], sure, intents["asks"], world)
 
 
 def mixed(readings: Sequence[Reading], most: int) -> Reading:

@@ -21,7 +21,7 @@ from app.api.schemas import ChatReply, ChatRequest, Recollection, WrittenMemory
 from app.assistant.generator import GeneratorError
 from app.assistant.turn import Answered, Ask, Broken, Recalling, Token
 from app.memories.memories import TurnContext
-from app.memories.validation import in_zone, now_in
+from app.memories.validation import in_zone_or_now
 
 router = APIRouter(tags=["chat"], responses=RESPONSES)
 
@@ -45,7 +45,7 @@ async def chat(
         user_id=body.user_id,
         message=body.message,
         session_id=body.session_id or uuid.uuid4().hex,
-        occurred_at=in_zone(body.occurred_at, settings.zone) if body.occurred_at else now_in(settings.zone),
+        occurred_at=in_zone_or_now(body.occurred_at, settings.zone),
         k=body.k or settings.recalled,
         max_tokens=body.max_tokens or settings.max_tokens,
         temperature=settings.temperature if body.temperature is None else body.temperature,

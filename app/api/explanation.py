@@ -12,7 +12,7 @@ from app.api.errors import RESPONSES
 from app.api.presence import while_present
 from app.api.schemas import RecallRequest, Recollection, UserId
 from app.memories import explanation
-from app.memories.validation import in_zone, now_in
+from app.memories.validation import in_zone_or_now
 
 router = APIRouter(prefix="/v1/users/{user_id}/memory", tags=["memory"], responses=RESPONSES)
 
@@ -120,7 +120,7 @@ async def explain(
             user_id,
             body.query,
             body.k or settings.recalled,
-            in_zone(body.asked_at, zone) if body.asked_at else now_in(zone),
+            in_zone_or_now(body.asked_at, zone),
             body.filter(zone),
             body.min_confidence,
             body.min_weight,

@@ -12,7 +12,7 @@ from app.api.presence import while_present
 from app.api.schemas import Cursor, Limit, RecallReply, RecallRequest, SlotNumber, UserId
 from app.api.views import MemorySummary, ReplacedList, Slot, SlotPage, StandingList, WholeSlot
 from app.memories import inspection, standing
-from app.memories.validation import in_zone, now_in
+from app.memories.validation import in_zone_or_now
 
 router = APIRouter(prefix="/v1/users/{user_id}/memory", tags=["memory"], responses=RESPONSES)
 
@@ -34,7 +34,7 @@ async def recall(
         user_id,
         body.query,
         body.k or settings.recalled,
-        asked_at=in_zone(body.asked_at, zone) if body.asked_at else now_in(zone),
+        asked_at=in_zone_or_now(body.asked_at, zone),
         among=body.filter(zone),
         min_confidence=body.min_confidence,
         min_weight=body.min_weight,

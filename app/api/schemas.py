@@ -29,8 +29,8 @@ from app.memories.validation import (
     Role,
     Text,
     in_zone,
+    in_zone_or_now,
     no_dots,
-    now_in,
 )
 from app.store.filters import Filter
 from app.store.log import Message as Logged
@@ -353,7 +353,7 @@ def draft(message: NewMessage, session_id: str, zone: tzinfo) -> Draft:
         role=message.role,
         content=message.content,
         session_id=session_id,
-        occurred_at=in_zone(message.occurred_at, zone) if message.occurred_at else now_in(zone),
+        occurred_at=in_zone_or_now(message.occurred_at, zone),
         speaker=message.speaker,
         external_id=message.external_id,
         name=message.name,

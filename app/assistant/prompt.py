@@ -105,7 +105,7 @@ def build_prompt(
         kept = f"\n\n({KEEP} {' '.join(shortened)})"
     elif standing:
         system += [STANDING, *(_note(said.message, now) for said in standing)]
-    untold = doubtful and not tells and of_world is False
+    untold = doubtful and of_world is False
     if untold and not apart:  # behind the message: said before it, it is overlooked
         kept += f"\n\n({UNTOLD})"
     room = context - min(max_tokens, context // 2) - _turn_tokens("\n".join([*system, NOTES, UNTOLD]))

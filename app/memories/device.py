@@ -72,9 +72,7 @@ class Device:
             cut = self.encoder.windows(texts)
         else:
             cut = await asyncio.get_running_loop().run_in_executor(self._cutting, self.encoder.windows, texts)
-        encoded: list[Utterance] = []
-        for step in (steps := list(_steps(chain(*cut), _PIECES_AT_ONCE))):
-            encoded += await self._encoding(step, len(steps) > 1)
+        encoded: list[Utterance] = await _in_steps(self._encoding, chain(*cut), _PIECES_AT_ONCE)
         counts = [len(windows) for windows in cut]
         return encoded if max(counts, default=1) == 1 else await self.run(joined, encoded, counts)
 
@@ -82,10 +80,8 @@ class Device:
         """Utterances of messages with the meanings of their texts, where the memory has a use for these."""
         if self._telling is None:
             return list(utterances)
-        cut, rows = [stretches(text) for text in texts], list[Tensor]()
-        for step in (steps := list(_steps(chain(*cut), _CHARACTERS_AT_ONCE))):
-            rows += await self._telling(step, len(steps) > 1)
-        left = iter(rows)
+        cut = [stretches(text) for text in texts]
+        left = iter(await _in_steps(self._telling, chain(*cut), _CHARACTERS_AT_ONCE))
         meanings = [torch.stack(list(islice(left, len(one)))) for one in cut]
         return [one._replace(meanings=told) for one, told in zip(utterances, meanings, strict=True)]
 
@@ -118,6 +114,16 @@ class Device:
         """Waits for what runs, and takes no more."""
         self._cutting.shutdown()
         self._thread.shutdown()
+
+
+async def _in_steps(
+    compute: Callable[[Sequence[Any], bool], Coroutine[Any, Any, list[Any]]], items: Iterable[Item], most: int
+) -> list[Any]:
+    """What is computed of items, so much of them at a time; where that takes several steps, they yield to all else."""
+    steps, found = list(_steps(items, most)), list[Any]()
+    for step in steps:
+        found += await compute(step, len(steps) > 1)
+    return found
 
 
 def _steps(items: Iterable[Item], most: int) -> Iterator[list[Item]]:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from app.memories.cache import CachedMemory
 from app.memories.memories import Memories, rows_of
 from app.memories.query import decide, parse
-from app.memories.trace import Recollection, grouped, recollected
+from app.memories.trace import Recollection, grouped, recollected, that_matter
 from app.store.filters import Filter
 from memory_core import explanation
 from memory_core.explanation import Explanation, Match, ReadModes
@@ -84,8 +84,7 @@ async def explained(
         found = grouped(why.reading, live.state, k, among=wanted)
         known = await lookup({entry.source for entry in found})
         every = recollected(found, known, live.head.capacity)
-        sure = why.reading.confidence >= min_confidence
-        recollections = [one for one in every if one.weight >= min_weight] if sure else []
+        recollections = that_matter(every, why.reading.confidence, min_confidence, min_weight)
         rows = {entry.source: entry.slot for entry in reversed(found)}  # the strongest of each message
         matches = await of.device.run(_matches, live.state, why, [rows[one.message.seq] for one in recollections])
         places = {name: {seq: place for place, seq in enumerate(order, 1)} for name, order in why.orders.items()}

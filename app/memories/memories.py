@@ -32,7 +32,7 @@ from app.memories.messages import (
 )
 from app.memories.query import Lookup, parse, read
 from app.memories.serialization import DamagedMemory
-from app.memories.trace import STANDING, Recollection, beside_standing, grouped, note_read_, recollected
+from app.memories.trace import STANDING, Recollection, beside_standing, grouped, note_read_, recollected, that_matter
 from app.store import log, memories, users
 from app.store.database import Database
 from app.store.filters import Filter
@@ -233,9 +233,8 @@ class Memories:
                 found = await self._beside_standing(live, found)
             known = await self.messages_held(user_id, live, {entry.source for entry in found})
             timings = {"encode": encode, "read": _ms(started), "total": _ms(began)}
-            sure = reading.confidence >= min_confidence
-            every = recollected(found, known, live.head.capacity) if sure else []
-            return _recalled([one for one in every if one.weight >= min_weight], reading, timings)
+            every = recollected(found, known, live.head.capacity)
+            return _recalled(that_matter(every, reading.confidence, min_confidence, min_weight), reading, timings)
 
         return await self.live.in_order(user_id, once, trusting=True)
 

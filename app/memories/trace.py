@@ -143,6 +143,13 @@ def recollected(found: Sequence[ReadTrace], known: Mapping[int, Message], capaci
     return sorted(merged.values(), key=lambda one: -one.weight)
 
 
+def that_matter(
+    found: Sequence[Recollection], confidence: float, min_confidence: float, min_weight: float
+) -> list[Recollection]:
+    """Those of at least so much weight; none where the reading's confidence is below `min_confidence`."""
+    return [one for one in found if one.weight >= min_weight] if confidence >= min_confidence else []
+
+
 def note_read_(core: EpisodicMemory, state: EpisodicState, trace: Sequence[ReadTrace]) -> None:
     """Makes a turn's reading part of the memory, as `EpisodicMemory.note_read_` does.
 

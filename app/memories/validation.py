@@ -67,9 +67,9 @@ def in_zone(moment: datetime, zone: tzinfo) -> datetime:
         return moment.replace(tzinfo=UTC)
 
 
-def now_in(zone: tzinfo) -> datetime:
-    """This moment, as a message of the log has it."""
-    return _placed(datetime.now(zone))
+def in_zone_or_now(moment: datetime | None, zone: tzinfo) -> datetime:
+    """The moment as `in_zone` has it; this moment where none was given."""
+    return _placed(datetime.now(zone)) if moment is None else in_zone(moment, zone)
 
 
 def _placed(value: datetime) -> datetime:
