@@ -21,10 +21,13 @@ from memory_core.binary_codes import encode_sentence
 from memory_core.encoder import Encoder, Utterance
 from memory_core.language.intents import INTENTS
 from memory_core.multilingual_encoder import FORM, MEANING, MultilingualEncoder
+from memory_core.outdating import Outdating
 
 WEIGHTS = Path(__file__).parent / "weights" / "meaning.safetensors"
-SCHEMA = "4"
+SCHEMA = "5"
 EVIDENCE = 4  # numbers that the confidence goes by
+PAIR = ("meanings fit", "later fits cue", "later fits cue better", "later read beside earlier")
+_LEAST, _MOST = -20.0, 3.0  # nats, between which a slot's log weight beside another's is told
 _STRETCH = 400  # characters of a message that one vector stands for
 _MOST_STRETCHES = 64  # of one message; a longer one is known by its beginning
 _BREAK = re.compile(r"(?<=[.!?。！？؟…\n])\s*")
@@ -47,6 +50,7 @@ class Meaning(nn.Module):
         kept: how much of the reranker's word remains where all is foreign.
         asked: the weights by which the form of a text tells its intents (`language.intents`), each with its bias last.
         sure: the weights of the evidence in the confidence; the last is the bias.
+        outdating: which later slot outdates an earlier one, where one is foreign: of `pairs`.
     """
 
     def __init__(self, vocabulary: int, width: int) -> None:
@@ -58,6 +62,7 @@ class Meaning(nn.Module):
         self.kept = nn.Parameter(torch.ones(()))
         self.asked = nn.Parameter(torch.zeros(len(INTENTS), width + 1))
         self.sure = nn.Parameter(torch.zeros(EVIDENCE + 1))
+        self.outdating = Outdating(len(PAIR))
         self.requires_grad_(False)
 
     def foreign_share(self, token_ids: Int[Tensor, " pieces"]) -> float:
@@ -110,6 +115,25 @@ class Meaning(nn.Module):
     def cosines(self, held: Int8[Tensor, "slots width"], cue: Float[Tensor, " width"]) -> Float[Tensor, " slots"]:
         """How like a cue's meaning those of slots are."""
         return functional.normalize(held.float(), dim=-1) @ cue
+
+    def pairs(
+        self,
+        held: Int8[Tensor, "slots width"],
+        cosines: Float[Tensor, " slots"],
+        logits: Float[Tensor, " slots"],
+        earlier: int,
+    ) -> Float[Tensor, "slots pair"]:
+        """What is seen of each slot as one that was told later than another, in the order of `PAIR`.
+
+        Args:
+            held: meanings.
+            cosines: with the cue's meaning.
+            logits: log weights of the reading.
+            earlier: the place of the other slot.
+        """
+        meanings = functional.normalize(held.float(), dim=-1)
+        beside = (logits - logits[earlier]).clamp(_LEAST, _MOST)
+        return torch.stack([meanings @ meanings[earlier], cosines, cosines - cosines[earlier], beside], -1)
 
     def mixed(
         self,

@@ -35,7 +35,10 @@ _REPLY, _CHANGES = FEATURE_NAMES.index("reply"), FEATURE_NAMES.index("tells chan
 
 
 class Outdating(nn.Module):
-    """Turns `Seen.pairs` into the probability that the later slot outdates the earlier one. Fresh, none does.
+    """Turns what is seen of pairs into the probability that the later slot outdates the earlier one. Fresh, none does.
+
+    Args:
+        seen: numbers a pair.
 
     Attributes:
         threshold: the probability from which a later slot is raised over the earlier one; fresh, none is.
@@ -43,9 +46,9 @@ class Outdating(nn.Module):
 
     threshold: Tensor
 
-    def __init__(self) -> None:
+    def __init__(self, seen: int = len(PAIR)) -> None:
         super().__init__()
-        self.network = nn.Sequential(nn.Linear(len(PAIR), _HIDDEN), nn.Tanh(), nn.Linear(_HIDDEN, 1))
+        self.network = nn.Sequential(nn.Linear(seen, _HIDDEN), nn.Tanh(), nn.Linear(_HIDDEN, 1))
         self.register_buffer("threshold", torch.tensor(torch.inf))
 
     def logits(self, seen: Float[Tensor, "*pairs features"]) -> Float[Tensor, "*pairs"]:
@@ -56,6 +59,10 @@ class Outdating(nn.Module):
     def forward(self, seen: Float[Tensor, "*pairs features"]) -> Float[Tensor, "*pairs"]:
         """The probability of each pair."""
         return torch.sigmoid(self.logits(seen))
+
+    def excess(self, seen: Float[Tensor, "*pairs features"]) -> Float[Tensor, "*pairs"]:
+        """How far the log odds of each pair lie above those of the threshold; where it is positive, one outdates."""
+        return self.logits(seen) - torch.logit(self.threshold.clamp(max=1.0))
 
 
 def may_outdate(given: RerankerInput, earlier: int) -> Bool[Tensor, " slots"]:

@@ -28,7 +28,6 @@ _CLOSE = 3.0  # nats below the best within which these lie
 _NEARLY = 1.0  # nats that a change of somebody else's thing may be ahead of what it then comes behind
 _AHEAD = 0.5  # nats that a later slot then comes before the one that it outdates
 _FOREIGN = 0.2  # how foreign to the first encoder a text is, from which its vectors tell nothing of what outdates what
-_SAME_MATTER = 0.75  # cosine of meanings above which a change, foreign, is of the matter of an earlier slot
 _FOREIGN_TIME, _FOREIGN_SPEAKER = 8.0, 4.0  # nats that a foreign slot loses for another time or speaker than named
 _SAME_ASKING = 0.8  # cosine of a request's sentence with the cue's from which it is the cue asked before
 _DECIDED = 16.0  # how sharply a probability of a follow-up decides
@@ -212,19 +211,19 @@ def _with_changes(
         if not bool(may.any()):
             continue
         seen = outdating.seen(memory, state, of, given, earlier)
-        likely = memory.outdating(seen.pairs).masked_fill(seen.names_it, 1.0)
+        named = seen.names_it & memory.outdating.threshold.isfinite()
+        excess = memory.outdating.excess(seen.pairs).masked_fill(named, torch.inf)
         if of.intents is not None:  # whose it is decides
             others = _of_another(state.feature_bits[of.slots], of.intents, seen, earlier)
-            likely = likely.masked_fill(others, 0.0)
+            excess = excess.masked_fill(others, -torch.inf)
             ahead = others & seen.same_form & may & (logits > told[earlier]) & (logits < told[earlier] + _NEARLY)
             logits = torch.where(ahead, told[earlier] - _AHEAD, logits)
-        if of.alike is not None:
-            meanings = functional.normalize(state.meaning[of.slots].float(), dim=-1)
-            same = (meanings @ meanings[earlier] > _SAME_MATTER).float()
-            likely = torch.where(of.alike.foreign > _FOREIGN, same, likely)
-        likely = likely.masked_fill(~may, 0.0)
-        later = int(likely.argmax())
-        if likely[later] > memory.outdating.threshold:
+        if of.alike is not None and memory.meaning is not None:
+            foreign = memory.meaning.pairs(state.meaning[of.slots], of.alike.cosines, told, earlier)
+            excess = torch.where(of.alike.foreign > _FOREIGN, memory.meaning.outdating.excess(foreign), excess)
+        excess = excess.masked_fill(~may, -torch.inf)
+        later = int(excess.argmax())
+        if excess[later] > 0.0:
             logits = logits.clone()
             logits[later] = torch.maximum(logits[later], told[earlier] + _AHEAD)
     return logits

@@ -2,8 +2,8 @@
 
 `python -m memory_core.training.fit_meaning` writes `memory_core/weights/meaning.safetensors`. In order: which texts are
 foreign to the first encoder; what these want (`fit_forms`); how a reading mixes the meanings in, and how sure it may
-be. The latter two are fitted to facts that the multilingual encoder did not learn from (`fit_multilingual`, which is
-run before). The seed is an option.
+be, both fitted to facts that the multilingual encoder did not learn from (`fit_multilingual`, which is run before); and
+what outdates what (`fit_foreign_outdating`). The seed is an option.
 """
 
 import argparse
@@ -24,7 +24,7 @@ from memory_core.encoder import Encoder
 from memory_core.episodic import EpisodicMemory
 from memory_core.meaning import Languages, Meaning
 from memory_core.multilingual_encoder import MultilingualEncoder
-from memory_core.training import fit_forms, fit_intents, intent_sentences, language_facts
+from memory_core.training import fit_foreign_outdating, fit_forms, fit_intents, intent_sentences, language_facts
 from memory_core.training.conversations import DATA, read_conversations
 from memory_core.training.foreign_memories import Once, answered, remembered
 from memory_core.training.language_facts import ENGLISH, Language
@@ -231,6 +231,9 @@ def fit(folder: Path, seed: int) -> tuple[Meaning, dict[str, float]]:
     memory.config = dataclasses.replace(memory.config, meaning=vectors.width)
     seen = readings(Once(encoder), memory, language_facts.read(language_facts.HELD), drawn)
     fit_mix(fitted, seen)
+    told |= {
+        f"outdating, {name}": right for name, right in fit_foreign_outdating.fit(memory, Once(encoder), seed).items()
+    }
     told |= {f"intents, {name}": right for name, right in fit_forms.figures(fitted, vectors).items()}
     return fitted, told | {f"held_recall@{most}": recall_at(fitted, seen, most) for most in (1, 5)}
 

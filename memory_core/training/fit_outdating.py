@@ -76,7 +76,7 @@ def fit(pairs: Pairs, seed: int) -> Outdating:
     """
     held = pairs.question % 4 == 0
     if any(not 0 < int(truth.sum()) < len(truth) for truth in (pairs.truth, pairs.truth[~held])):
-        return Outdating().requires_grad_(False)  # nothing to learn from: it raises nothing
+        return Outdating(pairs.seen.shape[1]).requires_grad_(False)  # nothing to learn from: it raises nothing
     classifier = _fitted(pairs, seed)
     other = _fitted(pairs.some(~held), seed)
     classifier.threshold.fill_(_threshold(other, pairs.some(held)))
@@ -85,7 +85,7 @@ def fit(pairs: Pairs, seed: int) -> Outdating:
 
 def _fitted(pairs: Pairs, seed: int) -> Outdating:
     torch.manual_seed(seed)
-    classifier = Outdating()
+    classifier = Outdating(pairs.seen.shape[1])
     weight = torch.where(pairs.truth > 0, 0.5 / pairs.truth.sum().clamp(min=1), 0.5 / (1 - pairs.truth).sum())
 
     def loss(standard: Tensor) -> Tensor:

@@ -81,6 +81,34 @@ def test_what_was_told_last_of_a_foreign_matter_comes_first(
 
 
 @pytest.mark.parametrize(
+    ("texts", "cue", "first"),
+    [
+        (["Il pleut.", "Je loue un studio à Nantes.", "J'ai déménagé dans une maison à Brest."],
+         "Où est-ce que j'habite ?", 3),
+        (["Es regnet.", "Ich spiele Geige.", "Die Geige habe ich verkauft, jetzt spiele ich Harfe."],
+         "Welches Instrument spiele ich?", 3),
+        (["Llueve.", "Mi gata se llama Luna.", "Ayer cambié las ruedas del coche."], "¿Cómo se llama mi gata?", 2),
+        (["Идёт дождь.", "Я работаю поваром.", "Вчера мы переставили мебель."], "Кем я работаю?", 2),
+    ],
+)  # fmt: skip
+def test_a_foreign_change_outdates_what_it_changes_and_nothing_else(
+    polyglot: EpisodicMemory, encoder: Encoder, texts: list[str], cue: str, first: int
+) -> None:
+    found, _ = asked(polyglot, encoder, remembering(polyglot, encoder, texts), cue)
+    assert found[0] == first
+
+
+def test_what_is_seen_of_a_foreign_pair(polyglot: EpisodicMemory) -> None:
+    assert polyglot.meaning is not None
+    held = torch.tensor([[2, 0], [0, 3], [1, 1]], dtype=torch.int8)
+    cosines, logits = torch.tensor([0.5, 0.75, 0.25]), torch.tensor([0.0, 9.0, -torch.inf])
+    seen = polyglot.meaning.pairs(held, cosines, logits, earlier=0)
+    half = 0.5**0.5
+    expected = [[1.0, 0.5, 0.0, 0.0], [0.0, 0.75, 0.25, 3.0], [half, 0.25, -0.25, -20.0]]
+    torch.testing.assert_close(seen, torch.tensor(expected))
+
+
+@pytest.mark.parametrize(
     ("text", "intent"),
     [
         ("Ab jetzt antworte mir bitte nur auf Spanisch.", "standing"), ("Je suis végétarienne.", "standing"),
