@@ -1,5 +1,6 @@
 """Wiring: `create_app` puts the parts together, its lifespan starts and stops them. Nothing else happens here."""
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -41,7 +42,7 @@ from app.assistant.embedded import EmbeddedModel
 from app.assistant.generator import Generator
 from app.assistant.models import model_path
 from app.assistant.runner import Runner
-from app.assistant.turn import Assistant
+from app.assistant.turn import Assistant, prepare
 from app.mcp import endpoint
 from app.memories.device import Device
 from app.memories.memories import Memories
@@ -156,12 +157,15 @@ async def _lifespan(app: FastAPI, settings: Settings, tell: Callable[[str], None
     app.state.runner = runner = Runner(generator)
     app.state.assistant = Assistant(memories, runner, settings)
     app.state.completions = Completions(memories, runner, settings)
+    is_slow = embedded is not None and settings.generator != "tiny"
+    preparing = asyncio.create_task(prepare(generator, settings) if is_slow else asyncio.sleep(0))
     app.state.audit.start()
     app.state.mcp = endpoint.Endpoint(app, settings.max_body_bytes)
     await app.state.mcp.start()
     try:
         yield
     finally:
+        preparing.cancel()
         await app.state.mcp.close()
         await runner.close()
         await app.state.audit.close()
@@ -188,7 +192,13 @@ async def _guard(app: FastAPI, settings: Settings, database: Database, tell: Cal
 def _generator(settings: Settings, embedded: EmbeddedModel | None) -> Generator:
     if embedded is not None:
         return Generator(
-            embedded.url, embedded.api_key, "default", settings.generator_timeout, embedded.revive, embedded.marks
+            embedded.url,
+            embedded.api_key,
+            "default",
+            settings.generator_timeout,
+            embedded.revive,
+            embedded.marks,
+            embedded.parallel,
         )
     key = settings.generator_api_key
     assert settings.generator_url is not None

@@ -40,7 +40,8 @@ class Reading(NamedTuple):
     `confidence` is in [0, 1]: the probability that the memory holds what the cue asks for, as far as the training's
     conversations tell; untrained it is a fixed function of the best similarity. `asks` is the probability that the cue
     asks for something, 1 where nothing is trained to tell; `asks_of_world` that nothing told is needed to answer it,
-    None where nothing is trained to tell or where it asks of the conversation itself.
+    None where nothing is trained to tell or where it asks of the conversation itself. `outdated` are pairs of rows, one
+    and the later one that outdates it, for a cue that asks how something stands now.
     """
 
     rows: Int[Tensor, " read"]
@@ -51,6 +52,7 @@ class Reading(NamedTuple):
     confidence: float
     asks: float = 1.0
     asks_of_world: float | None = None
+    outdated: tuple[tuple[int, int], ...] = ()
 
 
 def found(
@@ -152,6 +154,7 @@ def weigh(
 ) -> Reading:
     """The reading of one cue: the candidates' weighting, then the read modes."""
     lent = torch.zeros(2, len(of.slots), device=of.slots.device)
+    outdated: tuple[tuple[int, int], ...] = ()
     if memory.reranker is None or not len(of.slots):
         similarity = cosines @ of.terms.shares + memory.lexical * (of.exact @ of.terms.shares)
         weighting = addressing.content_weighting(
@@ -165,17 +168,18 @@ def weigh(
         weighting = torch.softmax(logits, -1)
         lent = _owed_to_neighbours(memory.reranker(without_neighbours(given)), output)
         confidence = memory.reranker.confidence(given, output)[0]
+        outdated = tuple((int(of.slots[earlier]), int(of.slots[later])) for earlier, later in output.outdated)
         if of.alike is not None and memory.meaning is not None:
             alike = of.alike
             cosines = alike.cosines.masked_fill(~given.allowed[0], 0.0)  # what was asked is like what is asked
             confidence = memory.meaning.confidence(confidence, weighting, cosines, alike.cue, alike.slots)
-    return _through_modes(memory, state, of, weighting, lent, float(confidence))
+    return _through_modes(memory, state, of, weighting, lent, float(confidence))._replace(outdated=outdated)
 
 
 def rerank(
     memory: "EpisodicMemory", state: EpisodicState, of: Candidates, given: RerankerInput
 ) -> tuple[Float[Tensor, " slots"], RerankerOutput]:
-    """The log weights of one reading, and the reranker's own output."""
+    """The log weights of one reading, and the reranker's own output, with what is outdated."""
     assert memory.reranker is not None
     output: RerankerOutput = memory.reranker(given)
     logits = output.logits[0]
@@ -189,18 +193,23 @@ def rerank(
     for name, cost in _MISMATCH.items():
         logits = logits - cost * known * unnamed * (-given.signals[0, :, SIGNALS.index(name)]).clamp(min=0.0)
     if bool(given.now[0]) and memory.outdating is not None:
-        logits = _with_changes(memory, state, of, given, logits)
+        logits, outdated = _with_changes(memory, state, of, given, logits)
+        output = output._replace(outdated=outdated)
     return _requests_behind(logits, given), output
 
 
 def _with_changes(
     memory: "EpisodicMemory", state: EpisodicState, of: Candidates, given: RerankerInput, logits: Tensor
-) -> Float[Tensor, " slots"]:
+) -> tuple[Float[Tensor, " slots"], tuple[tuple[int, int], ...]]:
     """The log weights with what outdates a slot just above it, where the cue asks how something stands now.
 
     What outdates it is one later slot, the likeliest; that one may itself be outdated by another.
+
+    Returns:
+        The log weights, and the places of each slot that is outdated and of what outdates it.
     """
     assert memory.outdating is not None
+    outdated = list[tuple[int, int]]()
     for number in range(_CHANGED):
         told = logits.masked_fill(~given.allowed[0], -torch.inf)
         order = told.topk(min(_CHANGED, len(told))).indices
@@ -226,7 +235,8 @@ def _with_changes(
         if excess[later] > 0.0:
             logits = logits.clone()
             logits[later] = torch.maximum(logits[later], told[earlier] + _AHEAD)
-    return logits
+            outdated.append((earlier, later))
+    return logits, tuple(outdated)
 
 
 def _of_another(bits: Int[Tensor, " slots"], intents: Mapping[str, float], seen: Seen, earlier: int) -> Tensor:
@@ -336,4 +346,5 @@ def mixed(readings: Sequence[Reading], most: int) -> Reading:
     order = torch.sort(total, descending=True, stable=True).indices[:most]
     kept = parts[:, order]
     confidence, asks = max(one.confidence for one in readings), max(one.asks for one in readings)
-    return Reading(rows[order], total[order], kept[0], kept[1], kept[2], confidence, asks, readings[0].asks_of_world)
+    world, outdated = readings[0].asks_of_world, readings[0].outdated
+    return Reading(rows[order], total[order], kept[0], kept[1], kept[2], confidence, asks, world, outdated)

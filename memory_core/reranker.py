@@ -75,11 +75,18 @@ class RerankerInput(NamedTuple):
 
 
 class RerankerOutput(NamedTuple):
-    """Log weights, but for a constant, and which share of each is owed to the links forward and backward."""
+    """What a reading's slots weigh.
+
+    Attributes:
+        logits: log weights, but for a constant.
+        forward, backward: which share of each is owed to the links forward and backward.
+        outdated: pairs of places, of a slot and of a later one that outdates it, where that was looked for.
+    """
 
     logits: Float[Tensor, "readings slots"]
     forward: Float[Tensor, "readings slots"]
     backward: Float[Tensor, "readings slots"]
+    outdated: tuple[tuple[int, int], ...] = ()
 
 
 class Reranker(nn.Module):

@@ -11,6 +11,7 @@ from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
+from app.assistant.note_check import NoteCheck
 from app.assistant.prompt import build_prompt
 from app.assistant.runner import Reply, Runner, Running
 from app.memories.continuing import go_on_after, go_on_in
@@ -82,6 +83,7 @@ class Completions:
 
     def __init__(self, memories: Memories, runner: Runner, settings: Settings) -> None:
         self._memories, self._runner, self._settings = memories, runner, settings
+        self._check = NoteCheck(settings)
 
     def run(self, request: Request) -> AsyncIterator[Event]:
         """`Prepared`, then the generator's chunks; `Failed` where they end too early.
@@ -97,7 +99,7 @@ class Completions:
         async def work(running: Running[Event]) -> None:
             turn = await self._prepare(request) if has_memory else _Turn(Prepared())
             running.emit(turn.prepared)
-            messages = self._prompt(request, turn) if has_memory else request.messages
+            messages = await self._prompt(request, turn, running) if has_memory else request.messages
             asked = {"messages": [dict(one) for one in messages], **request.options}
             reply = await running.generate(asked, running.emit)
             if turn.user is not None and reply.text.strip():
@@ -172,7 +174,7 @@ class Completions:
         except NotFound:
             return None
 
-    def _prompt(self, request: Request, turn: _Turn) -> Sequence[Mapping[str, Any]]:
+    async def _prompt(self, request: Request, turn: _Turn, running: Running[Event]) -> Sequence[Mapping[str, Any]]:
         """The client's messages with the recollections, which stand where the generator uses them best."""
         recalled = turn.prepared.recalled
         messages = [*({"role": one.role, "content": one.content} for one in turn.earlier), *request.messages]
@@ -184,21 +186,23 @@ class Completions:
             isinstance(one["content"], str) and one["role"] in ("user", "assistant") for one in [*others, last]
         )
         history = [_Said(one["role"], one["content"], request.occurred_at) for one in others] if is_plain else []
+        message = last["content"] if is_plain else ""
+        sure = 1.0  # what stands in a conversation that is not remembered, the memory cannot be sure of
+        if recalled is not None and (request.remembers or not others):
+            sure = await self._check.confidence(running, recalled, history, message)
         built = build_prompt(
             found,
             history,
-            last["content"] if is_plain else "",
+            message,
             request.occurred_at,
             context=self._settings.generator_context,
             max_tokens=request.max_tokens,
-            # What stands in a conversation that is not remembered, the memory cannot be sure of.
-            doubtful=(request.remembers or not others)
-            and recalled is not None
-            and recalled.doubtful(self._settings.doubt_below),
+            doubtful=sure < self._settings.doubt_below,
             tells=recalled is not None and recalled.of_statement,
             of_world=recalled.of_world if recalled else None,
             instructions=instructions,
             standing=recalled.standing if recalled else [],
+            outdated=recalled.outdated if recalled else {},
         )
         if is_plain:
             return [dataclasses.asdict(one) for one in built]

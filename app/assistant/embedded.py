@@ -35,7 +35,8 @@ class EmbeddedModel:
     Args:
         path: the GGUF file.
         context: tokens that prompt and reply of one request may take together.
-        parallel: requests that are generated side by side; more wait in line.
+        parallel: replies that are generated side by side. Beside their slots there is one, of the number `parallel`,
+            for questions whose prompt begins otherwise: a slot keeps what it computed last, to go on from there.
         threads: CPU threads for the arithmetic; None leaves the choice to llama.cpp.
 
     Raises:
@@ -44,6 +45,7 @@ class EmbeddedModel:
 
     def __init__(self, path: Path, *, context: int = 4096, parallel: int = 2, threads: int | None = None) -> None:
         self.path = path
+        self.parallel = parallel
         _check_magic(self.path)
         try:
             self.marks = ControlMarks(marks_of(path))
@@ -123,8 +125,8 @@ def _serve() -> None:
     params = xllamacpp.CommonParams()
     params.model.path = order["path"]
     params.model_alias = {Path(order["path"]).stem}
-    params.n_ctx = order["context"] * order["parallel"]
-    params.n_parallel = order["parallel"]
+    params.n_parallel = order["parallel"] + 1
+    params.n_ctx = order["context"] * params.n_parallel
     params.hostnames = ["127.0.0.1"]
     params.port = 0
     params.api_keys = [order["key"]]

@@ -6,7 +6,9 @@ line that an operator can act upon; the key must never be part of it, nor of any
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+import math
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
@@ -19,6 +21,8 @@ _READY_SECONDS: Final = 5.0
 _ERROR_BYTES: Final = 16_384
 _ERROR_CHARACTERS: Final = 200
 _DATA: Final = "data:"
+_TOP: Final = 20  # tokens whose probability a server is asked for
+_UNSEEN: Final = 1e-6  # probability that a word counts as having which is not among them
 _LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
@@ -45,6 +49,8 @@ class Generator:
         revive: called before each reply, brings the server back if it died, and tells its address; or ends in a
             `ModelError`.
         marks: made inert in the messages of every request.
+        parallel: replies that the server is asked for side by side, more wait; its slot of this number is for `odds`.
+            None leaves both to the server.
     """
 
     def __init__(
@@ -55,7 +61,10 @@ class Generator:
         timeout: float,
         revive: Callable[[], str] | None = None,
         marks: ControlMarks = ANY_MODEL,
+        parallel: int | None = None,
     ) -> None:
+        self._parallel = parallel
+        self._places = asyncio.Semaphore(parallel or 1)
         self._marks = marks
         self._model = model
         self._timeout = timeout
@@ -84,9 +93,11 @@ class Generator:
                 yielded until then is not a whole reply.
         """
         body = {**body, "messages": self._inert(body["messages"]), "model": self._model, "stream": True}
-        finished = False
+        finished, place = False, AsyncExitStack()
         try:
             async with asyncio.timeout(self._timeout):
+                if self._parallel is not None and "id_slot" not in body:
+                    await place.enter_async_context(self._places)
                 if self._revive is not None:
                     self._client.base_url = await asyncio.to_thread(self._revive)
                 request = self._client.build_request("POST", "chat/completions", json=body)
@@ -120,6 +131,44 @@ class Generator:
         else:
             if data is None and not finished:
                 raise GeneratorError(f"{self._where} ended the stream before the reply was complete")
+        finally:
+            await place.aclose()
+
+    async def odds(self, messages: Sequence[Mapping[str, Any]], word: str, other: str) -> float | None:
+        """The log odds of the reply beginning with one word rather than another; None where the server does not tell.
+
+        Args:
+            messages: the prompt.
+            word, other: in small letters; as the reply's first token they count with a capital or a space before, too.
+
+        Raises:
+            GeneratorError: as `chunks`.
+        """
+        request = {"messages": messages, "max_tokens": 1, "temperature": 0, "logprobs": True, "top_logprobs": _TOP}
+        request |= self._in_slot(self._parallel)
+        likely = dict.fromkeys((word, other), 0.0)
+        async with aclosing(self.chunks(request)) as chunks:
+            async for chunk in chunks:
+                for token, logprob in _first_tokens(chunk):
+                    if token.strip().lower() in likely:
+                        likely[token.strip().lower()] += math.exp(logprob)
+        if not any(likely.values()):
+            return None
+        return math.log(likely[word] + _UNSEEN) - math.log(likely[other] + _UNSEEN)
+
+    async def compute(self, messages: Sequence[Mapping[str, Any]]) -> None:
+        """Has the server compute a prompt, so that one that begins alike need not wait for it; replies wait until then.
+
+        Raises:
+            GeneratorError: as `chunks`.
+        """
+        async with AsyncExitStack() as places:
+            for _ in range(self._parallel or 0):
+                await places.enter_async_context(self._places)
+            body = {"messages": messages, "max_tokens": 1, **self._in_slot(0)}
+            async with aclosing(self.chunks(body)) as chunks:
+                async for _ in chunks:
+                    pass
 
     async def ready(self) -> bool:
         """Whether the server answers and accepts the key."""
@@ -132,6 +181,9 @@ class Generator:
     async def aclose(self) -> None:
         """Closes the connections; streams under way fail."""
         await self._client.aclose()
+
+    def _in_slot(self, number: int | None) -> dict[str, Any]:
+        return {} if self._parallel is None else {"id_slot": number}
 
     def _inert(self, value: Any) -> Any:
         if isinstance(value, str):
@@ -194,6 +246,15 @@ def finish_reason_of(chunk: Mapping[str, Any]) -> str | None:
     choices = chunk["choices"]
     reason = choices[0].get("finish_reason") if choices else None
     return reason if isinstance(reason, str) else None
+
+
+def _first_tokens(chunk: Mapping[str, Any]) -> list[tuple[str, float]]:
+    """The likeliest tokens at a chunk's first place, with their log probabilities; none where it tells none."""
+    try:
+        told = chunk["choices"][0]["logprobs"]["content"][0]["top_logprobs"]
+        return [(str(one["token"]), min(float(one["logprob"]), 0.0)) for one in told]
+    except (LookupError, TypeError, ValueError):
+        return []
 
 
 async def _next_event(lines: AsyncIterator[str]) -> str | None:

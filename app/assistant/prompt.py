@@ -9,7 +9,7 @@ text can close a turn or open another.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime
 from typing import Final, Protocol
 
@@ -30,6 +30,8 @@ STANDING: Final = "What holds until the user changes it:"
 NOTES: Final = "Notes:"
 UNTOLD: Final = "Your notes do not tell this. Say that you don't remember me telling you."
 TELLS: Final = "The user tells you something now. React to it as a good friend would."
+CHANGED: Final = " Since then it has changed:"
+NOTHING: Final[Mapping[int, int]] = {}
 KEEP: Final = "Keep to what I told you:"
 LONGEST_KEPT: Final = 150
 LONGEST_NOTE: Final = 400
@@ -53,11 +55,18 @@ class Said(Protocol):
     def occurred_at(self) -> datetime: ...
 
 
+class Numbered(Said, Protocol):
+    """A message with its number in the log."""
+
+    @property
+    def seq(self) -> int: ...
+
+
 class Recollection(Protocol):
     """A message that the memory gave back for this turn, and how strongly."""
 
     @property
-    def message(self) -> Said: ...
+    def message(self) -> Numbered: ...
     @property
     def weight(self) -> float: ...
 
@@ -74,6 +83,7 @@ def build_prompt(
     tells: bool = False,
     of_world: bool | None = None,
     standing: Sequence[Recollection] = (),
+    outdated: Mapping[int, int] = NOTHING,
     instructions: Sequence[str] = (),
 ) -> list[ChatMessage]:
     """Builds the messages for the language model.
@@ -92,6 +102,7 @@ def build_prompt(
             doubt, there are no notes for such a message, nor for one that asks for nothing: they would only distract;
             of one for what only the user can have told the model is told that the notes don't hold it.
         standing: what holds until revoked, oldest first; it is shown at every turn, and never twice.
+        outdated: the numbers of messages that a later one outdates, with its number: that one is noted right behind it.
         instructions: what the client's program wants the model to be, instead of what it is by itself.
     """
     apart = bool(instructions) or not message
@@ -101,7 +112,7 @@ def build_prompt(
     recalled = [] if doubtful and (tells or of_world) else recalled
     kept = ""
     if standing and examples:  # a small model keeps to it here, and the server keeps all that is above computed
-        shortened = (_shorten(_on_one_line(one.message.content), LONGEST_KEPT) for one in standing)
+        shortened = (_shorten(on_one_line(one.message.content), LONGEST_KEPT) for one in standing)
         kept = f"\n\n({KEEP} {' '.join(shortened)})"
     elif standing:
         system += [STANDING, *(_note(said.message, now) for said in standing)]
@@ -114,7 +125,7 @@ def build_prompt(
     room -= _turn_tokens(message)
     message += kept
 
-    notes = _notes(recalled, now, room * _NOTE_SHARE if history else room)
+    notes = _notes(recalled, now, room * _NOTE_SHARE if history else room, outdated)
     room -= sum(_tokens(note) + 1 for note in notes)
     shown = [NOTES, *notes] if notes else []
     if tells and not apart:
@@ -136,8 +147,11 @@ def build_prompt(
     return [ChatMessage("system", "\n".join(system)), *examples, *reversed(repeated), ChatMessage("user", message)]
 
 
-def _exchange(message: str, reply: str, *notes: tuple[str, str, str]) -> list[ChatMessage]:
+def _exchange(
+    message: str, reply: str, *notes: tuple[str, str, str], first_is_outdated: bool = False
+) -> list[ChatMessage]:
     told = [f'- {day} ({age}), the user said: "{text}"' for day, age, text in notes]
+    told[:1] = [first + CHANGED if first_is_outdated else first for first in told[:1]]
     shown = "\n".join([NOTES, *told, "", message]) if told else message
     return [ChatMessage("user", shown), ChatMessage("assistant", reply)]
 
@@ -157,6 +171,13 @@ EXAMPLES: Final = [
         "You drive a Honda now.",
         ("20 April 2024", "40 days ago", "I drive a Volvo."),
         ("26 May 2024", "4 days ago", "I sold the Volvo and bought a Honda."),
+    ),
+    *_exchange(
+        "How do I get to school?",
+        "You take the bus to school now.",
+        ("2 May 2024", "28 days ago", "I walk to school."),
+        ("20 May 2024", "10 days ago", "I've gone over to the bus."),
+        first_is_outdated=True,
     ),
     *_exchange(
         "What's my goldfish called?",
@@ -208,25 +229,55 @@ EXAMPLES: Final = [
 ]
 
 
-def _notes(recalled: Sequence[Recollection], now: datetime, room: float) -> list[str]:
+def told_texts(recalled: Sequence[Recollection], history: Sequence[Said], room: float) -> list[str]:
+    """What people told of what was recalled, and then of the session's latest, each on one line, in order of time.
+
+    Args:
+        room: tokens that there are for it; the weakest go first.
+    """
+    by_people = [said for said in recalled if said.message.role != "assistant"]
+    latest = [_told(said) for said in history if said.role == "user"]
+    notes = [_told(said.message) for said in _strongest(by_people, _told, room)]
+    return [*(note for note in notes if note not in latest), *latest]
+
+
+def _told(said: Said) -> str:
+    text = _shorten(on_one_line(said.content), LONGEST_NOTE)
+    return f"{on_one_line(said.speaker)}: {text}" if said.speaker else text
+
+
+def _notes(
+    recalled: Sequence[Recollection], now: datetime, room: float, outdated: Mapping[int, int] = NOTHING
+) -> list[str]:
+    chosen = [said.message for said in _strongest(recalled, lambda said: _note(said, now), room)]
+    place = {said.seq: number for number, said in enumerate(chosen)}
+    pairs = {earlier: later for earlier, later in outdated.items() if earlier in place and later in place}
+
+    def last(seq: int) -> int:
+        return last(pairs[seq]) if seq in pairs else seq
+
+    ordered = sorted(chosen, key=lambda said: (place[last(said.seq)], place[said.seq]))
+    return [_note(said, now) + (CHANGED if said.seq in pairs else "") for said in ordered]
+
+
+def _strongest(recalled: Sequence[Recollection], shown: Callable[[Said], str], room: float) -> list[Recollection]:
     """The strongest recollections that there is room for, in order of time."""
     heaviest = max((said.weight for said in recalled), default=0.0)
-    chosen: list[tuple[datetime, str]] = []
+    chosen: list[Recollection] = []
     for said in sorted(recalled, key=lambda said: said.weight, reverse=True):
         if said.weight < _FAINTEST * heaviest:
             break
-        note = _note(said.message, now)
-        room -= _tokens(note) + 1
+        room -= _tokens(shown(said.message)) + 1
         if room < 0:
             break
-        chosen.append((said.message.occurred_at, note))
-    return [note for _, note in sorted(chosen, key=lambda one: one[0])]
+        chosen.append(said)
+    return sorted(chosen, key=lambda said: said.message.occurred_at)
 
 
 def _note(said: Said, now: datetime) -> str:
-    text, here = _shorten(_on_one_line(said.content), LONGEST_NOTE), Now(now)
+    text, here = _shorten(on_one_line(said.content), LONGEST_NOTE), Now(now)
     day = here.number(seconds(said.occurred_at))
-    who = "you" if said.role == "assistant" else _on_one_line(said.speaker) if said.speaker else "the user"
+    who = "you" if said.role == "assistant" else on_one_line(said.speaker) if said.speaker else "the user"
     return f'- {_day(local_date(day))} ({_age(here.today - day)}), {who} said: "{text}"'
 
 
@@ -238,7 +289,8 @@ def _day(at: date) -> str:
     return f"{at.day} {at:%B} {at.year}"
 
 
-def _on_one_line(text: str) -> str:
+def on_one_line(text: str) -> str:
+    """A text with no line ends, and no mark that a model takes for its own."""
     return " ".join(ANY_MODEL.make_inert(text).split())
 
 

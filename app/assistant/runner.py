@@ -6,11 +6,11 @@ task goes on to remember what there was of the reply.
 
 import asyncio
 import dataclasses
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import aclosing, nullcontext
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
+from contextlib import aclosing, nullcontext, suppress
 from typing import Any, Generic, TypeVar
 
-from app.assistant.generator import Generator, GeneratorError, finish_reason_of, text_of, with_text
+from app.assistant.generator import ChatMessage, Generator, GeneratorError, finish_reason_of, text_of, with_text
 from app.assistant.reply_end import ReplyEnd
 from app.memories.cache import Locks
 from app.memories.validation import readable
@@ -69,20 +69,37 @@ class Running(Generic[Event]):
                 last, reason = end.finish(reason)
                 show({}, last)
 
-        consuming, leaving = asyncio.create_task(consume()), asyncio.create_task(self._left.wait())
-        await asyncio.wait({consuming, leaving}, return_when=asyncio.FIRST_COMPLETED)
-        leaving.cancel()
         failure = None
-        if not consuming.done():
-            consuming.cancel()
-            await asyncio.gather(consuming, return_exceptions=True)
-            failure = "the reply was interrupted"
-        else:
-            try:
-                consuming.result()
-            except GeneratorError as error:
-                failure = str(error)
+        try:
+            if not await self._unless_left(consume()):
+                failure = "the reply was interrupted"
+        except GeneratorError as error:
+            failure = str(error)
         return Reply("".join(said), failure, reason)
+
+    async def odds(self, messages: Sequence[ChatMessage], word: str, other: str) -> float | None:
+        """`Generator.odds`; None too where the generator fails or the client has left: the reply will tell."""
+        found: float | None = None
+
+        async def ask() -> None:
+            nonlocal found
+            found = await self._generator.odds([dataclasses.asdict(one) for one in messages], word, other)
+
+        with suppress(GeneratorError):
+            await self._unless_left(ask())
+        return found
+
+    async def _unless_left(self, work: Coroutine[Any, Any, None]) -> bool:
+        """Runs work to its end, and returns whether it got there before the client left."""
+        working, leaving = asyncio.create_task(work), asyncio.create_task(self._left.wait())
+        await asyncio.wait({working, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        leaving.cancel()
+        if not working.done():
+            working.cancel()
+            await asyncio.gather(working, return_exceptions=True)
+            return False
+        working.result()
+        return True
 
 
 class Runner:

@@ -8,10 +8,12 @@ same user's next turn waits.
 import dataclasses
 import time
 from collections.abc import AsyncIterator
-from datetime import datetime
+from contextlib import suppress
+from datetime import UTC, datetime
 from typing import Any
 
-from app.assistant.generator import ChatMessage, text_of
+from app.assistant.generator import ChatMessage, Generator, GeneratorError, text_of
+from app.assistant.note_check import NoteCheck
 from app.assistant.prompt import build_prompt
 from app.assistant.reply_end import ReplyEnd
 from app.assistant.runner import Reply, Runner, Running
@@ -70,11 +72,22 @@ class Broken:
 Event = Recalling | Token | Answered | Broken
 
 
+async def prepare(generator: Generator, settings: Settings) -> None:
+    """Has the generator compute what the prompts begin with, before the first user waits for it."""
+    prompt = build_prompt(
+        [], [], "Hello!", datetime.now(UTC), context=settings.generator_context, max_tokens=settings.max_tokens
+    )
+    with suppress(GeneratorError):
+        await generator.compute([dataclasses.asdict(one) for one in prompt])
+        await NoteCheck(settings).prepare(generator)
+
+
 class Assistant:
     """Turns, over the memories and a runner of replies."""
 
     def __init__(self, memories: Memories, runner: Runner, settings: Settings) -> None:
         self._memories, self._runner, self._settings = memories, runner, settings
+        self._check = NoteCheck(settings)
 
     def turn(self, ask: Ask) -> AsyncIterator[Event]:
         """Runs a turn after those of the same user that came before: `Recalling`, `Token`s, `Answered` or `Broken`.
@@ -90,8 +103,10 @@ class Assistant:
             draft = Draft("user", ask.message, ask.session_id, ask.occurred_at)
             heard = await self._memories.recall_and_store(ask.user_id, draft, ask.k, self._settings.history)
             running.emit(Recalling(heard))
+            checking = time.perf_counter()
+            sure = await self._check.confidence(running, heard.recalled, heard.history, ask.message)
             started = time.perf_counter()
-            reply = await self._generate(ask, heard, running)
+            reply = await self._generate(ask, heard, sure, running)
             generated = time.perf_counter()
             replied = await self._remember_reply(ask, heard, reply)
             if reply.failure or replied is None:
@@ -100,22 +115,26 @@ class Assistant:
             done = time.perf_counter()
             of_reply = replied.timings_ms
             timings = {name: value + of_reply.get(name, 0.0) for name, value in heard.timings_ms.items()}
-            timings |= {"generate": 1000 * (generated - started), "total": 1000 * (done - began)}
+            timings |= {
+                "check": 1000 * (started - checking),
+                "generate": 1000 * (generated - started),
+                "total": 1000 * (done - began),
+            }
             rounded = {name: round(value, 3) for name, value in timings.items()}
             running.emit(Answered(heard, replied, rounded, reply.finish_reason))
 
         return self._runner.run(ask.user_id, work)
 
-    async def _generate(self, ask: Ask, heard: TurnContext, running: Running[Event]) -> Reply:
+    async def _generate(self, ask: Ask, heard: TurnContext, sure: float, running: Running[Event]) -> Reply:
         def hand_on(chunk: dict[str, Any]) -> None:
             if text := readable(text_of(chunk)):
                 running.emit(Token(text))
 
-        messages = [dataclasses.asdict(one) for one in self._prompt(ask, heard)]
+        messages = [dataclasses.asdict(one) for one in self._prompt(ask, heard, sure)]
         request = {"messages": messages, "max_tokens": ask.max_tokens, "temperature": ask.temperature}
         return await running.generate(request, hand_on, ReplyEnd(ask.max_tokens))
 
-    def _prompt(self, ask: Ask, heard: TurnContext) -> list[ChatMessage]:
+    def _prompt(self, ask: Ask, heard: TurnContext, sure: float) -> list[ChatMessage]:
         shown = {message.id for message in heard.history}
         return build_prompt(
             [one for one in heard.recalled.recollections if one.message.id not in shown],
@@ -124,10 +143,11 @@ class Assistant:
             ask.occurred_at,
             context=self._settings.generator_context,
             max_tokens=ask.max_tokens,
-            doubtful=heard.recalled.doubtful(self._settings.doubt_below),
+            doubtful=sure < self._settings.doubt_below,
             tells=heard.recalled.of_statement,
             of_world=heard.recalled.of_world,
             standing=heard.standing,
+            outdated=heard.recalled.outdated,
         )
 
     async def _remember_reply(self, ask: Ask, heard: TurnContext, reply: Reply) -> Remembered | None:

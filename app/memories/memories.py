@@ -30,7 +30,7 @@ from app.memories.messages import (
     spoken,
     write_messages_,
 )
-from app.memories.query import Lookup, parse, read
+from app.memories.query import Lookup, ParsedQuery, parse, read
 from app.memories.serialization import DamagedMemory
 from app.memories.trace import STANDING, Recollection, beside_standing, grouped, note_read_, recollected, that_matter
 from app.store import log, memories, users
@@ -40,6 +40,7 @@ from app.store.log import Message
 from app.store.memories import MemoryRecord, ReadTrace
 from memory_core.encoder import Utterance
 from memory_core.reading import Reading
+from memory_core.state import EpisodicState
 
 Done = TypeVar("Done")
 
@@ -50,13 +51,21 @@ class AlreadyKnown(Exception):
 
 @dataclasses.dataclass(frozen=True)
 class Recalled:
-    """What a reading found."""
+    """What a reading found.
+
+    Attributes:
+        asks, asks_of_world: see `Reading`.
+        is_dated: whether the text names a time.
+        outdated: the numbers of messages that a later one outdates, with its number.
+    """
 
     recollections: list[Recollection]
     confidence: float
     timings_ms: dict[str, float]
     asks: float = 1.0
     asks_of_world: float | None = None
+    is_dated: bool = False
+    outdated: Mapping[int, int] = dataclasses.field(default_factory=dict)
 
     @property
     def of_statement(self) -> bool:
@@ -67,10 +76,6 @@ class Recalled:
     def of_world(self) -> bool | None:
         """Whether the text asks for what is known without being told; None where that cannot be said."""
         return None if self.asks_of_world is None or self.of_statement else self.asks_of_world > 0.5
-
-    def doubtful(self, below: float) -> bool:
-        """Whether the memory is less sure that it holds what the text is about."""
-        return self.confidence < below
 
     @property
     def standing(self) -> list[Recollection]:
@@ -177,6 +182,7 @@ class Memories:
             started = time.perf_counter()
             reading, decided = await read(self.device, live.state, query, cues, self.lookup(user_id, live))
             found, seq = grouped(reading, live.state, k), live.head.last_seq + 1
+            outdated = _outdated(reading, live.state)  # before a row that was read is written anew
             found = await self._beside_standing(live, found, (draft, utterance))
             async with self.live.reading(user_id, live) as connection:
                 known = await _held(connection, live, {entry.source for entry in found})
@@ -187,7 +193,8 @@ class Memories:
             trace = [dataclasses.replace(entry, seq=seq) for entry in found]
             timings |= await self._write(user_id, live, [(message, utterance)], trace)
             stored = remembered(live, [message], timings)
-            recalled = _recalled(recollected(found, known, live.head.capacity), reading, timings)
+            every = recollected(found, known, live.head.capacity)
+            recalled = _recalled(every, outdated, reading, decided, timings)
             return TurnContext(recalled, stored, said, timings)
 
         return await self.live.in_order(user_id, once, trusting=True)
@@ -227,14 +234,15 @@ class Memories:
             started = time.perf_counter()
             wanted = await self.wanted(user_id, live, among or Filter(session_id))
             lookup = self.lookup(user_id, live)
-            reading, _ = await read(self.device, live.state, parsed, cues, lookup, rows_of(live, wanted))
+            reading, decided = await read(self.device, live.state, parsed, cues, lookup, rows_of(live, wanted))
             found = grouped(reading, live.state, k, among=wanted)
             if as_turn:
                 found = await self._beside_standing(live, found)
             known = await self.messages_held(user_id, live, {entry.source for entry in found})
             timings = {"encode": encode, "read": _ms(started), "total": _ms(began)}
             every = recollected(found, known, live.head.capacity)
-            return _recalled(that_matter(every, reading.confidence, min_confidence, min_weight), reading, timings)
+            mattering = that_matter(every, reading.confidence, min_confidence, min_weight)
+            return _recalled(mattering, _outdated(reading, live.state), reading, decided, timings)
 
         return await self.live.in_order(user_id, once, trusting=True)
 
@@ -378,8 +386,19 @@ async def _held(connection: AsyncConnection, live: CachedMemory, seqs: Collectio
     return known
 
 
-def _recalled(found: list[Recollection], reading: Reading, timings: dict[str, float]) -> Recalled:
-    return Recalled(found, reading.confidence, timings, reading.asks, reading.asks_of_world)
+def _outdated(reading: Reading, state: EpisodicState) -> dict[int, int]:
+    return {int(state.source[earlier]): int(state.source[later]) for earlier, later in reading.outdated}
+
+
+def _recalled(
+    found: list[Recollection],
+    outdated: Mapping[int, int],
+    reading: Reading,
+    query: ParsedQuery,
+    timings: dict[str, float],
+) -> Recalled:
+    is_dated = query.span is not None
+    return Recalled(found, reading.confidence, timings, reading.asks, reading.asks_of_world, is_dated, outdated)
 
 
 def _logged(draft: Draft, seq: int) -> Message:

@@ -124,6 +124,44 @@ async def test_at_temperature_zero_a_reply_repeats_itself(model: EmbeddedModel) 
         assert await reply_of(generator) == await reply_of(generator)
 
 
+async def test_the_odds_of_two_words_are_those_of_the_reply(model: EmbeddedModel) -> None:
+    def messages(said: str) -> list[dict[str, str]]:
+        return [{"role": "user", "content": f"Repeat this word, and nothing else: {said}"}]
+
+    generator = Generator(model.url, model.api_key, "default", 60, parallel=model.parallel)
+    yes, no = [await generator.odds(messages(said), "yes", "no") for said in ("yes", "no")]
+    assert yes is not None and no is not None and yes > no
+    assert await generator.odds(messages("yes"), "no", "yes") == pytest.approx(-yes, abs=0.1)
+    await generator.aclose()
+
+
+async def test_a_server_that_tells_no_probabilities_tells_no_odds() -> None:
+    async with served(saying(HEAD, chunk("yes"), chunk(None, "stop"))) as generator:
+        assert await generator.odds([{"role": "user", "content": "Is it?"}], "yes", "no") is None
+
+
+async def test_more_replies_than_there_are_places_for_wait_for_each_other(restless: EmbeddedModel) -> None:
+    generator = Generator(restless.url, restless.api_key, "default", 60, parallel=1)
+    first = streamed(generator, HELLO, max_tokens=200, temperature=0)
+    assert await anext(first)
+    second = asyncio.create_task(reply_of(generator))
+    assert await generator.odds([{"role": "user", "content": "Is it?"}], "yes", "no") is not None
+    assert not second.done()
+    await first.aclose()
+    assert await second
+    await generator.aclose()
+
+
+async def test_replies_wait_until_what_they_begin_with_is_computed(restless: EmbeddedModel) -> None:
+    generator = Generator(restless.url, restless.api_key, "default", 60, parallel=2)
+    begin = [{"role": "system", "content": "Be kind. " * 60}]
+    computing = asyncio.create_task(generator.compute([*begin, {"role": "user", "content": "Hello!"}]))
+    await asyncio.sleep(0)
+    assert await reply_of(generator)
+    assert computing.done() and computing.exception() is None
+    await generator.aclose()
+
+
 async def test_hanging_up_stops_the_generation(model: EmbeddedModel) -> None:
     """With one slot, the next reply would otherwise wait until the long one is done."""
     async with client_of(model) as generator:

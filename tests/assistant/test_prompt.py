@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from app.assistant.embedded import EmbeddedModel
 from app.assistant.generator import ChatMessage
 from app.assistant.models import TINY, installed
-from app.assistant.prompt import EXAMPLES, KEEP, MEMORY, NOTES, PERSONA, TELLS, UNTOLD, build_prompt
+from app.assistant.prompt import CHANGED, EXAMPLES, KEEP, MEMORY, NOTES, PERSONA, TELLS, UNTOLD, build_prompt
 
 NOW = datetime(2026, 11, 22, 9, 0, tzinfo=UTC)
 
@@ -23,6 +23,7 @@ class Said:
     role: str = "user"
     speaker: str | None = None
     occurred_at: datetime = NOW
+    seq: int = 1
 
 
 @dataclass(frozen=True)
@@ -228,3 +229,16 @@ def test_any_texts_make_a_prompt_of_a_system_text_turns_and_the_message(
     assert shown[0].role == "system"
     assert shown[-1].role == "user"
     assert "<|" not in "".join(part.content for part in shown)
+
+
+def test_what_is_outdated_stands_right_before_what_outdates_it() -> None:
+    days = [datetime(2026, 10, day, tzinfo=UTC) for day in range(1, 6)]
+    texts = ["I live in Rome.", "I love tea.", "I moved to Bern.", "It rained.", "I moved to Graz."]
+    said = [
+        Recalled(Said(text, occurred_at=at, seq=number))
+        for number, (text, at) in enumerate(zip(texts, days, strict=True), 1)
+    ]
+    shown = build_prompt(said, [], "Where do I live?", NOW, context=4096, max_tokens=64, outdated={1: 3, 3: 5, 2: 9})
+    lines = notes(shown)
+    assert [line.split('"')[1] for line in lines] == [texts[1], texts[3], texts[0], texts[2], texts[4]]
+    assert [line.endswith(CHANGED) for line in lines] == [False, False, True, True, False]
