@@ -70,10 +70,12 @@ def intents(
     into: Annotated[
         Path | None, typer.Option(help="a file of weights that takes the intents, all else kept", exists=True)
     ] = None,
+    only: Annotated[str | None, typer.Option(help="the one intent to fit; the others stay as they ship")] = None,
 ) -> None:
     from safetensors import SafetensorError
 
     from memory_core.encoder import EncoderError
+    from memory_core.language.intents import INTENTS
     from memory_core.training import fit_intents
     from memory_core.training.conversations import MissingData
     from memory_core.training.intent_sentences import SentencesError
@@ -81,8 +83,10 @@ def intents(
     from memory_core.weights import WeightsError
 
     with exit_on_error(MissingData, SentencesError, EncoderError, WeightsError, SafetensorError, OSError):
+        if only is not None and only not in INTENTS:
+            raise typer.BadParameter(f"{only} is none of {', '.join(INTENTS)}", param_hint="--only")
         with _stages() as watch:
-            result = fit_intents.run(out, data, seed, watch)
+            result = fit_intents.run(out, data, seed, watch, only)
         if into is not None:
             add_to(into, out / "intents.safetensors")
     right = ", ".join(f"{name} {share}" for name, share in result["cross-validated"].items())

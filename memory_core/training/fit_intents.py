@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from memory_core.encoder import Encoder
+from memory_core.episodic import EpisodicMemory
 from memory_core.language.header import header
 from memory_core.language.intents import BUCKETS, FEATURES, INTENTS, Intents, intent_input
 from memory_core.training.conversations import Turn, read_conversations
@@ -60,6 +61,14 @@ class Labelled(NamedTuple):
     def some(self, which: Tensor) -> "Labelled":
         """A part of the texts."""
         return Labelled(*(column[which] for column in self))
+
+    def about(self, intent: str) -> "Labelled":
+        """The texts of which it is said whether one intent holds, and nothing of the others."""
+        place = INTENTS.index(intent)
+        known = self.some(self.labels[:, place].isfinite())
+        labels = torch.full_like(known.labels, torch.nan)
+        labels[:, place] = known.labels[:, place]
+        return known._replace(labels=labels)
 
 
 def inputs_of(encoder: Encoder, texts: Sequence[str], headers: Sequence[str]) -> Float[Tensor, "texts features"]:
@@ -234,18 +243,22 @@ def train_intents(
     seed: int = 1,
     watch: Callable[[str, int, int, float], None] = lambda stage, done, total, value: None,
     one_in: int = 1,
+    only: str | None = None,
 ) -> tuple[Intents, dict[str, float]]:
     """The calibrated intents, and how many percent of the sentences each tells right in cross-validation.
 
     Args:
         said: what people say, of which nothing holds until revoked; see `talk`.
         one_in: of so many sentences of ours one is taken, for a trial.
+        only: the one intent that is fitted; the others tell nothing then.
     """
     watch("fitting the intents", 0, 3, 0.0)
     patterns = shipped()[::one_in]
     ours = labelled(encoder, patterns, seed, _JOINED // one_in)
     both = ours.joined(that_does_not_stand(encoder, said, len(patterns)))
     sentences = Labelled(*(column.cpu() for column in both))
+    if only is not None:
+        sentences = sentences.about(only)
     watch("fitting the intents", 1, 3, 0.0)
     logits = cross_validated(sentences)
     watch("fitting the intents", 2, 3, 0.0)
@@ -255,7 +268,8 @@ def train_intents(
     right = ((logits > 0) == (sentences.labels > 0.5)) & known
     shares = right.sum(0) / known.sum(0)
     watch("fitting the intents", 3, 3, 0.0)
-    return intents, {name: round(100 * float(share), 1) for name, share in zip(INTENTS, shares, strict=True)}
+    told = zip(INTENTS, shares.tolist(), strict=True)
+    return intents, {name: round(100 * share, 1) for name, share in told if only in (None, name)}
 
 
 def tensors_of(intents: Intents) -> dict[str, Tensor]:
@@ -263,17 +277,32 @@ def tensors_of(intents: Intents) -> dict[str, Tensor]:
     return {PREFIX + name: tensor.detach().half().contiguous() for name, tensor in intents.state_dict().items()}
 
 
-def run(folder: Path, data: Path, seed: int, watch: Callable[[str, int, int, float], None]) -> dict[str, Any]:
-    """Fits, and writes `intents.safetensors` and `result.json` into a folder."""
+def run(
+    folder: Path, data: Path, seed: int, watch: Callable[[str, int, int, float], None], only: str | None = None
+) -> dict[str, Any]:
+    """Fits, and writes `intents.safetensors` and `result.json` into a folder.
+
+    Args:
+        only: the one intent that is fitted; the others are as they ship.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     began = time.perf_counter()
     encoder = Encoder()
-    intents, right = train_intents(encoder, talk(conversations(data), seed), seed, watch)
+    intents, right = train_intents(encoder, talk(conversations(data), seed), seed, watch, only=only)
+    if only is not None:
+        intents = _beside_those_that_ship(encoder, intents, only)
     told = {"transformer": encoder.transformer_fingerprint()}
     save_file(tensors_of(intents), folder / "intents.safetensors", told)
     result = {"seed": seed, "seconds": round(time.perf_counter() - began), "cross-validated": right}
     (folder / "result.json").write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
     return result
+
+
+def _beside_those_that_ship(encoder: Encoder, fitted: Intents, only: str) -> Intents:
+    ships, place = EpisodicMemory(encoder).intents, INTENTS.index(only)
+    assert ships is not None
+    ships.weight.data[place], ships.bias.data[place] = fitted.weight[place], fitted.bias[place]
+    return ships
 
 
 def _said(turns: Sequence[Turn]) -> list[str]:
