@@ -1,13 +1,15 @@
 // The frame around the views: who is looked at, where to go, signing in, and what waits to be forgotten.
-import { isSignedIn, onKeyWanted, signIn } from "./api.js";
+import { isSignedIn, onKeyWanted, Problem, signIn } from "./api.js";
 import { SECONDS, takeBack, takeRepliesToo, useWaiting } from "./forgetting.js";
 import { html, render, useEffect, useRef, useState } from "./html.js";
+import { Trouble } from "./parts/asking.js";
 import { icon } from "./parts/icons.js";
 import { address, go, usePlace } from "./place.js";
 import { SignIn } from "./parts/sign_in.js";
 import { texts } from "./texts.js";
 
 const VIEWS = ["chat", "map", "why", "timeline", "keeping", "operator"];
+const AWAY = new Problem(0, { detail: "" });
 const THEMES = ["system", "light", "dark"];
 
 function Page() {
@@ -15,21 +17,32 @@ function Page() {
   const [loaded, setLoaded] = useState({});
   const [wanted, setWanted] = useState(null);
   const [entered, setEntered] = useState(0);
+  const [tries, setTries] = useState(0);
   const main = useRef(null);
   const name = VIEWS.includes(place.view) ? place.view : "chat";
 
   useEffect(() => onKeyWanted((problem) => setWanted(problem.detail || "")), []);
   useEffect(() => {
     let late = false;
-    import(`./views/${name}.js`).then((module) => late || setLoaded({ name, View: module.default }));
+    const again = tries ? `?again=${tries}` : ""; // a module that failed is not fetched again under its name
+    import(`./views/${name}.js${again}`).then(
+      (module) => late || setLoaded({ name, View: module.default }),
+      () => late || setLoaded({ name, problem: AWAY }),
+    );
     document.title = `${texts.views[name]} · Mneme`;
     return () => (late = true);
-  }, [name]);
+  }, [name, tries]);
 
   function enter(key) {
     signIn(key);
     setWanted(null);
     setEntered(entered + 1);
+  }
+
+  function shown() {
+    if (loaded.name !== name) return html`<p class="muted">${texts.loading}</p>`;
+    if (loaded.problem) return html`<${Trouble} problem=${loaded.problem} again=${() => { setLoaded({}); setTries(tries + 1); }} />`;
+    return html`<${loaded.View} key=${`${place.user} ${entered}`} user=${place.user} more=${place.more} />`;
   }
 
   return html`
@@ -47,11 +60,7 @@ function Page() {
         </a>`)}
     </nav>
     <main ref=${main} tabindex="-1" id=${`view-${name}`}>
-      ${wanted !== null
-        ? html`<${SignIn} detail=${wanted} enter=${enter} />`
-        : loaded.name === name
-          ? html`<${loaded.View} key=${`${place.user} ${entered}`} user=${place.user} more=${place.more} />`
-          : html`<p class="muted">${texts.loading}</p>`}
+      ${wanted !== null ? html`<${SignIn} detail=${wanted} enter=${enter} />` : shown()}
     </main>
     <${Waiting} />`;
 }

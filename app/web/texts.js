@@ -28,7 +28,7 @@ export const texts = {
   nobody: (user) => `Nothing is remembered of ${user} yet. The memory begins with the first message.`,
 
   signInTitle: "Sign in",
-  signInWhy: "This service asks for a key. Whoever runs it makes one with `mneme keys create`.",
+  signInWhy: "This service asks for a key. Whoever runs it makes one with",
   signInSaid: (detail) => `The service said: ${detail}`,
   signInKept: "The key stays in this tab's memory, and is gone when you close or reload it.",
   key: "Key or token",
@@ -55,6 +55,7 @@ export const texts = {
   recalling: "Recalling …",
   replying: "Replying …",
   kept: "Your message is kept.",
+  notSent: "Your message was not taken; it is in the box again.",
   interrupted: "interrupted",
   correct: "Correct",
   correctThis: (text) => `Correct: ${short(text)}`,

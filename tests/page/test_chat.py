@@ -105,6 +105,22 @@ async def test_a_model_that_fails_is_told_of_and_the_message_is_kept(
     await expect(page.locator("article")).to_have_count(2)
 
 
+async def test_a_message_that_does_not_arrive_is_in_the_box_again(
+    server: Server, page: Page, client: httpx.AsyncClient, user: str
+) -> None:
+    await page.goto(f"{server.url}/#/{user}/chat/chat")
+    await page.route("**/v1/chat", lambda route: route.abort())
+    box = page.get_by_label("Message", exact=True)
+    await box.fill("Are you there?")
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_role("alert")).to_contain_text("in the box again")
+    await expect(box).to_have_value("Are you there?")
+    await page.unroute("**/v1/chat")
+    await box.press("Enter")
+    await expect(page.locator("article.assistant")).to_contain_text("You said: Are you there?")
+    await expect(box).to_have_value("")
+
+
 async def test_a_reply_anew_takes_the_place_of_the_one_before(
     server: Server, page: Page, client: httpx.AsyncClient, user: str
 ) -> None:

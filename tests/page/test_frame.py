@@ -31,6 +31,8 @@ async def test_a_key_opens_the_page_and_is_kept_nowhere(own_server: Server, page
     )
     await page.goto(f"{own_server.url}/#/{user}/timeline")
     field = page.get_by_label("Key or token")
+    await expect(field).to_be_focused()
+    await expect(page.get_by_role("alert")).to_have_count(0)
     await field.fill("mneme_" + "a" * 43)
     await page.get_by_role("button", name="Sign in").click()
     await expect(page.get_by_role("alert")).to_be_visible()
@@ -153,3 +155,15 @@ async def test_the_keyboard_reaches_every_part(
     await expect(page.locator("li.said")).to_have_count(1)
     await page.keyboard.type("s")
     await expect(page.get_by_text("No message is like that.")).to_be_visible()
+
+
+async def test_a_view_that_cannot_be_fetched_is_asked_for_again(server: Server, page: Page, user: str) -> None:
+    await page.goto(f"{server.url}/#/{user}/chat")
+    await expect(page.get_by_label("Message", exact=True)).to_be_visible()
+    await page.route("**/views/timeline.js*", lambda route: route.abort())
+    await page.get_by_role("link", name="Timeline").click()
+    await expect(page.get_by_role("alert")).to_contain_text("The service does not answer.")
+    await page.unroute("**/views/timeline.js*")
+    await page.get_by_role("button", name="Try again").click()
+    await expect(page.locator("#view-timeline").get_by_role("alert")).to_have_count(0)
+    await expect(page.locator("#view-timeline h1")).to_be_visible()

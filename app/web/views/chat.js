@@ -87,6 +87,7 @@ export default function Chat({ user, more: [session, marked] }) {
     setLeast(all.length + AT_ONCE);
   }
 
+  /** Whether the service took the message. */
   async function ask(message, options = {}) {
     const control = (stop.current = new AbortController());
     let state = { message, reply: "", recalled: null, busy: true, problem: null };
@@ -110,7 +111,7 @@ export default function Chat({ user, more: [session, marked] }) {
       }
       show({ busy: false });
     } catch (problem) {
-      if (problem.name !== "AbortError") show({ busy: false, problem });
+      if (problem.name !== "AbortError") show({ busy: false, problem, lost: !state.messageId });
       else {
         show({ busy: false });
         await new Promise((later) => setTimeout(later, 150)); // what there was of the reply is kept as interrupted
@@ -121,6 +122,7 @@ export default function Chat({ user, more: [session, marked] }) {
     sessions.again();
     await log.again();
     setTurn((was) => (was?.problem ? { ...was, reply: "", message: null, messageId: null } : null));
+    return !state.lost;
   }
 
   async function regenerate(question, reply) {
@@ -165,7 +167,7 @@ export default function Chat({ user, more: [session, marked] }) {
               <div class="bubble">${turn.reply ? html`<${Markdown} text=${turn.reply} />` : html`<span class="muted">${turn.recalled ? texts.replying : texts.recalling}</span>`}</div>
               <div class="under"></div>
             </article>`}
-          ${turn?.problem && html`<p class="problem" role="alert">${said(turn.problem)} ${texts.kept}</p>`}
+          ${turn?.problem && html`<p class="problem" role="alert">${said(turn.problem)} ${turn.lost ? texts.notSent : texts.kept}</p>`}
         </div>
         <${Composer} busy=${turn?.busy} send=${ask} stop=${() => stop.current?.abort()} />
       </section>
@@ -242,11 +244,11 @@ function Composer({ busy, send, stop }) {
   const [text, setText] = useState("");
   const box = useRef(null);
   useEffect(() => box.current.focus({ preventScroll: true }), []);
-  function submit(event) {
+  async function submit(event) {
     event?.preventDefault();
     if (busy || !text.trim()) return;
-    send(text);
     setText("");
+    if (!(await send(text))) setText((since) => since || text);
   }
   function key(event) {
     if (event.key === "Enter" && !event.shiftKey && !event.isComposing) {
