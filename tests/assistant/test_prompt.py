@@ -1,7 +1,6 @@
 """The prompt: what it shows, in which order, that it fits, and that nothing recalled can pose as anything else."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
 
 import httpx
@@ -13,23 +12,7 @@ from app.assistant.embedded import EmbeddedModel
 from app.assistant.generator import ChatMessage
 from app.assistant.models import TINY, installed
 from app.assistant.prompt import CHANGED, EXAMPLES, KEEP, MEMORY, NOTES, PERSONA, TELLS, UNTOLD, build_prompt
-
-NOW = datetime(2026, 11, 22, 9, 0, tzinfo=UTC)
-
-
-@dataclass(frozen=True)
-class Said:
-    content: str
-    role: str = "user"
-    speaker: str | None = None
-    occurred_at: datetime = NOW
-    seq: int = 1
-
-
-@dataclass(frozen=True)
-class Recalled:
-    message: Said
-    weight: float = 1.0
+from tests.assistant.said import NOW, Recalled, Said
 
 
 def prompt(
