@@ -70,7 +70,8 @@ def intents(
     into: Annotated[
         Path | None, typer.Option(help="a file of weights that takes the intents, all else kept", exists=True)
     ] = None,
-    only: Annotated[str | None, typer.Option(help="the one intent to fit; the others stay as they ship")] = None,
+    teach: Annotated[str | None, typer.Option(help="the one intent that learns, from what ships")] = None,
+    new: Annotated[Path | None, typer.Option(help="the sentences that it learns", exists=True, dir_okay=False)] = None,
 ) -> None:
     from safetensors import SafetensorError
 
@@ -83,14 +84,17 @@ def intents(
     from memory_core.weights import WeightsError
 
     with exit_on_error(MissingData, SentencesError, EncoderError, WeightsError, SafetensorError, OSError):
-        if only is not None and only not in INTENTS:
-            raise typer.BadParameter(f"{only} is none of {', '.join(INTENTS)}", param_hint="--only")
-        with _stages() as watch:
-            result = fit_intents.run(out, data, seed, watch, only)
+        if (teach is None) != (new is None) or teach not in (None, *INTENTS):
+            raise typer.BadParameter(f"one of {', '.join(INTENTS)}, with --new", param_hint="--teach")
+        if teach is not None and new is not None:
+            fit_intents.run_teaching(out, data, seed, teach, new)
+        else:
+            with _stages() as watch:
+                result = fit_intents.run(out, data, seed, watch)
+            right = ", ".join(f"{name} {share}" for name, share in result["cross-validated"].items())
+            tell(f"right in cross-validation, %: {right}")
         if into is not None:
             add_to(into, out / "intents.safetensors")
-    right = ", ".join(f"{name} {share}" for name, share in result["cross-validated"].items())
-    tell(f"right in cross-validation, %: {right}")
     tell(f"the intents are in {into or out / 'intents.safetensors'}")
 
 

@@ -24,13 +24,14 @@ from memory_core.episodic import EpisodicMemory
 from memory_core.language.header import header
 from memory_core.language.intents import BUCKETS, FEATURES, INTENTS, Intents, intent_input
 from memory_core.training.conversations import Turn, read_conversations
-from memory_core.training.intent_sentences import Pattern, shipped
+from memory_core.training.intent_sentences import Pattern, read, shipped
 
 PREFIX = "intents."
 _SENTENCES = 6  # at most, of one pattern
 _JOINED = 2_000  # texts of several sentences
 _DECAY = 1e-4
 _FOLDS = 5
+_KEPT, _CHANGE_DECAY = 30.0, 1e-3  # of teaching: what an intent told before counts so much, and how much it may change
 TALK = ("friendsqa", "realmem")  # not BEAM: its users say what holds
 TALK_MEASURED = 5  # one conversation in so many is kept to measure with
 _TALK = 3_000
@@ -243,22 +244,18 @@ def train_intents(
     seed: int = 1,
     watch: Callable[[str, int, int, float], None] = lambda stage, done, total, value: None,
     one_in: int = 1,
-    only: str | None = None,
 ) -> tuple[Intents, dict[str, float]]:
     """The calibrated intents, and how many percent of the sentences each tells right in cross-validation.
 
     Args:
         said: what people say, of which nothing holds until revoked; see `talk`.
         one_in: of so many sentences of ours one is taken, for a trial.
-        only: the one intent that is fitted; the others tell nothing then.
     """
     watch("fitting the intents", 0, 3, 0.0)
     patterns = shipped()[::one_in]
     ours = labelled(encoder, patterns, seed, _JOINED // one_in)
     both = ours.joined(that_does_not_stand(encoder, said, len(patterns)))
     sentences = Labelled(*(column.cpu() for column in both))
-    if only is not None:
-        sentences = sentences.about(only)
     watch("fitting the intents", 1, 3, 0.0)
     logits = cross_validated(sentences)
     watch("fitting the intents", 2, 3, 0.0)
@@ -268,8 +265,7 @@ def train_intents(
     right = ((logits > 0) == (sentences.labels > 0.5)) & known
     shares = right.sum(0) / known.sum(0)
     watch("fitting the intents", 3, 3, 0.0)
-    told = zip(INTENTS, shares.tolist(), strict=True)
-    return intents, {name: round(100 * share, 1) for name, share in told if only in (None, name)}
+    return intents, {name: round(100 * float(share), 1) for name, share in zip(INTENTS, shares, strict=True)}
 
 
 def tensors_of(intents: Intents) -> dict[str, Tensor]:
@@ -277,32 +273,72 @@ def tensors_of(intents: Intents) -> dict[str, Tensor]:
     return {PREFIX + name: tensor.detach().half().contiguous() for name, tensor in intents.state_dict().items()}
 
 
-def run(
-    folder: Path, data: Path, seed: int, watch: Callable[[str, int, int, float], None], only: str | None = None
-) -> dict[str, Any]:
-    """Fits, and writes `intents.safetensors` and `result.json` into a folder.
+def teach(encoder: Encoder, intent: str, new: Sequence[Pattern], said: Sequence[str], seed: int) -> Intents:
+    """The intents that ship, of which one learns new sentences and stays as it is on all others.
+
+    What it tells of the other sentences that ship, and of what people say, is what it is held to.
 
     Args:
-        only: the one intent that is fitted; the others are as they ship.
+        said: see `talk`.
     """
+    ships, place = EpisodicMemory(encoder).intents, INTENTS.index(intent)
+    assert ships is not None
+    lines = {pattern.text for pattern in new}
+    others = [pattern for pattern in shipped() if pattern.text not in lines]
+    known = torch.cat([
+        labelled(encoder, others, seed, _JOINED // 2).inputs, that_does_not_stand(encoder, said, len(others)).inputs
+    ])  # fmt: skip
+    told = labelled(encoder, new, seed, _JOINED // 20).about(intent)
+    truth = told.labels[:, place]
+    sides = [told.shares * truth, told.shares * (1 - truth)]
+    counts = sum(0.5 * each / each.sum().clamp(min=1e-9) for each in sides)
+    began, bias = ships.weight[place].clone(), ships.bias[place].clone()
+    soft = torch.sigmoid(known @ began + bias)
+    change, shift = nn.Parameter(torch.zeros_like(began)), nn.Parameter(torch.zeros(()))
+
+    def loss() -> Tensor:
+        kept = functional.binary_cross_entropy_with_logits(known @ (began + change) + bias + shift, soft)
+        logits = told.inputs @ (began + change) + bias + shift
+        learned = functional.binary_cross_entropy_with_logits(logits, truth, reduction="none") * counts
+        return _KEPT * kept + learned.sum() + _CHANGE_DECAY * change.square().sum()
+
+    optimiser = torch.optim.LBFGS([change, shift], max_iter=60, history_size=10, line_search_fn="strong_wolfe")
+
+    def closure() -> float:
+        optimiser.zero_grad()
+        value = loss()
+        value.backward()  # type: ignore[no-untyped-call]
+        return float(value.detach())
+
+    optimiser.step(closure)  # type: ignore[no-untyped-call]
+    ships.weight.data[place], ships.bias.data[place] = (began + change).detach(), (bias + shift).detach()
+    return ships
+
+
+def run_teaching(folder: Path, data: Path, seed: int, intent: str, new: Path) -> Path:
+    """`teach` with the sentences of a file, written as `intents.safetensors` into a folder.
+
+    Raises:
+        SentencesError: the file cannot be read.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    encoder = Encoder()
+    intents = teach(encoder, intent, read([new]), talk(conversations(data), seed), seed)
+    save_file(tensors_of(intents), folder / "intents.safetensors", {"transformer": encoder.transformer_fingerprint()})
+    return folder / "intents.safetensors"
+
+
+def run(folder: Path, data: Path, seed: int, watch: Callable[[str, int, int, float], None]) -> dict[str, Any]:
+    """Fits, and writes `intents.safetensors` and `result.json` into a folder."""
     folder.mkdir(parents=True, exist_ok=True)
     began = time.perf_counter()
     encoder = Encoder()
-    intents, right = train_intents(encoder, talk(conversations(data), seed), seed, watch, only=only)
-    if only is not None:
-        intents = _beside_those_that_ship(encoder, intents, only)
+    intents, right = train_intents(encoder, talk(conversations(data), seed), seed, watch)
     told = {"transformer": encoder.transformer_fingerprint()}
     save_file(tensors_of(intents), folder / "intents.safetensors", told)
     result = {"seed": seed, "seconds": round(time.perf_counter() - began), "cross-validated": right}
     (folder / "result.json").write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
     return result
-
-
-def _beside_those_that_ship(encoder: Encoder, fitted: Intents, only: str) -> Intents:
-    ships, place = EpisodicMemory(encoder).intents, INTENTS.index(only)
-    assert ships is not None
-    ships.weight.data[place], ships.bias.data[place] = fitted.weight[place], fitted.bias[place]
-    return ships
 
 
 def _said(turns: Sequence[Turn]) -> list[str]:

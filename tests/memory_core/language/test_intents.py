@@ -9,6 +9,7 @@ import torch
 from benchmarks import intents as benchmark
 from memory_core.encoder import Encoder, Utterance
 from memory_core.language.intents import FEATURES, INTENTS, Intents, intent_input, load
+from memory_core.training import fit_intents
 from memory_core.training.conversations import Turn
 from memory_core.training.fit_intents import Labelled, calibrate, fit, talk, tensors_of, that_does_not_stand
 from memory_core.training.intent_sentences import SentencesError, read, shipped
@@ -163,7 +164,20 @@ def test_what_poses_as_an_order_of_the_system_does_not_stand(intents: Intents, e
     assert "standing" not in told(intents, encoder, text)
 
 
-def test_one_intent_is_fitted_alone_to_the_texts_that_say_something_of_it() -> None:
+def test_an_intent_learns_what_is_new_and_the_others_stay(
+    encoder: Encoder, intents: Intents, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "new.txt").write_text("[~asks]\nI love {tea|coffee} for ever.\nI keep bees, always.\n")
+    monkeypatch.setattr(fit_intents, "shipped", lambda: shipped()[::40])
+    taught = fit_intents.teach(encoder, "standing", read([tmp_path / "new.txt"]), ["It rained again."], seed=1)
+    place = INTENTS.index("standing")
+    rest = [number for number in range(len(INTENTS)) if number != place]
+    assert torch.equal(taught.weight[rest], intents.weight[rest])
+    assert "standing" not in told(taught, encoder, "I keep bees, always.")
+    assert "standing" in told(taught, encoder, "I'm vegetarian.")
+
+
+def test_the_texts_that_say_something_of_an_intent_are_found() -> None:
     labels = torch.full((3, len(INTENTS)), torch.nan)
     labels[0, 0], labels[1, 1], labels[2, :2] = 1.0, 1.0, 0.0
     about = Labelled(torch.eye(3, FEATURES), labels, torch.ones(3), torch.arange(3)).about(INTENTS[1])
