@@ -86,10 +86,12 @@ class NoteCheck:
         """How sure it is that what was recalled, or said in the session, tells what a message asks.
 
         The memory's own confidence where only that is known: the message asks for nothing that must have been told, or
-        names a time, which notes without their days cannot be held against; or the language model does not say.
+        names a time, which notes without their days cannot be held against; what was recalled was said by people with
+        names, whom the language model mixes up; or it does not say.
         """
         is_of_use = recalled.of_world is False and not recalled.is_dated and message.strip()
-        if self._calibration is None or not is_of_use:
+        named = any(one.speaker for one in recalled.recollections)
+        if self._calibration is None or named or not is_of_use:
             return recalled.confidence
         prompt = check_prompt(recalled.recollections, history, message, self._context)
         odds = await running.odds(prompt, YES, NO)

@@ -1,5 +1,6 @@
 """Whether the notes tell what is asked: what the language model is shown, when it is asked, and what comes of it."""
 
+import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
@@ -8,6 +9,7 @@ import pytest
 from app.assistant.generator import ChatMessage
 from app.assistant.note_check import Calibration, NoteCheck, check_prompt
 from app.memories.memories import Recalled
+from app.memories.trace import Recollection
 from app.settings import Settings
 from tests.assistant import said
 from tests.assistant.said import NOW, Said
@@ -81,6 +83,14 @@ async def test_the_model_is_asked_only_where_it_is_known_and_something_told_is_a
 ) -> None:
     running: Any = Asked(-9.0)
     assert await NoteCheck(settings(**others)).confidence(running, read, [], message) == read.confidence
+    assert not running.prompts
+
+
+async def test_what_people_with_names_said_is_left_to_the_memory() -> None:
+    message: Any = Said("I live in Oslo.", speaker="Ann")
+    read = dataclasses.replace(recalled(0.9, 0.1), recollections=[Recollection(message, 0, 1.0, 1.0, 0.0, 0.0)])
+    running: Any = Asked(-9.0)
+    assert await NoteCheck(settings()).confidence(running, read, [], "Where does Ann live?") == read.confidence
     assert not running.prompts
 
 
