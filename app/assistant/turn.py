@@ -103,9 +103,8 @@ class Assistant:
             draft = Draft("user", ask.message, ask.session_id, ask.occurred_at)
             heard = await self._memories.recall_and_store(ask.user_id, draft, ask.k, self._settings.history)
             running.emit(Recalling(heard))
-            checking = time.perf_counter()
-            sure = await self._check.confidence(running, heard.recalled, heard.history, ask.message)
             started = time.perf_counter()
+            sure = await self._check.confidence(running, heard.recalled, heard.history, ask.message)
             reply = await self._generate(ask, heard, sure, running)
             generated = time.perf_counter()
             replied = await self._remember_reply(ask, heard, reply)
@@ -115,11 +114,7 @@ class Assistant:
             done = time.perf_counter()
             of_reply = replied.timings_ms
             timings = {name: value + of_reply.get(name, 0.0) for name, value in heard.timings_ms.items()}
-            timings |= {
-                "check": 1000 * (started - checking),
-                "generate": 1000 * (generated - started),
-                "total": 1000 * (done - began),
-            }
+            timings |= {"generate": 1000 * (generated - started), "total": 1000 * (done - began)}
             rounded = {name: round(value, 3) for name, value in timings.items()}
             running.emit(Answered(heard, replied, rounded, reply.finish_reason))
 

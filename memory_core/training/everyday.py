@@ -52,23 +52,23 @@ def _conversation(name: str, chosen: random.Random) -> Conversation:
         steps.append((place, kind, texts))
         return place
 
-    for fact, *asked in chosen.sample(list(_lines("facts")), _FACTS):
+    for fact, *asked in chosen.sample(list(lines("facts")), _FACTS):
         told = add("fact", fact, *asked)
         for again in range(chosen.choice((1, 2, 3)) if chosen.random() < _ASKED_AGAIN else 0):
             add("again", asked[again % len(asked)], fact, after=told)
-    for form, question, whose, things in chosen.sample(list(_lines("siblings")), _SIBLINGS):
+    for form, question, whose, things in chosen.sample(list(lines("siblings")), _SIBLINGS):
         both = list(zip(whose.split(" ; "), things.split(" ; "), strict=True))
         chosen.shuffle(both)
         for of, thing in both:
             add("fact", form.replace("{of}", of).replace("{is}", thing), question.replace("{of}", _in_question(of)))
-    for fact, other, question in chosen.sample(list(_lines("contrasts")), _CONTRASTS):
+    for fact, other, question in chosen.sample(list(lines("contrasts")), _CONTRASTS):
         told = add("fact", fact, question)
         add("chatter", other, after=told if chosen.random() < 0.7 else 0.0)
-    for before, now, question in chosen.sample(list(_lines("updates")), _UPDATES):
+    for before, now, question in chosen.sample(list(lines("updates")), _UPDATES):
         add("update", before, now, question, after=add("before", before))
-    for text in chosen.sample([line for (line,) in _lines("chatter")], _CHATTER):
+    for text in chosen.sample([line for (line,) in lines("chatter")], _CHATTER):
         add("chatter", text)
-    for question, reply in chosen.sample(list(_lines("asking")), _ASKING):
+    for question, reply in chosen.sample(list(lines("asking")), _ASKING):
         add("asking", question, reply)
     told_in: dict[str, str] = {}
     for _, kind, texts in sorted(steps):
@@ -97,7 +97,8 @@ def _in_question(of: str) -> str:
     return of[0].lower() + of[1:]
 
 
-def _lines(name: str) -> Iterator[tuple[str, ...]]:
+def lines(name: str) -> Iterator[tuple[str, ...]]:
+    """The lines of a file of sentences, cut at their bars: facts, siblings, contrasts, updates, chatter or asking."""
     for line in (_FOLDER / f"{name}.txt").read_text(encoding="utf-8").splitlines():
         if line and not line.startswith("#"):
             yield tuple(part.strip() for part in line.split(" | "))
