@@ -13,7 +13,8 @@ import math
 import random
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import torch
@@ -27,8 +28,9 @@ from app.settings import Settings
 from app.store.log import Message
 from memory_core.encoder import Encoder
 from memory_core.episodic import EpisodicMemory
+from memory_core.state import EpisodicState
 from memory_core.training.calibration import auroc, calibration_error
-from memory_core.training.conversations import DATA, UNANSWERABLE
+from memory_core.training.conversations import DATA, UNANSWERABLE, Question
 from memory_core.training.datasets import Dataset, Put, RecallTraining, datasets, written
 
 _K = 8
@@ -45,9 +47,9 @@ class Told:
     odds: float
 
 
-def has_answer(put: Put) -> bool:
+def has_answer(question: Question) -> bool:
     """Whether the conversation answers a question."""
-    return put[0].category not in UNANSWERABLE
+    return question.category not in UNANSWERABLE
 
 
 def chosen(of: Sequence[Dataset], most: int, seed: int) -> Iterator[tuple[Dataset, list[Put]]]:
@@ -55,10 +57,43 @@ def chosen(of: Sequence[Dataset], most: int, seed: int) -> Iterator[tuple[Datase
     drawn = random.Random(seed)
     kept = set[int]()
     for answerable in (True, False):
-        questions = [put for dataset in of for put in dataset.questions if has_answer(put) is answerable]
+        questions = [put for dataset in of for put in dataset.questions if has_answer(put[0]) is answerable]
         kept |= {id(put) for put in drawn.sample(questions, min(most, len(questions)))}
     for dataset in of:
         yield dataset, [put for put in dataset.questions if id(put) in kept and not put[2]]
+
+
+async def asked(
+    generator: Generator,
+    memory: EpisodicMemory,
+    encoder: Encoder,
+    dataset: Dataset,
+    state: EpisodicState,
+    questions: Sequence[Question],
+) -> AsyncIterator[tuple[Question, float, float]]:
+    """Each question with the memory's confidence and the language model's log odds that what is recalled tells it."""
+    messages = {
+        number: Message(number, str(number), turn.session, turn.role, turn.text, at, turn.speaker)
+        for number, (turn, at) in enumerate(dataset.turns, 1)
+    }
+    for question in questions:
+        (reading,) = memory.read([state], encoder.encode([question.text]))
+        recalled = recollected(grouped(reading, state, _K), messages, int(state.capacity))
+        prompt = [dataclasses.asdict(one) for one in check_prompt(recalled, [], question.text, _CONTEXT)]
+        yield question, reading.confidence, await generator.odds(prompt, YES, NO) or 0.0
+
+
+@asynccontextmanager
+async def generator_of(settings: Settings) -> AsyncIterator[Generator]:
+    """A packaged model, which runs for the while."""
+    path = model_path(settings.generator, settings.models)
+    model = EmbeddedModel(path, context=_CONTEXT, parallel=1)
+    generator = Generator(model.url, model.api_key, "default", 120, model.revive, model.marks, model.parallel)
+    try:
+        yield generator
+    finally:
+        await generator.aclose()
+        model.close()
 
 
 async def ask(generator: Generator, of: Sequence[Dataset], most: int, seed: int) -> list[Told]:
@@ -66,22 +101,12 @@ async def ask(generator: Generator, of: Sequence[Dataset], most: int, seed: int)
     encoder = Encoder()
     memory = EpisodicMemory(encoder)
     found: list[Told] = []
-    for dataset, questions in chosen(of, most, seed):
-        if not questions:
+    for dataset, puts in chosen(of, most, seed):
+        if not puts:
             continue
-        state = written(memory, encoder, dataset)
-        messages = {
-            number: Message(number, str(number), turn.session, turn.role, turn.text, at, turn.speaker)
-            for number, (turn, at) in enumerate(dataset.turns, 1)
-        }
-        for put in questions:
-            question = put[0]
-            (cue,) = encoder.encode([question.text])
-            (reading,) = memory.read([state], [cue])
-            recalled = recollected(grouped(reading, state, _K), messages, int(state.capacity))
-            prompt = [dataclasses.asdict(one) for one in check_prompt(recalled, [], question.text, _CONTEXT)]
-            odds = await generator.odds(prompt, YES, NO)
-            found.append(Told(has_answer(put), reading.confidence, odds or 0.0))
+        state, questions = written(memory, encoder, dataset), [question for question, *_ in puts]
+        async for question, known, odds in asked(generator, memory, encoder, dataset, state, questions):
+            found.append(Told(has_answer(question), known, odds))
             print(f"\r{len(found)} asked", end="", file=sys.stderr, flush=True)
     return found
 
@@ -115,16 +140,11 @@ async def main() -> None:
     options = parser.parse_args()
     settings = Settings(generator="packaged")
     of = datasets(options.data, options.set, RecallTraining(turns=10**9), unanswerable=True)
-    model = EmbeddedModel(model_path("packaged", settings.models), context=_CONTEXT, parallel=1)
-    generator = Generator(model.url, model.api_key, "default", 120, model.revive, model.marks, model.parallel)
-    try:
+    async with generator_of(settings) as generator:
         began = time.perf_counter()
         found = await ask(generator, of, options.most, options.seed)
-        print(file=sys.stderr)
-        print(table(found, time.perf_counter() - began))
-    finally:
-        await generator.aclose()
-        model.close()
+    print(file=sys.stderr)
+    print(table(found, time.perf_counter() - began))
 
 
 if __name__ == "__main__":

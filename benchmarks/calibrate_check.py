@@ -20,16 +20,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from app.assistant.embedded import EmbeddedModel
 from app.assistant.generator import Generator
-from app.assistant.models import model_path
-from app.assistant.note_check import NO, YES, Calibration, check_prompt
-from app.memories.trace import grouped, recollected
+from app.assistant.note_check import Calibration
 from app.settings import Settings
-from app.store.log import Message
+from benchmarks.answerable import asked, generator_of
 from memory_core.encoder import Encoder
 from memory_core.episodic import EpisodicMemory
-from memory_core.training.calibration import auroc
+from memory_core.training.calibration import auroc, minimise_loss
 from memory_core.training.conversations import Conversation, Question, Turn
 from memory_core.training.datasets import Dataset, written
 from memory_core.training.everyday import lines
@@ -37,8 +34,6 @@ from memory_core.training.everyday import lines
 NEAR = Path(__file__).with_name("near_misses.txt")
 ANSWERED, NEAR_MISS, ABSENT = "answered", "near miss", "absent"
 _A_MEMORY, _FACTS, _CHATTER, _ASKED, _ABSENT = 10, 25, 45, 4, 3
-_K = 8
-_CONTEXT = 4096
 _KNOWN = 0.2
 _FITTED, _ASSUMED = 0.75, 0.9  # shares of the questions that have an answer: as weighed in the fit, and as in use
 
@@ -93,16 +88,9 @@ async def ask(generator: Generator) -> list[Told]:
     for conversation in conversations():
         dataset = Dataset(conversation.id, [conversation], random.Random(1))
         state = written(memory, encoder, dataset, capacity=1000)
-        messages = {
-            number: Message(number, str(number), turn.session, turn.role, turn.text, at)
-            for number, (turn, at) in enumerate(dataset.turns, 1)
-        }
-        for question, _, _ in dataset.questions:
-            (reading,) = memory.read([state], encoder.encode([question.text]))
-            recalled = recollected(grouped(reading, state, _K), messages, int(state.capacity))
-            prompt = [dataclasses.asdict(one) for one in check_prompt(recalled, [], question.text, _CONTEXT)]
-            odds = await generator.odds(prompt, YES, NO)
-            found.append(Told(question.category, reading.confidence, odds or 0.0))
+        questions = [question for question, *_ in dataset.questions]
+        async for question, known, odds in asked(generator, memory, encoder, dataset, state, questions):
+            found.append(Told(question.category, known, odds))
             print(f"\r{len(found)} asked", end="", file=sys.stderr, flush=True)
     return found
 
@@ -115,16 +103,12 @@ def fit(found: list[Told]) -> Calibration:
     )
     weight = torch.where(truth > 0, _FITTED / truth.sum(), (1 - _FITTED) / (1 - truth).sum())
     parameters = torch.zeros(2, requires_grad=True)
-    optimiser = torch.optim.LBFGS([parameters], max_iter=100)
 
-    def closure() -> Tensor:
-        optimiser.zero_grad()
+    def loss() -> Tensor:
         logits = parameters[0] * seen + parameters[1]
-        value = functional.binary_cross_entropy_with_logits(logits, truth, weight, reduction="sum")
-        value.backward()  # type: ignore[no-untyped-call]
-        return value
+        return functional.binary_cross_entropy_with_logits(logits, truth, weight, reduction="sum")
 
-    optimiser.step(closure)  # type: ignore[no-untyped-call]
+    minimise_loss(loss, [parameters])
     slope, bias = parameters.tolist()
     more = math.log(_ASSUMED / (1 - _ASSUMED)) - math.log(_FITTED / (1 - _FITTED))
     return Calibration(round(slope, 2), round(_KNOWN * slope, 2), round(bias + more, 2))
@@ -151,15 +135,10 @@ async def main() -> None:
     parser.add_argument("--generator", choices=["packaged", "small"], default="packaged")
     options = parser.parse_args()
     settings = Settings(generator=options.generator)
-    model = EmbeddedModel(model_path(options.generator, settings.models), context=_CONTEXT, parallel=1)
-    generator = Generator(model.url, model.api_key, "default", 120, model.revive, model.marks, model.parallel)
-    try:
+    async with generator_of(settings) as generator:
         found = await ask(generator)
-        print(file=sys.stderr)
-        print(table(found, fit(found), settings.doubt_below))
-    finally:
-        await generator.aclose()
-        model.close()
+    print(file=sys.stderr)
+    print(table(found, fit(found), settings.doubt_below))
 
 
 if __name__ == "__main__":

@@ -15,8 +15,8 @@ from pydantic import (
 
 from app.api.content import Content, other_parts
 from app.api.filtering import KEY_RULE, as_written, is_key
-from app.memories.memories import Recalled
 from app.memories.messages import Draft, Remembered
+from app.memories.recalled import Recalled
 from app.memories.trace import Recollection as Found
 from app.memories.validation import (
     IDENTIFIER,

@@ -17,8 +17,9 @@ from app.assistant.runner import Reply, Runner, Running
 from app.memories.continuing import go_on_after, go_on_in
 from app.memories.conversations import REPLY, Line, Placement, external_id, place
 from app.memories.live import NotFound
-from app.memories.memories import AlreadyKnown, Memories, Recalled
+from app.memories.memories import AlreadyKnown, Memories
 from app.memories.messages import DifferentText, Draft
+from app.memories.recalled import Recalled
 from app.memories.validation import MOST_CHARACTERS
 from app.settings import Settings
 from app.store.log import Message

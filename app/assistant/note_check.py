@@ -13,8 +13,8 @@ from typing import Any, Final, NamedTuple
 from app.assistant.generator import ChatMessage, Generator
 from app.assistant.prompt import Recollection, Said, on_one_line, told_texts
 from app.assistant.runner import Running
-from app.memories.memories import Recalled
 from app.memories.query import last_question
+from app.memories.recalled import Recalled
 from app.settings import Settings
 
 YES: Final = "yes"

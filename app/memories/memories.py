@@ -30,7 +30,8 @@ from app.memories.messages import (
     spoken,
     write_messages_,
 )
-from app.memories.query import Lookup, ParsedQuery, parse, read
+from app.memories.query import Lookup, parse, read
+from app.memories.recalled import Recalled, outdated_in, recalled_by
 from app.memories.serialization import DamagedMemory
 from app.memories.trace import STANDING, Recollection, beside_standing, grouped, note_read_, recollected, that_matter
 from app.store import log, memories, users
@@ -39,48 +40,12 @@ from app.store.filters import Filter
 from app.store.log import Message
 from app.store.memories import MemoryRecord, ReadTrace
 from memory_core.encoder import Utterance
-from memory_core.reading import Reading
-from memory_core.state import EpisodicState
 
 Done = TypeVar("Done")
 
 
 class AlreadyKnown(Exception):
     """A message of that external id is in the log."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Recalled:
-    """What a reading found.
-
-    Attributes:
-        asks, asks_of_world: see `Reading`.
-        is_dated: whether the text names a time.
-        outdated: the numbers of messages that a later one outdates, with its number.
-    """
-
-    recollections: list[Recollection]
-    confidence: float
-    timings_ms: dict[str, float]
-    asks: float = 1.0
-    asks_of_world: float | None = None
-    is_dated: bool = False
-    outdated: Mapping[int, int] = dataclasses.field(default_factory=dict)
-
-    @property
-    def of_statement(self) -> bool:
-        """Whether the text asks for nothing."""
-        return self.asks < 0.5
-
-    @property
-    def of_world(self) -> bool | None:
-        """Whether the text asks for what is known without being told; None where that cannot be said."""
-        return None if self.asks_of_world is None or self.of_statement else self.asks_of_world > 0.5
-
-    @property
-    def standing(self) -> list[Recollection]:
-        """What of it a turn reads because it holds until revoked, oldest first."""
-        return sorted((one for one in self.recollections if one.by_standing), key=lambda one: one.message.seq)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -182,7 +147,7 @@ class Memories:
             started = time.perf_counter()
             reading, decided = await read(self.device, live.state, query, cues, self.lookup(user_id, live))
             found, seq = grouped(reading, live.state, k), live.head.last_seq + 1
-            outdated = _outdated(reading, live.state)  # before a row that was read is written anew
+            outdated = outdated_in(reading, live.state)  # before a row that was read is written anew
             found = await self._beside_standing(live, found, (draft, utterance))
             async with self.live.reading(user_id, live) as connection:
                 known = await _held(connection, live, {entry.source for entry in found})
@@ -194,7 +159,7 @@ class Memories:
             timings |= await self._write(user_id, live, [(message, utterance)], trace)
             stored = remembered(live, [message], timings)
             every = recollected(found, known, live.head.capacity)
-            recalled = _recalled(every, outdated, reading, decided, timings)
+            recalled = recalled_by(every, outdated, reading, decided, timings)
             return TurnContext(recalled, stored, said, timings)
 
         return await self.live.in_order(user_id, once, trusting=True)
@@ -242,7 +207,7 @@ class Memories:
             timings = {"encode": encode, "read": _ms(started), "total": _ms(began)}
             every = recollected(found, known, live.head.capacity)
             mattering = that_matter(every, reading.confidence, min_confidence, min_weight)
-            return _recalled(mattering, _outdated(reading, live.state), reading, decided, timings)
+            return recalled_by(mattering, outdated_in(reading, live.state), reading, decided, timings)
 
         return await self.live.in_order(user_id, once, trusting=True)
 
@@ -384,21 +349,6 @@ async def _held(connection: AsyncConnection, live: CachedMemory, seqs: Collectio
     if len(known) < len(set(seqs)):
         raise DamagedMemory("the log lacks a message that the memory holds: run `mneme replay`, or restore a backup")
     return known
-
-
-def _outdated(reading: Reading, state: EpisodicState) -> dict[int, int]:
-    return {int(state.source[earlier]): int(state.source[later]) for earlier, later in reading.outdated}
-
-
-def _recalled(
-    found: list[Recollection],
-    outdated: Mapping[int, int],
-    reading: Reading,
-    query: ParsedQuery,
-    timings: dict[str, float],
-) -> Recalled:
-    is_dated = query.span is not None
-    return Recalled(found, reading.confidence, timings, reading.asks, reading.asks_of_world, is_dated, outdated)
 
 
 def _logged(draft: Draft, seq: int) -> Message:

@@ -39,11 +39,27 @@ def fit_write_gate(sets: Sequence[tuple[Tensor, Tensor]]) -> WriteGate:
 
 def minimise(module: nn.Module, loss: Callable[[], Tensor], decay: float) -> None:
     """Finds the parameters of least loss, by a quasi-Newton method over all data at once; weight matrices decay."""
-    optimiser = torch.optim.LBFGS(module.parameters(), max_iter=300, line_search_fn="strong_wolfe")
+
+    def decayed() -> Tensor:
+        return loss() + decay * sum(each.square().sum() for each in module.parameters() if each.dim() > 1)
+
+    minimise_loss(decayed, list(module.parameters()), 300)
+
+
+def minimise_loss(
+    loss: Callable[[], Tensor], parameters: Sequence[Tensor], steps: int = 200, history: int = 100
+) -> None:
+    """Finds the parameters of least loss, by a quasi-Newton method with a line search (L-BFGS).
+
+    Args:
+        steps: at most.
+        history: of so many steps the curvature is made up.
+    """
+    optimiser = torch.optim.LBFGS(parameters, max_iter=steps, history_size=history, line_search_fn="strong_wolfe")
 
     def closure() -> float:
         optimiser.zero_grad()
-        value = loss() + decay * sum(each.square().sum() for each in module.parameters() if each.dim() > 1)
+        value = loss()
         value.backward()  # type: ignore[no-untyped-call]
         return float(value.detach())
 

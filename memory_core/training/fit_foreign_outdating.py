@@ -20,7 +20,7 @@ from memory_core.multilingual_encoder import MultilingualEncoder
 from memory_core.training import fit_outdating, language_facts
 from memory_core.training.fit_outdating import PREFIX, Pairs
 from memory_core.training.foreign_memories import Once, answered, remembered
-from memory_core.training.foreign_updates import Told
+from memory_core.training.foreign_updates import Told, memory_of
 from memory_core.training.language_facts import ENGLISH
 
 _FACTS = 40  # of a language, in one memory
@@ -38,12 +38,8 @@ def memories(seed: int) -> Iterator[Told]:
             if tongue == ENGLISH:
                 continue
             facts = drawn.sample(list(own[tongue].facts.values()), _FACTS)
-            half, talk = _FACTS // 2, own[tongue].chatter
-            first = [*(one.text for one in facts[:half]), *(one.before for one in changes.values()), *talk[::2]]
-            then = [*(one.text for one in facts[half:]), *(one.after for one in changes.values()), *talk[1::2]]
-            asked: list[tuple[str, str, str | None]] = [(one.question, one.text, None) for one in facts]
-            asked += [(one.question, one.after, one.before) for one in changes.values()]
-            yield Told([*drawn.sample(first, len(first)), *drawn.sample(then, len(then))], asked)
+            half = _FACTS // 2
+            yield memory_of(facts[:half], facts[half:], changes.values(), own[tongue].chatter, drawn)
 
 
 @torch.no_grad()

@@ -23,6 +23,7 @@ from memory_core.encoder import Encoder
 from memory_core.episodic import EpisodicMemory
 from memory_core.language.header import header
 from memory_core.language.intents import BUCKETS, FEATURES, INTENTS, Intents, intent_input
+from memory_core.training.calibration import minimise_loss
 from memory_core.training.conversations import Turn, read_conversations
 from memory_core.training.intent_sentences import Pattern, read, shipped
 
@@ -189,18 +190,14 @@ def fit(data: Labelled, decay: float = _DECAY) -> Intents:
     truth, share = data.labels.nan_to_num(), data.shares.unsqueeze(1) * known
     share = share / share.sum(0).clamp(min=1e-9)
     dense, grams = data.inputs[:, :-BUCKETS].contiguous(), data.inputs[:, -BUCKETS:].to_sparse()  # nearly all zeros
-    optimiser = torch.optim.LBFGS(intents.parameters(), max_iter=80, history_size=10, line_search_fn="strong_wolfe")
 
-    def closure() -> float:
-        optimiser.zero_grad()
+    def loss() -> Tensor:
         pooled, places = intents.weight[:, :-BUCKETS].T, intents.weight[:, -BUCKETS:].T
         logits = dense @ pooled + torch.sparse.mm(grams, places) + intents.bias
         value = (functional.binary_cross_entropy_with_logits(logits, truth, reduction="none") * share).sum()
-        value = value + decay * intents.weight.square().sum()
-        value.backward()  # type: ignore[no-untyped-call]
-        return float(value.detach())
+        return value + decay * intents.weight.square().sum()
 
-    optimiser.step(closure)  # type: ignore[no-untyped-call]
+    minimise_loss(loss, list(intents.parameters()), 80, 10)
     return intents.requires_grad_(False)
 
 
@@ -302,15 +299,7 @@ def teach(encoder: Encoder, intent: str, new: Sequence[Pattern], said: Sequence[
         learned = functional.binary_cross_entropy_with_logits(logits, truth, reduction="none") * counts
         return _KEPT * kept + learned.sum() + _CHANGE_DECAY * change.square().sum()
 
-    optimiser = torch.optim.LBFGS([change, shift], max_iter=60, history_size=10, line_search_fn="strong_wolfe")
-
-    def closure() -> float:
-        optimiser.zero_grad()
-        value = loss()
-        value.backward()  # type: ignore[no-untyped-call]
-        return float(value.detach())
-
-    optimiser.step(closure)  # type: ignore[no-untyped-call]
+    minimise_loss(loss, [change, shift], 60, 10)
     ships.weight.data[place], ships.bias.data[place] = (began + change).detach(), (bias + shift).detach()
     return ships
 

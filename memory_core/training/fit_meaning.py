@@ -9,7 +9,7 @@ what outdates what (`fit_foreign_outdating`). The seed is an option.
 import argparse
 import dataclasses
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -25,6 +25,7 @@ from memory_core.episodic import EpisodicMemory
 from memory_core.meaning import Languages, Meaning
 from memory_core.multilingual_encoder import MultilingualEncoder
 from memory_core.training import fit_foreign_outdating, fit_forms, fit_intents, intent_sentences, language_facts
+from memory_core.training.calibration import minimise_loss
 from memory_core.training.conversations import DATA, read_conversations
 from memory_core.training.foreign_memories import Once, answered, remembered
 from memory_core.training.language_facts import ENGLISH, Language
@@ -90,7 +91,7 @@ def fit_foreign(
         value = functional.binary_cross_entropy_with_logits(logits(), truth, heavy)
         return value + 1e-6 * (piece.square().sum() + look.square().sum())
 
-    _minimised(loss, [look, piece, bias], 60)
+    minimise_loss(loss, [look, piece, bias], 60)
     fitted.foreign.copy_((looks @ look + piece).detach())
     fitted.foreign_bias.copy_(bias.detach())
     wrong = ((logits() > 0) != (truth > 0)).float()
@@ -149,7 +150,7 @@ def fit_mix(fitted: Meaning, seen: Sequence[Read]) -> None:
     def loss() -> Tensor:
         return functional.cross_entropy(_mixed(likeness, kept.square(), seen), right)
 
-    _minimised(loss, [likeness, kept])
+    minimise_loss(loss, [likeness, kept])
     fitted.likeness.copy_(likeness.detach())
     fitted.kept.copy_(kept.detach().square())  # what the first encoder says counts for a slot or not at all
     rows, truth = [], []
@@ -183,20 +184,8 @@ def _logistic(inputs: Tensor, truth: Tensor, counts: Tensor) -> Float[Tensor, " 
         told = inputs @ weight + bias
         return functional.binary_cross_entropy_with_logits(told, truth, counts) + 1e-5 * weight.square().sum()
 
-    _minimised(loss, [weight, bias])
+    minimise_loss(loss, [weight, bias])
     return torch.cat([weight.detach(), bias.detach().reshape(1)])
-
-
-def _minimised(loss: Callable[[], Tensor], parameters: list[nn.Parameter], steps: int = 200) -> None:
-    optimiser = torch.optim.LBFGS(parameters, max_iter=steps, line_search_fn="strong_wolfe")
-
-    def closure() -> float:
-        optimiser.zero_grad()
-        value = loss()
-        value.backward()  # type: ignore[no-untyped-call]
-        return float(value.detach())
-
-    optimiser.step(closure)  # type: ignore[no-untyped-call]
 
 
 def recall_at(fitted: Meaning, seen: Sequence[Read], most: int) -> float:

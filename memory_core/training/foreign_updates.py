@@ -4,7 +4,7 @@ Memories of one language each: facts, updates told later, chatter; all our own. 
 """
 
 import random
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from typing import NamedTuple
 
 from memory_core.encoder import Encoder
@@ -12,7 +12,7 @@ from memory_core.episodic import EpisodicMemory
 from memory_core.multilingual_encoder import MultilingualEncoder
 from memory_core.training import language_facts
 from memory_core.training.foreign_memories import Once, answered, remembered
-from memory_core.training.language_facts import ENGLISH
+from memory_core.training.language_facts import ENGLISH, Fact, Update
 
 _FACTS = 16  # of those held back: the first so many stand beside the updates to choose by, the others beside the held
 
@@ -38,13 +38,22 @@ def memories(held: bool, seed: int) -> Iterator[Told]:
         if tongue == ENGLISH:
             continue
         some = list(facts[tongue].facts.values())
-        some = some[_FACTS:] if held else some[:_FACTS]
-        talk = chatter[tongue].chatter
-        first = [*(one.text for one in some), *(one.before for one in changes.values()), *talk[::2]]
-        then = [*(one.after for one in changes.values()), *talk[1::2]]
-        asked: list[tuple[str, str, str | None]] = [(one.question, one.text, None) for one in some]
-        asked += [(one.question, one.after, one.before) for one in changes.values()]
-        yield Told([*drawn.sample(first, len(first)), *drawn.sample(then, len(then))], asked)
+        yield memory_of(some[_FACTS:] if held else some[:_FACTS], [], changes.values(), chatter[tongue].chatter, drawn)
+
+
+def memory_of(
+    before: Sequence[Fact],
+    later: Sequence[Fact],
+    changes: Collection[Update],
+    talk: Sequence[str],
+    drawn: random.Random,
+) -> Told:
+    """Facts and what is outdated, then further facts and what outdates it, in any order, each half with its chatter."""
+    first = [*(one.text for one in before), *(one.before for one in changes), *talk[::2]]
+    then = [*(one.text for one in later), *(one.after for one in changes), *talk[1::2]]
+    asked: list[tuple[str, str, str | None]] = [(one.question, one.text, None) for one in (*before, *later)]
+    asked += [(one.question, one.after, one.before) for one in changes]
+    return Told([*drawn.sample(first, len(first)), *drawn.sample(then, len(then))], asked)
 
 
 def figures(memory: EpisodicMemory, encoder: Once, held: bool, seed: int = 0) -> dict[str, float]:

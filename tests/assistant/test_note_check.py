@@ -8,7 +8,7 @@ import pytest
 
 from app.assistant.generator import ChatMessage
 from app.assistant.note_check import Calibration, NoteCheck, check_prompt
-from app.memories.memories import Recalled
+from app.memories.recalled import Recalled
 from app.memories.trace import Recollection
 from app.settings import Settings
 from tests.assistant import said
