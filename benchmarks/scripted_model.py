@@ -10,7 +10,7 @@ from collections.abc import AsyncGenerator, Callable
 from types import TracebackType
 from typing import Self
 
-from app.assistant.prompt import KEEP
+from app.assistant.prompt import IN_ENGLISH
 
 Prompt = list[dict[str, str]]
 Script = Callable[[Prompt], AsyncGenerator[str, None]]
@@ -39,7 +39,7 @@ def asked(prompt: Prompt) -> str:
 
 def message_of(content: str) -> str:
     """The last line of what the user said, without the notes before it and what stands behind it."""
-    return content.split(f"\n\n({KEEP} ")[0].rsplit("\n", 1)[-1]
+    return content.split(f"\n\n({IN_ENGLISH.keep} ")[0].rsplit("\n", 1)[-1]
 
 
 class ScriptedModel:

@@ -47,7 +47,7 @@ class Calibration(NamedTuple):
         return 1.0 / (1.0 + math.exp(-total))
 
 
-CALIBRATIONS: Final = {"packaged": Calibration(odds=1.44, known=0.29, bias=0.20)}
+CALIBRATIONS: Final = {"packaged": Calibration(odds=1.56, known=0.31, bias=0.33)}
 
 
 def check_prompt(
@@ -114,5 +114,7 @@ _EXAMPLES: Final = [
     *_example(["I bought the coat in Vienna.", "The coat is warm."], "What did my coat cost?", NO),
     *_example(["I love Kenya.", "Ann is a nurse at the children's hospital."], "What does Ann do for work?", YES),
     *_example(["We went to Kenya in May.", "My uncle's phone number is 0182."], "What is my aunt's phone number?", NO),
+    *_example(["My name is Kim.", "I love Kenya."], "What do you know about me?", YES),
+    *_example(["Our boys are Tim, who is nine, and Rolf, who is two.", "I love Kenya."], "How old is Rolf?", YES),
     *_example(["I sold the Volvo and bought a Honda."], "Which car do I have?", YES),
 ]

@@ -127,7 +127,9 @@ class Assistant:
 
         messages = [dataclasses.asdict(one) for one in self._prompt(ask, heard, sure)]
         request = {"messages": messages, "max_tokens": ask.max_tokens, "temperature": ask.temperature}
-        return await running.generate(request, hand_on, ReplyEnd(ask.max_tokens))
+        said = [one.content for one in heard.history if one.role == "assistant"]
+        end = ReplyEnd(ask.max_tokens, said if heard.recalled.of_statement else [])
+        return await running.generate(request, hand_on, end)
 
     def _prompt(self, ask: Ask, heard: TurnContext, sure: float) -> list[ChatMessage]:
         shown = {message.id for message in heard.history}

@@ -1,6 +1,6 @@
 """`GET …/memory/standing`, and what stands in the prompt of every later turn."""
 
-from app.assistant.prompt import KEEP
+from app.assistant.prompt import IN_ENGLISH
 from tests.api.service import Service
 
 SPANISH = "Answer me in Spanish from now on."
@@ -16,7 +16,7 @@ async def test_what_stands_is_listed_and_shown_at_every_later_turn(service: Serv
     assert set(entry) == {"message_id", "content", "occurred_at", "score"}
     assert entry["content"] == SPANISH and 0.5 < entry["score"] <= 1
     reply = await service.chat(user, "Where do I live?")
-    assert KEEP in str(service.model.prompts[-1][-1]) and TOLD in str(service.model.prompts[-1])
+    assert IN_ENGLISH.keep in str(service.model.prompts[-1][-1]) and TOLD in str(service.model.prompts[-1])
     (shown,) = [one for one in reply["recalled"] if one["modes"]["standing"]]
     assert shown["message_id"] == entry["message_id"]
     trace = (await service.client.get(f"/v1/users/{user}/messages/{reply['user_message_id']}/trace")).json()
@@ -28,7 +28,7 @@ async def test_what_is_forgotten_is_no_longer_shown(service: Service, user: str)
     await service.client.delete(f"/v1/users/{user}/messages/{said['user_message_id']}")
     assert (await service.client.get(f"/v1/users/{user}/memory/standing")).json() == {"standing": []}
     await service.chat(user, "What time is it?")
-    assert KEEP not in str(service.model.prompts[-1][-1])
+    assert IN_ENGLISH.keep not in str(service.model.prompts[-1][-1])
 
 
 async def test_openai_s_clients_are_answered_by_it_too(service: Service, user: str) -> None:

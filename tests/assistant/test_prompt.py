@@ -1,6 +1,5 @@
 """The prompt: what it shows, in which order, that it fits, and that nothing recalled can pose as anything else."""
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta, timezone
 
 import httpx
@@ -10,8 +9,7 @@ from hypothesis import strategies as st
 
 from app.assistant.embedded import EmbeddedModel
 from app.assistant.generator import ChatMessage
-from app.assistant.models import TINY, installed
-from app.assistant.prompt import CHANGED, EXAMPLES, KEEP, MEMORY, NOTES, PERSONA, TELLS, UNTOLD, build_prompt
+from app.assistant.prompt import CHANGED, EXAMPLES, IN_ENGLISH, MEMORY, NOTES, PERSONA, build_prompt
 from tests.assistant.said import NOW, Recalled, Said
 
 
@@ -51,7 +49,7 @@ def test_it_goes_from_what_hardly_changes_to_what_was_recalled_and_the_message()
     ])  # fmt: skip
     assert shown[1:-1] == [*EXAMPLES, ChatMessage("user", "Hi!")]
     noted = '- 3 October 2026 (50 days ago), the user said: "We named the beagle Biscuit."'
-    assert shown[-1] == ChatMessage("user", f"{NOTES}\n{noted}\n\nHello?\n\n({KEEP} I'm vegetarian.)")
+    assert shown[-1] == ChatMessage("user", f"{NOTES}\n{noted}\n\nHello?\n\n({IN_ENGLISH.keep} I'm vegetarian.)")
 
 
 def test_without_recollections_the_message_stands_alone() -> None:
@@ -116,16 +114,17 @@ def test_a_programs_own_instructions_take_the_place_of_what_the_assistant_is() -
 
 
 @pytest.mark.parametrize(
-    ("doubtful", "tells", "line"), [(False, False, None), (False, True, TELLS), (True, True, TELLS)]
+    ("doubtful", "tells", "line"),
+    [(False, False, None), (False, True, IN_ENGLISH.tells), (True, True, IN_ENGLISH.tells)],
 )
 def test_the_prompt_tells_what_to_do_with_the_notes(doubtful: bool, tells: bool, line: str | None) -> None:
     recalled = [Recalled(Said("It rained."))]
     for notes in (recalled, []):
         shown = build_prompt(notes, [], "Hello?", NOW, context=4096, max_tokens=64, doubtful=doubtful, tells=tells)
-        assert [one for one in (UNTOLD, TELLS) if one in shown[-1].content] == [line] * bool(line)
+        assert [one for one in (IN_ENGLISH.untold, IN_ENGLISH.tells) if one in shown[-1].content] == [line] * bool(line)
         assert ("It rained." in shown[-1].content) == (bool(notes) and not (tells and doubtful))
     apart = build_prompt([], [], "Hello.", NOW, context=4096, max_tokens=64, tells=True, instructions=["Be curt."])
-    assert not any(TELLS in one.content for one in apart)
+    assert not any(IN_ENGLISH.tells in one.content for one in apart)
 
 
 @pytest.mark.parametrize(("doubtful", "world"), [(True, False), (True, True), (False, False), (True, None)])
@@ -135,13 +134,13 @@ def test_what_was_never_told_is_said_behind_the_question_for_it(doubtful: bool, 
     shown = build_prompt(
         notes, [], "What is my dog called?", NOW, context=4096, max_tokens=64, doubtful=doubtful, of_world=world
     )
-    assert shown[-1].content.endswith(f"What is my dog called?\n\n({UNTOLD})") == untold
+    assert shown[-1].content.endswith(f"What is my dog called?\n\n({IN_ENGLISH.untold})") == untold
     assert ("It rained." in shown[-1].content) == (not doubtful or not world)
     apart = build_prompt(
         notes, [], "My dog?", NOW, context=4096, max_tokens=64, doubtful=doubtful, of_world=world,
         instructions=["Be curt."],
     )  # fmt: skip
-    assert (UNTOLD in apart[0].content) == untold and apart[-1].content == "My dog?"
+    assert (IN_ENGLISH.untold in apart[0].content) == untold and apart[-1].content == "My dog?"
 
 
 def test_what_was_recalled_cannot_leave_its_line_or_its_turn() -> None:
@@ -168,13 +167,6 @@ def test_a_message_beyond_the_context_keeps_its_beginning_and_its_end() -> None:
     shown = prompt([], "Begin " + "la " * 20_000 + "what did I just say?", context=1024)[-1].content
     assert "Begin" in shown
     assert shown.endswith("what did I just say?")
-
-
-@pytest.fixture(scope="module")
-def model() -> Iterator[EmbeddedModel]:
-    model = EmbeddedModel(installed(TINY), context=1024, parallel=1, threads=1)
-    yield model
-    model.close()
 
 
 HARD = [

@@ -1,5 +1,7 @@
 """Where a reply ends: circles are broken, and what the token limit cuts ends at a sentence or with an ellipsis."""
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -83,3 +85,35 @@ def test_going_round_in_circles_is_stopped_soon(text: str) -> None:
 def test_lists_code_and_songs_are_no_circles(text: str) -> None:
     shown, why = run(list(text))
     assert ("".join(shown), why) == (text, "stop")
+
+
+BEFORE = ["That's great to hear! I'm glad that you drive. How do you feel about it?"]
+
+
+def reply_after(text: str, before: list[str]) -> str:
+    end = ReplyEnd(1000, before)
+    return "".join([*map(end.feed, re.findall(r"\s*\S+", text)), end.finish("stop")[0]])
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        ("That's great to hear! I'm glad that you sing. How do you feel about it?", "I'm glad that you sing."),
+        ("That's great to hear! Where do you sing?", "Where do you sing?"),
+        ("That's great! How do you feel about it now?", "That's great! How do you feel about it now?"),
+        ("That's great to hear! How do you feel about it?", "That's great to hear! How do you feel about it?"),
+    ],
+)
+def test_what_was_said_in_the_replies_before_is_left_out_unless_it_is_all(text: str, left: str) -> None:
+    assert reply_after(text, BEFORE).strip() == left
+    assert reply_after(text, []) == text
+
+
+@given(st.lists(st.sampled_from(["Oh no! ", "I see. ", "Why? ", "Go on", "。", "\n"]), max_size=8), st.integers(1, 5))
+def test_whatever_was_said_before_nothing_else_is_left_out(said: list[str], size: int) -> None:
+    text = "".join(said) + "A new end."
+    end = ReplyEnd(1000, ["I see. Why?"])
+    pieces = [text[at : at + size] for at in range(0, len(text), size)]
+    shown = "".join([*map(end.feed, pieces), end.finish("stop")[0]])
+    kept = "".join(one for one in said if one not in ("I see. ", "Why? "))
+    assert "".join(shown.split()) == "".join(f"{kept}A new end.".split()) or "Go on" in said

@@ -7,7 +7,7 @@ import pytest
 
 from app.assistant.generator import Generator
 from app.assistant.note_check import CALIBRATIONS, Calibration
-from app.assistant.prompt import UNTOLD
+from app.assistant.prompt import IN_ENGLISH
 from app.assistant.runner import Runner
 from app.assistant.turn import Answered, Ask, Assistant
 from app.memories.memories import Memories
@@ -90,4 +90,4 @@ async def test_what_the_notes_do_not_tell_is_said_to_the_model_that_replies(
         events = [event async for event in Assistant(speaking, runner, settings).turn(ask)]
         await generator.aclose()
     assert isinstance(events[-1], Answered)
-    assert (UNTOLD in model.prompts[-1][-1]["content"]) == untold
+    assert (IN_ENGLISH.untold in model.prompts[-1][-1]["content"]) == untold
