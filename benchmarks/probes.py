@@ -47,7 +47,7 @@ def failures(reply: str, turn: Mapping[str, Any]) -> Iterator[str]:
     if turn.get("any") and not any(word.lower() in plain.lower() for word in turn["any"]):
         yield f"none of {', '.join(turn['any'])}"
     for word in turn.get("none", ()):
-        if contains(plain, [word]):
+        if contains(plain, [word]) or (not word.isascii() and word.lower() in plain.lower()):
             yield f"has {word}"
     if turn.get("declines") and not declines(reply):
         yield "does not decline"

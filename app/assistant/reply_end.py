@@ -2,7 +2,7 @@
 
 What streams cannot be taken back. So near the limit a sentence is held until it is whole, and one that was begun before
 that ends with an ellipsis; a model that says the same again and again is stopped. A small model also likes to react as
-it did before: what it said in the replies before is left out.
+it did before: what it said in the replies before can be left out.
 """
 
 import re
@@ -13,6 +13,7 @@ from typing import Final
 _ZONE: Final = 40  # tokens before the limit in which a new sentence waits until it is whole
 _SENTENCE_END: Final = re.compile(r"[.!?…][\"'”’)\]*]*(?=\s)|[。！？]|\n")
 _WHOLE: Final = re.compile(r"[.!?…。！？][\"'”’)\]*]*$")
+_NEVER: Final = re.compile(r"(?!)")
 _TAIL: Final = 700
 _AGAIN: Final = re.compile(r"(.{16,200}?)\1\1$|(.{4,15}?)\2{5}$", re.DOTALL)
 _FEWEST_LETTERS: Final = 3  # different ones, in what counts as said again; else it is a line or an indentation
@@ -25,14 +26,14 @@ class ReplyEnd:
 
     Args:
         max_tokens: its longest; a piece counts as a token.
-        before: replies whose sentences are left out of it; see `SaidBefore`.
+        before: what is left out of it, as it was said before.
 
     Attributes:
         in_circles: whether the model repeats itself and should be stopped.
     """
 
-    def __init__(self, max_tokens: int, before: Iterable[str] = ()) -> None:
-        self._before = SaidBefore(before)
+    def __init__(self, max_tokens: int, before: "SaidBefore | None" = None) -> None:
+        self._before = before or SaidBefore()
         self._first_held = max_tokens - min(_ZONE, max_tokens // 2)
         self._tokens = 0
         self._shown = self._held = ""
@@ -87,14 +88,17 @@ class ReplyEnd:
 
 
 class SaidBefore:
-    """Leaves out of a reply the sentences of earlier ones, unless it has no others.
+    """Leaves out of a reply the sentences of earlier ones, unless it has no others; or the reply, where it is one.
 
     Args:
         replies: the earlier ones.
+        whole: a reply is left out that is one of these; none is left out in part.
     """
 
-    def __init__(self, replies: Iterable[str]) -> None:
-        self._known = {said for reply in replies for said in map(_plain, _SENTENCE_END.split(f"{reply}\n")) if said}
+    def __init__(self, replies: Iterable[str] = (), whole: bool = False) -> None:
+        self._end, self._whole = _NEVER if whole else _SENTENCE_END, whole
+        parts = (part for reply in replies for part in self._end.split(f"{_WHOLE.sub('', reply.strip())}\n"))
+        self._known = {said for said in map(_plain, parts) if said}
         self._sentence = self._left_out = ""
         self._handed_on = 0  # characters of the sentence
         self._shown = False
@@ -103,7 +107,7 @@ class SaidBefore:
         """What may go on now that this piece has come: what begins like a known sentence waits until it is whole."""
         self._sentence += text
         shown = ""
-        while (end := _SENTENCE_END.search(self._sentence)) is not None:
+        while (end := self._end.search(self._sentence)) is not None:
             sentence, rest = self._sentence[: end.end()], self._sentence[end.end() :]
             if self._handed_on or _plain(sentence[: end.start()]) not in self._known:
                 shown += sentence[self._handed_on :]
@@ -119,9 +123,9 @@ class SaidBefore:
     def finish(self) -> str:
         """The last piece."""
         last = self._sentence[self._handed_on :]
-        if not self._handed_on and _WHOLE.search(last) and _plain(_WHOLE.sub("", last)) in self._known:
+        if not self._handed_on and _is_whole(last) and _plain(_WHOLE.sub("", last.strip())) in self._known:
             self._left_out, last = self._left_out + last, ""
-        return self._show(last) if last.strip() or self._shown else self._left_out + last
+        return self._show(last) if last.strip() or self._shown or self._whole else self._left_out + last
 
     def _show(self, text: str) -> str:
         text = text if self._shown else text.lstrip() if self._left_out else text

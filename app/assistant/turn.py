@@ -7,7 +7,7 @@ same user's next turn waits.
 
 import dataclasses
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
@@ -15,12 +15,13 @@ from typing import Any
 from app.assistant.generator import ChatMessage, Generator, GeneratorError, text_of
 from app.assistant.note_check import NoteCheck
 from app.assistant.prompt import build_prompt
-from app.assistant.reply_end import ReplyEnd
+from app.assistant.reply_end import ReplyEnd, SaidBefore
 from app.assistant.runner import Reply, Runner, Running
 from app.memories.memories import Memories, TurnContext
 from app.memories.messages import Draft, Remembered
 from app.memories.validation import MOST_CHARACTERS, readable
 from app.settings import Settings
+from app.store.log import Message
 
 
 @dataclasses.dataclass(frozen=True)
@@ -125,17 +126,23 @@ class Assistant:
             if text := readable(text_of(chunk)):
                 running.emit(Token(text))
 
-        messages = [dataclasses.asdict(one) for one in self._prompt(ask, heard, sure)]
-        request = {"messages": messages, "max_tokens": ask.max_tokens, "temperature": ask.temperature}
-        said = [one.content for one in heard.history if one.role == "assistant"]
-        end = ReplyEnd(ask.max_tokens, said if heard.recalled.of_statement else [])
-        return await running.generate(request, hand_on, end)
+        async def reply_after(history: Sequence[Message], before: SaidBefore) -> Reply:
+            messages = [dataclasses.asdict(one) for one in self._prompt(ask, heard, sure, history)]
+            request = {"messages": messages, "max_tokens": ask.max_tokens, "temperature": ask.temperature}
+            return await running.generate(request, hand_on, ReplyEnd(ask.max_tokens, before))
 
-    def _prompt(self, ask: Ask, heard: TurnContext, sure: float) -> list[ChatMessage]:
+        said = [one.content for one in heard.history if one.role == "assistant"]
+        if heard.recalled.of_statement:
+            return await reply_after(heard.history, SaidBefore(said))
+        reply = await reply_after(heard.history, SaidBefore(said, whole=True))
+        copied = not reply.text and not reply.failure and said
+        return await reply_after([], SaidBefore()) if copied else reply
+
+    def _prompt(self, ask: Ask, heard: TurnContext, sure: float, history: Sequence[Message]) -> list[ChatMessage]:
         shown = {message.id for message in heard.history}
         return build_prompt(
             [one for one in heard.recalled.recollections if one.message.id not in shown],
-            heard.history,
+            history,
             ask.message,
             ask.occurred_at,
             context=self._settings.generator_context,

@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from collections.abc import AsyncGenerator
 from typing import Any
 
 import httpx
@@ -182,3 +183,31 @@ async def test_a_stream_is_one_event_a_block(service: Service, user: str) -> Non
     response: httpx.Response = await service.call("POST", "/v1/chat", json=body)
     assert response.headers["cache-control"] == "no-cache"
     assert len(events(response.text)) >= 3
+
+
+async def test_a_reply_that_copies_one_before_is_asked_for_anew_without_the_history(
+    service: Service, user: str
+) -> None:
+    async def copying(prompt: list[dict[str, str]]) -> AsyncGenerator[str, None]:
+        again = any("Oh dear." in one["content"] for one in prompt if one["role"] == "assistant")
+        for word in ("Oh dear. ", "I am ", "sorry." if again or "sad" in prompt[-1]["content"] else "fine."):
+            yield word
+
+    service.model.script = copying
+    first = await service.chat(user, "Why am I so sad?")
+    second = await service.chat(user, "How are you?", session_id=first["session_id"])
+    assert (first["reply"], second["reply"]) == ("Oh dear. I am sorry.", "Oh dear. I am fine.")
+    said = [[one["content"] for one in prompt] for prompt in service.model.prompts]
+    assert len(said) == 3 and first["reply"] in said[1] and first["reply"] not in said[2]
+
+
+async def test_a_reaction_leaves_out_what_the_replies_before_said(service: Service, user: str) -> None:
+    async def reacting(prompt: list[dict[str, str]]) -> AsyncGenerator[str, None]:
+        for word in ("That's ", "great ", "to hear! ", "Where ", f"is that, number {len(service.model.prompts)}?"):
+            yield word
+
+    service.model.script = reacting
+    first = await service.chat(user, "I have got a new job.")
+    second = await service.chat(user, "I have sold my car.", session_id=first["session_id"])
+    assert first["reply"].startswith("That's great to hear! ")
+    assert second["reply"].strip() == "Where is that, number 2?"

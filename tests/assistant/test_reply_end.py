@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.assistant.reply_end import ReplyEnd
+from app.assistant.reply_end import ReplyEnd, SaidBefore
 
 
 def run(pieces: list[str], max_tokens: int = 1000, reason: str = "stop") -> tuple[list[str], str | None]:
@@ -91,7 +91,7 @@ BEFORE = ["That's great to hear! I'm glad that you drive. How do you feel about 
 
 
 def reply_after(text: str, before: list[str]) -> str:
-    end = ReplyEnd(1000, before)
+    end = ReplyEnd(1000, SaidBefore(before))
     return "".join([*map(end.feed, re.findall(r"\s*\S+", text)), end.finish("stop")[0]])
 
 
@@ -109,10 +109,24 @@ def test_what_was_said_in_the_replies_before_is_left_out_unless_it_is_all(text: 
     assert reply_after(text, []) == text
 
 
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        ("You live in Bern. Is it cold?", ""),
+        ("you live in Bern.  Is it cold?", ""),
+        ("You live in Bern.", "You live in Bern."),
+        ("You live in Bern. Is it cold there?", "You live in Bern. Is it cold there?"),
+    ],
+)
+def test_a_reply_that_is_one_of_those_before_can_be_left_out(text: str, left: str) -> None:
+    end = ReplyEnd(1000, SaidBefore(["Hello!", "You live in Bern. Is it cold?"], whole=True))
+    assert "".join([*map(end.feed, re.findall(r"\s*\S+", text)), end.finish("stop")[0]]) == left
+
+
 @given(st.lists(st.sampled_from(["Oh no! ", "I see. ", "Why? ", "Go on", "。", "\n"]), max_size=8), st.integers(1, 5))
 def test_whatever_was_said_before_nothing_else_is_left_out(said: list[str], size: int) -> None:
     text = "".join(said) + "A new end."
-    end = ReplyEnd(1000, ["I see. Why?"])
+    end = ReplyEnd(1000, SaidBefore(["I see. Why?"]))
     pieces = [text[at : at + size] for at in range(0, len(text), size)]
     shown = "".join([*map(end.feed, pieces), end.finish("stop")[0]])
     kept = "".join(one for one in said if one not in ("I see. ", "Why? "))
