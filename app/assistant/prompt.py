@@ -33,7 +33,7 @@ IN_ENGLISH: Final = Phrases(
     tells="The user tells you something now. React to it as a good friend would.",
     untold="Your notes do not tell this. Say that you don't remember me telling you.",
     keep="Keep to what I told you:",
-    tokens=1150,  # of `EXAMPLES`
+    tokens=1170,  # of `EXAMPLES`
 )
 CHANGED: Final = " Since then it has changed:"
 NOTHING: Final[Mapping[int, int]] = {}
@@ -243,6 +243,7 @@ EXAMPLES: Final = [
         "Coco is a lovely name for a parrot! How old is it?",
         ("9 May 2024", "21 days ago", "I love Kenya."),
     ),
+    *_exchange("What is my parrot called?", "Your parrot is called Coco."),
 ]
 
 
