@@ -16,7 +16,7 @@ from memory_core.stories.babi import words
 from memory_core.stories.corpus import StoryBatch, Vocabulary
 from memory_core.stories.reader import ReaderConfig
 
-_KIND = {"kind": "stories", "schema": "2"}
+_KIND = {"kind": "stories", "schema": "3"}
 QUESTION = -1  # in place of a sentence's number
 _FAINTEST = 0.01  # a sentence that was read less does not count as read
 

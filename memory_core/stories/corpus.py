@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from memory_core.stories.babi import Story
@@ -90,6 +90,7 @@ class Corpus:
                 question = place.setdefault(one.question, len(place))
                 known += [0] * (LONGEST_ANSWER - len(known))
                 asked.append((number, question, one.told, story.task, *known))
+        self._words = len(vocabulary.words)
         self.distinct = vocabulary.numbers(list(place)).to(torch.int16)
         self.lengths = np.array([len(one) for one in said], np.int32)
         self.tasks = np.array([story.task for story in stories], np.int8)
@@ -107,6 +108,12 @@ class Corpus:
     def questions(self) -> int:
         """How many questions there are."""
         return len(self._asked)
+
+    def told(self) -> Float[Tensor, "words"]:
+        """The share of the stories' sentences that hold each word of the vocabulary, by its number."""
+        count = torch.bincount(torch.from_numpy(self._said), minlength=len(self.distinct))
+        held = torch.zeros(len(self.distinct), self._words + 1).scatter_(1, self.distinct.long(), 1.0)
+        return (count / count.sum()) @ held
 
     def batches(
         self, random: np.random.Generator | None, size: int, rows: np.ndarray | None = None

@@ -23,7 +23,10 @@ from memory_core.stories.corpus import LONGEST_ANSWER, StoryBatch, Vocabulary
 
 _NOWHERE = -1e4  # the logit of a slot that does not count
 _SHY = -2.0  # matching begins at a chance of an eighth, so that a search reaches far
-_ALIKE = 0.9  # the logit of a vector and itself begins at the square of it, times the root of a key's length
+_COMMON = 0.03  # of the sentences: a word in so many begins to matter 1
+_ASKED = 0.2  # what a word matters at first that is only asked
+READS = frozenset({"encoder", "query", "keys", "cue", "step"})  # parts that decide what is read, by name
+_ALIKE = 2.0  # the logit of a vector and itself begins at the square of it, times the root of a key's length
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,6 +69,16 @@ class SentenceEncoder(nn.Module):
             nn.LayerNorm(width), nn.Linear(width, 2 * width), nn.GELU(), nn.Linear(2 * width, width)
         )
 
+    def weigh(self, told: Float[Tensor, "words"]) -> None:
+        """Has each word matter the less, the more sentences it is told in, so that sentences are alike by names, not by
+        "is"; one that is only asked matters little, as no sentence has it. For a network that is not taught yet.
+
+        Source: smooth inverse frequency (Arora, Liang & Ma 2017, "A simple but tough-to-beat baseline for sentence
+        embeddings", eq. 1), here 1 for a word in three sentences of a hundred.
+        """
+        with torch.no_grad():
+            self.matters.weight[:, 0] = torch.where(told > 0.0, 2.0 * _COMMON / (_COMMON + told), _ASKED)
+
     def forward(self, sentences: Int[Tensor, "sentences words"]) -> Float[Tensor, "sentences width"]:
         """Words beyond the longest sentence that was trained on do not count."""
         sentences = sentences[:, : self.longest]
@@ -87,8 +100,8 @@ def answer_layers(width: int, vocabulary: Vocabulary) -> nn.Sequential:
 class _Heads(nn.Module):
     """Read heads: what they ask for, what there is to read in words, and what becomes of a vector by what was read.
 
-    There may be several memories, each with as many heads. Queries begin as the keys of what is asked for: at first,
-    what is alike is read.
+    There may be several memories, each with as many heads. Queries begin as the keys of what is asked for, and what was
+    read is added as it stands: at first, what is alike is read, and then what is like what was read.
     """
 
     def __init__(self, config: ReaderConfig, memories: int, extra: int) -> None:
@@ -96,18 +109,19 @@ class _Heads(nn.Module):
         width, self.key = config.width, config.key
         heads = self.heads = memories * config.heads
         self.query = nn.Linear(width, heads * (self.key + extra))
-        known = [nn.Linear(width, 2 * config.heads * self.key) for _ in range(memories)]
-        self.known = nn.ModuleList(known)
+        keys, values = ([nn.Linear(width, config.heads * self.key) for _ in range(memories)] for _ in range(2))
+        self.keys, self.values = nn.ModuleList(keys), nn.ModuleList(values)
         self.update = nn.Sequential(
             nn.Linear(width + heads * self.key, 2 * width), nn.GELU(), nn.Linear(2 * width, width),
             nn.Dropout(config.dropout),
         )  # fmt: skip
+        self.add = nn.Linear(heads * self.key, width, bias=False)
         with torch.no_grad():
             asked = self.query.weight.view(memories, config.heads, self.key + extra, width)[:, :, : self.key]
-            for queries, part in zip(asked, known, strict=True):
-                keys = part.weight[: config.heads * self.key].view(queries.shape)
-                for key, query in zip(keys, queries, strict=True):
+            for queries, part in zip(asked, keys, strict=True):
+                for key, query in zip(part.weight.view(queries.shape), queries, strict=True):
                     query.copy_(nn.init.orthogonal_(key, _ALIKE))
+            self.add.weight.copy_(torch.cat([nn.init.orthogonal_(part.weight).T for part in values], 1))
 
     def ask(self, vectors: Float[Tensor, "batch asked width"]) -> Float[Tensor, "batch heads asked query"]:
         """The query of each vector and head: a key, and what else is to be told."""
@@ -118,8 +132,11 @@ class _Heads(nn.Module):
         self, *memories: Float[Tensor, "batch time width"]
     ) -> tuple[Float[Tensor, "batch heads key time"], Float[Tensor, "batch heads time key"]]:
         """The keys and the values of the words in each memory."""
-        known = torch.stack([part(words) for part, words in zip(self.known, memories, strict=True)], 2)
-        keys, values = known.view(*known.shape[:3], 2, -1, self.key).permute(3, 0, 2, 4, 1, 5).flatten(2, 3)
+        known = [
+            torch.cat([part(words) for part, words in zip(parts, memories, strict=True)], -1)
+            for parts in (self.keys, self.values)
+        ]
+        keys, values = (each.view(*each.shape[:2], self.heads, self.key).transpose(1, 2) for each in known)
         return keys.transpose(-1, -2) * self.key**-0.5, values
 
     def change(
@@ -129,7 +146,8 @@ class _Heads(nn.Module):
         weights: Float[Tensor, "batch heads asked time"],
     ) -> Float[Tensor, "batch asked width"]:
         """What is added to vectors that read with these weights."""
-        changed: Tensor = self.update(torch.cat([vectors, (weights @ values).transpose(1, 2).flatten(2)], -1))
+        read = (weights @ values).transpose(1, 2).flatten(2)
+        changed: Tensor = self.update(torch.cat([vectors, read], -1)) + self.add(read)
         return changed
 
 

@@ -9,7 +9,7 @@ from torch import Tensor
 from memory_core import addressing
 from memory_core.stories import baselines
 from memory_core.stories.corpus import Corpus, StoryBatch
-from memory_core.stories.reader import ReaderConfig, StoryReader
+from memory_core.stories.reader import ReaderConfig, SentenceEncoder, StoryReader
 from tests.memory_core.stories.files import short, some
 
 SMALL = ReaderConfig(width=16, heads=2, key=8, steps=3, dropout=0.0)
@@ -80,6 +80,32 @@ def test_a_read_begins_at_what_is_like_that_which_asks() -> None:
         heads.query.bias.zero_()
     logits = heads.ask(vectors)[..., : SMALL.key] @ keys
     assert (logits.argmax(-1) == torch.arange(40)).float().mean() > 0.8
+
+
+def test_what_was_read_is_added_as_it_stands_at_first() -> None:
+    heads = StoryReader(some(5)[1]).heads
+    written, heard = torch.randn(2, 1, 6, 96)
+    _, values = heads.know(written, heard)
+    fourth, second = (torch.eye(6)[place].expand(1, 4, 1, 6) for place in (3, 1))
+    read = (torch.cat([fourth, second], 1) @ values).transpose(1, 2).flatten(2)
+    added = heads.add(read) - heads.add(torch.cat([part(torch.zeros(96)) for part in heads.values]))
+    assert torch.allclose(added, written[:, 3:4] + heard[:, 1:2], atol=1e-4)
+
+
+def test_a_word_matters_the_less_the_more_sentences_are_told_that_have_it() -> None:
+    stories, vocabulary = some(5)
+    told = Corpus(stories, vocabulary).told()
+    said = [sentence for story in stories for sentence in story.sentences]
+    number = {word: place for place, word in enumerate(vocabulary.words, 1)}
+    for word in ("the", "mary", "before"):
+        assert float(told[number[word]]) == pytest.approx(
+            sum(word in sentence for sentence in said) / len(said), rel=1e-4
+        )
+    encoder = SentenceEncoder(vocabulary, 16)
+    encoder.weigh(told)
+    the, before, milk = (encoder.matters.weight[number[word]].item() for word in ("the", "before", "milk"))
+    assert 0.0 < the < before < milk
+    assert before == pytest.approx(0.2)
 
 
 def test_who_did_something_is_not_who_it_was_done_to() -> None:
