@@ -20,27 +20,13 @@ def babi(
         list[str] | None, typer.Option(help="a part to leave out: links, search, read-first, dropout, thinking")
     ] = None,
     seed: Annotated[int, typer.Option(help="of parameters, batches and what is held back", min=0, max=10**9)] = 1,
-    steps: Annotated[int, typer.Option(help="updates", min=1)] = 100_000,
-    settle: Annotated[int, typer.Option(help="last updates, the step size falling to 0", min=0)] = 40_000,
+    steps: Annotated[int, typer.Option(help="updates; the course has its shares of them", min=1)] = 26_000,
     size: Annotated[int, typer.Option(help="of a batch: sentences, and five times its questions", min=1)] = 700,
     width: Annotated[int, typer.Option(help="of a sentence's vector", min=8)] = 96,
     rate: Annotated[float, typer.Option(help="step size", min=1e-9, max=1.0)] = 1e-3,
-    only: Annotated[
-        list[int] | None, typer.Option(help="a task to learn now, while the others are only kept; more than once")
-    ] = None,
-    rest: Annotated[
-        float, typer.Option(help="of the others, with --only: the share that is drawn", min=0, max=1)
-    ] = 0.15,
-    begin_with: Annotated[
-        Path | None, typer.Option(help="weights to begin with, such as memory_core/weights/babi.safetensors")
-    ] = None,
     out: Annotated[Path | None, typer.Option(help="the run's folder; runs/babi-MODEL-… unless said")] = None,
-    resume: Annotated[
-        bool,
-        typer.Option("--resume", help="go on with that run; --steps, --settle, --size, --only and --rest may change"),
-    ] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="go on with that run, which was interrupted")] = False,
 ) -> None:
-    from memory_core.stories.answering import StoryWeightsError
     from memory_core.stories.babi import MissingStories
     from memory_core.training import babi_run
     from memory_core.training.babi import prepare
@@ -48,11 +34,8 @@ def babi(
     from memory_core.training.learner import TrainingError
     from memory_core.training.run import RunError
 
-    with exit_on_error(MissingStories, RunError, StoryWeightsError, CheckpointError, TrainingError, OSError):
-        begun = str(begin_with) if begin_with else None
-        run = babi_run.planned(
-            model, tuple(without or ()), seed, size, width, steps, settle, rate, begun, tuple(only or ()), rest
-        )
+    with exit_on_error(MissingStories, RunError, CheckpointError, TrainingError, OSError):
+        run = babi_run.planned(model, tuple(without or ()), seed, size, width, steps, rate)
         folder = out or Path("runs") / run.name
         tell("reading the stories …")
         stories = prepare(data, seed)

@@ -18,16 +18,19 @@ from memory_core.stories import babi, carrying
 from memory_core.stories.answering import weights_of
 from memory_core.stories.babi import Story
 from memory_core.stories.corpus import Corpus, StoryBatch, Vocabulary
+from memory_core.training.babi_course import COURSE, STEPS, Stage, stage_of
 from memory_core.training.checkpoint import Notes
+from memory_core.training.learner import Learner
 from memory_core.training.metrics import Figures
 
 _HELD_EVERY = 20  # stories
 _ROUND = 0.25  # of the stories are drawn before it is decided anew which tasks need them
 _WANTED = 0.05  # a task with a larger share of wrong answers is drawn in full
-LEAST = 0.15  # of a task that is known
+_LEAST = 0.1  # of a task that is known
 _MOST = 32  # stories of a batch: those of few sentences learn by many small updates, long ones cost by the sentence
 _MEMORY = 300  # questions over which a task's share of wrong answers is told
 MADE = 2_000  # stories of task 3
+_PLACE = ("updates", "stage", "round", "place")  # in the course
 FAILED = 0.05  # a task with a larger error counts as failed (Weston et al. 2015)
 
 
@@ -71,38 +74,36 @@ def prepare(folder: Path, seed: int, made: int = MADE) -> Stories:
 
 
 class BabiLesson:
-    """Teaches a reader the tasks; those with more wrong answers are drawn more often.
+    """Teaches a reader the tasks in the order of a course; those with more wrong answers are drawn more often.
 
     A round draws a quarter of the stories, of each task in proportion to its share of wrong answers in training, which
-    needs no story held back.
+    needs no story held back. A stage of the course begins with a round.
     """
 
     def __init__(
         self,
-        network: torch.nn.Module,
+        learner: Learner,
         stories: Stories,
         seed: int,
         size: int,
         keep: Callable[[], None] = lambda: None,
         sample: int = 100,
-        only: Sequence[int] = (),
-        rest: float = LEAST,
+        steps: int = STEPS,
+        course: Sequence[Stage] = COURSE,
     ) -> None:
         """
         Args:
             size: of a batch; see `Corpus.batches`.
             keep: called when the network is better than ever on what is held back.
             sample: questions of each task that a validation asks.
-            only: tasks to learn now.
-            rest: the share of the others that is drawn; by default that of tasks that are known, so that they are kept.
+            steps: updates of the whole course.
         """
-        self._network, self._seed, self._size = network, seed, size
-        self._train, self._only = stories.train, frozenset(only or babi.TASKS)
-        self._rest = rest
+        self._learner, self._network, self._seed, self._size = learner, learner.network, seed, size
+        self._train, self._course, self._steps = stories.train, course, steps
         self._held, self._sample = stories.held, _sampled(stories.held, sample)
         self._wrong = dict.fromkeys(babi.TASKS, 1.0)
         self._drawn = dict(self._wrong)  # the shares by which this round was drawn
-        self._round, self._place = 0, 0
+        self._updates, self._stage, self._round, self._place = 0, 0, 0, 0
         self._groups: list[np.ndarray] | None = None
         self._keep = keep
         self.best, self.questions = 1.0, 0
@@ -115,6 +116,7 @@ class BabiLesson:
     def loss(self, generator: torch.Generator) -> Tensor:
         """Nats a question."""
         batch = self._next()
+        self._updates += 1
         logits, _ = self._network(batch)
         costs = functional.cross_entropy(logits.flatten(0, 2), batch.answer.flatten(), reduction="none")
         costs = costs.view(batch.answer.shape).sum(-1)
@@ -134,30 +136,36 @@ class BabiLesson:
     def notes(self) -> Notes:
         told = {"wrong": self._wrong, "drawn": self._drawn}
         shares = {name: {str(task): share for task, share in of.items()} for name, of in told.items()}
-        return shares | {"round": self._round, "place": self._place, "best": self.best, "questions": self.questions}
+        return (
+            shares
+            | {"best": self.best, "questions": self.questions}
+            | {name: getattr(self, f"_{name}") for name in _PLACE}
+        )
 
     def take_up(self, notes: Notes) -> None:
         self._wrong = {int(task): share for task, share in notes["wrong"].items()}
         self._drawn = {int(task): share for task, share in notes["drawn"].items()}
-        self._round, self._place, self.best = notes["round"], notes["place"], notes["best"]
-        self.questions = notes.get("questions", 0)
+        self.best, self.questions = notes["best"], notes["questions"]
+        for name in _PLACE:
+            setattr(self, f"_{name}", notes[name])
         self._groups = None
 
     def _next(self) -> StoryBatch:
         if self._groups is None:
             self._groups = self._draw()
-        if self._place >= len(self._groups):  # more than, where batches became larger
-            self._round, self._place, self._drawn = self._round + 1, 0, dict(self._wrong)
+        stage = stage_of(self._course, self._updates / self._steps)
+        while self._place == len(self._groups) or stage != self._stage:
+            self._stage, self._round, self._place, self._drawn = stage, self._round + 1, 0, dict(self._wrong)
             self._groups = self._draw()
+        self._learner.pace = self._course[stage].reads
         self._place += 1
         return self._train.batch(self._groups[self._place - 1])
 
     def _draw(self) -> list[np.ndarray]:
-        random = np.random.default_rng([self._seed, self._round])
+        random, stage = np.random.default_rng([self._seed, self._round]), self._course[self._stage]
         chance = np.zeros(max(babi.TASKS) + 1)
-        for task, share in self._drawn.items():
-            wanted = min(1.0, max(LEAST, share / _WANTED))
-            chance[task] = _ROUND * (wanted if task in self._only else self._rest)
+        for task in stage.tasks:
+            chance[task] = _ROUND * min(1.0, max(_LEAST, self._drawn[task] / _WANTED))
         rows = np.flatnonzero(random.random(len(self._train)) < chance[self._train.tasks])
         return self._train.grouped(random, self._size, rows, _MOST)
 

@@ -13,18 +13,17 @@ from typing import Any
 import torch
 
 from memory_core.stories import answering, baselines
-from memory_core.stories.babi import TASKS
-from memory_core.stories.reader import ReaderConfig
+from memory_core.stories.reader import READS, ReaderConfig, SentenceEncoder
 from memory_core.training import loop
-from memory_core.training.babi import LEAST, BabiLesson, Stories, failed, measure, supported
+from memory_core.training.babi import BabiLesson, Stories, failed, measure, supported
+from memory_core.training.babi_course import SETTLE, STEPS
 from memory_core.training.learner import Learner, Training
 from memory_core.training.metrics import Figures
 from memory_core.training.run import RESULT, RUN, RunError
 
 WEIGHTS = "babi.safetensors"
 ABLATIONS = ("links", "search", "read-first", "dropout", "thinking")
-MAY_CHANGE = ("steps", "settle", "size", "only", "rest")
-_TRAINING = Training(steps=100_000, optimiser="adam", rate=1e-3, every=1_000, settle=40_000, warm_up=200)
+_TRAINING = Training(steps=STEPS, optimiser="adam", rate=1e-3, every=1_000, settle=round(SETTLE * STEPS), warm_up=200)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,48 +34,30 @@ class BabiRun:
     without: tuple[str, ...] = ()
     seed: int = 1
     size: int = 700  # of a batch: sentences, and five times its questions
-    only: tuple[int, ...] = ()  # tasks to learn now; see `BabiLesson`
-    rest: float = LEAST  # of the others
-    begin_with: str | None = None  # a file of weights to begin with, instead of random ones
     config: ReaderConfig = dataclasses.field(default_factory=ReaderConfig)
     training: Training = _TRAINING
 
     @property
     def name(self) -> str:
         """What the run's folder is called unless another is named."""
-        parts = [*(f"no-{part}" for part in self.without), *(f"only-{task}" for task in self.only)]
-        return "-".join(["babi", self.model, *parts, f"seed{self.seed}"])
+        return "-".join(["babi", self.model, *(f"no-{part}" for part in self.without), f"seed{self.seed}"])
 
     @property
     def command(self) -> str:
         """The command that makes this run, but for data and folder."""
         without = "".join(f" --without {part}" for part in self.without)
-        only = "".join(f" --only {task}" for task in self.only) + (f" --rest {self.rest:g}" if self.only else "")
-        begin = f" --begin-with {self.begin_with}" if self.begin_with else ""
         t = self.training
         return (
-            f"mneme train babi --model {self.model}{without}{only}{begin} --seed {self.seed}"
-            f" --steps {t.steps} --settle {t.settle} --size {self.size} --width {self.config.width} --rate {t.rate:g}"
+            f"mneme train babi --model {self.model}{without} --seed {self.seed} --steps {t.steps} --size {self.size}"
+            f" --width {self.config.width} --rate {t.rate:g}"
         )
 
 
-def planned(
-    model: str,
-    without: tuple[str, ...],
-    seed: int,
-    size: int,
-    width: int,
-    steps: int,
-    settle: int,
-    rate: float,
-    begin_with: str | None = None,
-    only: tuple[int, ...] = (),
-    rest: float = LEAST,
-) -> BabiRun:
+def planned(model: str, without: tuple[str, ...], seed: int, size: int, width: int, steps: int, rate: float) -> BabiRun:
     """A run as asked for.
 
     Raises:
-        RunError: no such model, part or task, or a width that the heads do not divide.
+        RunError: no such model or part, or a width that the heads do not divide.
     """
     if model not in baselines.NAMES:
         raise RunError(f"no model {model}; there are {', '.join(baselines.NAMES)}")
@@ -85,9 +66,6 @@ def planned(
             raise RunError(f"--without {part}: there are {', '.join(ABLATIONS)}")
     if without and model != "reader":
         raise RunError("--without takes a part of the reader away: the other models have none of them")
-    for task in only:
-        if task not in TASKS:
-            raise RunError(f"--only {task}: the tasks are 1 to {max(TASKS)}")
     default = BabiRun()
     heads = default.config.heads
     if width % (2 * heads):
@@ -102,8 +80,8 @@ def planned(
         search="search" not in without,
         read_first="read-first" not in without,
     )
-    training = dataclasses.replace(default.training, steps=steps, settle=settle, rate=rate)
-    return BabiRun(model, tuple(without), seed, size, tuple(only), rest, begin_with, config, training)
+    training = dataclasses.replace(default.training, steps=steps, settle=round(SETTLE * steps), rate=rate)
+    return BabiRun(model, tuple(without), seed, size, config, training)
 
 
 def train(
@@ -122,21 +100,22 @@ def train(
         The result, as it stands in `result.json`.
 
     Raises:
-        RunError: the folder holds another run, or none to resume, or the weights to begin with are of another network.
-        StoryWeightsError: they cannot be read.
+        RunError: the folder holds another run, or none to resume.
         CheckpointError, TrainingError: see `loop.train`.
     """
     _claim(folder, run, resume)
+    resume = resume and (folder / loop.CHECKPOINT).exists()  # else it was interrupted before there was one
     torch.manual_seed(run.seed)
     network = baselines.build(run.model, stories.vocabulary, run.config)
-    if run.begin_with is not None and not resume:
-        _begin(network, run, stories)
-    learner = Learner(network, run.training, run.seed)
+    encoder = network.get_submodule("encoder")
+    assert isinstance(encoder, SentenceEncoder)
+    encoder.weigh(stories.train.told())
+    learner = Learner(network, run.training, run.seed, slow=lambda name: not READS.isdisjoint(name.split(".")))
 
     def keep() -> None:
         answering.save(folder / WEIGHTS, run.model, network, stories.vocabulary, run.config)
 
-    lesson = BabiLesson(network, stories, run.seed, run.size, keep, only=run.only, rest=run.rest)
+    lesson = BabiLesson(learner, stories, run.seed, run.size, keep, steps=run.training.steps)
     loop.train(learner, lesson, run.training, folder, resume=resume, watch=watch, tell=tell)
     lesson.validate()  # the last update may be the best, or the only one
     if not (folder / WEIGHTS).exists():
@@ -164,16 +143,6 @@ def train(
     return result
 
 
-def _begin(network: torch.nn.Module, run: BabiRun, stories: Stories) -> None:
-    begun = answering.load(Path(str(run.begin_with)))
-    if begun.vocabulary != stories.vocabulary:
-        raise RunError(f"{run.begin_with} knows other words than these stories have")
-    try:
-        network.load_state_dict(begun.network.state_dict())
-    except RuntimeError:
-        raise RunError(f"{run.begin_with} is of another model or width than is asked for") from None
-
-
 def _summary(errors: dict[int, float]) -> dict[str, Any]:
     mean = sum(errors.values()) / len(errors)
     each = {str(task): round(100.0 * error, 2) for task, error in errors.items()}
@@ -181,7 +150,7 @@ def _summary(errors: dict[int, float]) -> dict[str, Any]:
 
 
 def _claim(folder: Path, run: BabiRun, resume: bool) -> None:
-    """Makes sure that the folder is this run's own; how long it goes on may change."""
+    """Makes sure that the folder is this run's own."""
     path, described = folder / RUN, json.loads(json.dumps(dataclasses.asdict(run)))
     if not resume:
         if path.exists():
@@ -190,14 +159,9 @@ def _claim(folder: Path, run: BabiRun, resume: bool) -> None:
     elif not path.is_file():
         raise RunError(f"{folder} holds no run to resume")
     else:
-        before, now = json.loads(path.read_text(encoding="utf-8")), dict(described)
-        parts = {**before, **before["training"]}, {**now, **now["training"]}
-        changed = [
-            name for name in parts[1] if name not in (*MAY_CHANGE, "training") and parts[0].get(name) != parts[1][name]
-        ]
+        before = json.loads(path.read_text(encoding="utf-8"))
+        parts = {**before, **before["training"]}, {**described, **described["training"]}
+        changed = [name for name in parts[1] if name != "training" and parts[0].get(name) != parts[1][name]]
         if changed:
-            raise RunError(
-                f"{folder} holds a run with another {', '.join(changed)}; only --steps, --settle, --size, --only and"
-                " --rest may change"
-            )
+            raise RunError(f"{folder} holds a run with another {', '.join(changed)}")
     path.write_text(json.dumps(described, indent=1) + "\n", encoding="utf-8")

@@ -53,15 +53,22 @@ class Update:
 class Learner:
     """All that changes while a network learns, for any training: what a checkpoint holds and the guard restores."""
 
-    def __init__(self, network: nn.Module, training: Training, seed: int) -> None:
+    def __init__(
+        self, network: nn.Module, training: Training, seed: int, slow: Callable[[str], bool] = lambda name: False
+    ) -> None:
+        """
+        Args:
+            slow: whether a parameter is one whose steps are cut to the share `pace`, by its name.
+        """
         self.network = network
+        self.pace = 1.0
         self.generator = torch.Generator().manual_seed(seed)
         self.step = 0
         self.rate = training.rate  # step size; halved with every restoration
         self.learnt_at: int | None = None  # the step at which the lesson was first learnt
         self.seconds = 0.0  # spent learning, over all resumptions
         self._clip = training.clip
-        self._optimiser = _optimiser(network, training)
+        self._optimiser = _optimiser(network, training, slow)
         self._in_a_row = 0
         self._keep()
 
@@ -85,8 +92,8 @@ class Learner:
         self.step += 1
         if math.isfinite(gradient):
             self._keep()
-            for group in self._optimiser.param_groups:
-                group["lr"] = self.rate * share
+            for group, pace in zip(self._optimiser.param_groups, (1.0, self.pace), strict=False):
+                group["lr"] = self.rate * share * pace
             self._optimiser.step()
             self._in_a_row = 0
             return Update(value.item(), gradient, None)
@@ -132,7 +139,10 @@ class Learner:
         self._kept = copy.deepcopy((self.network.state_dict(), self._optimiser.state_dict()))
 
 
-def _optimiser(network: nn.Module, training: Training) -> torch.optim.Optimizer:
+def _optimiser(network: nn.Module, training: Training, slow: Callable[[str], bool]) -> torch.optim.Optimizer:
+    named = list(network.named_parameters())
+    parts = [[parameter for name, parameter in named if slow(name) is wanted] for wanted in (False, True)]
+    groups = [{"params": part} for part in parts if part]
     if training.optimiser == "adam":
-        return torch.optim.Adam(network.parameters(), training.rate)
-    return torch.optim.RMSprop(network.parameters(), training.rate, alpha=0.95, momentum=0.9)
+        return torch.optim.Adam(groups, training.rate)
+    return torch.optim.RMSprop(groups, training.rate, alpha=0.95, momentum=0.9)
