@@ -20,7 +20,7 @@ def babi(
         list[str] | None, typer.Option(help="a part to leave out: links, search, read-first, dropout, thinking")
     ] = None,
     seed: Annotated[int, typer.Option(help="of parameters, batches and what is held back", min=0, max=10**9)] = 1,
-    steps: Annotated[int, typer.Option(help="updates; the course has its shares of them", min=1)] = 22_000,
+    steps: Annotated[int, typer.Option(help="updates; the course has its shares of them", min=1)] = 20_000,
     size: Annotated[int, typer.Option(help="of a batch: sentences, and five times its questions", min=1)] = 700,
     width: Annotated[int, typer.Option(help="of a sentence's vector", min=8)] = 96,
     rate: Annotated[float, typer.Option(help="step size", min=1e-9, max=1.0)] = 1e-3,

@@ -110,10 +110,12 @@ class Corpus:
         return len(self._asked)
 
     def told(self) -> Float[Tensor, "words"]:
-        """The share of the stories' sentences that hold each word of the vocabulary, by its number."""
-        count = torch.bincount(torch.from_numpy(self._said), minlength=len(self.distinct))
-        held = torch.zeros(len(self.distinct), self._words + 1).scatter_(1, self.distinct.long(), 1.0)
-        return (count / count.sum()) @ held
+        """Of the sentences of the stories that have a word, the share that have it; 0 for one that no story has."""
+        story, shares = np.repeat(np.arange(len(self)), self.lengths), torch.zeros(self._words + 1)
+        for word in range(1, self._words + 1):
+            having = (self.distinct == word).any(1).numpy()[self._said]
+            shares[word] = having.sum() / max(1, int(self.lengths[np.unique(story[having])].sum()))
+        return shares
 
     def batches(
         self, random: np.random.Generator | None, size: int, rows: np.ndarray | None = None

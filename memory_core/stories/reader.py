@@ -12,6 +12,7 @@ it. Thinking writes nothing: all questions about a story, after however many sen
 """
 
 import dataclasses
+import math
 
 import torch
 from jaxtyping import Float, Int
@@ -23,10 +24,10 @@ from memory_core.stories.corpus import LONGEST_ANSWER, StoryBatch, Vocabulary
 
 _NOWHERE = -1e4  # the logit of a slot that does not count
 _SHY = -2.0  # matching begins at a chance of an eighth, so that a search reaches far
-_COMMON = 0.03  # of the sentences: a word in so many begins to matter 1
+_RARE = 0.2  # of a story's sentences: a word in so many begins to matter 1
 _ASKED = 0.2  # what a word matters at first that is only asked
 READS = frozenset({"encoder", "query", "keys", "cue", "step"})  # parts that decide what is read, by name
-_ALIKE = 2.0  # the logit of a vector and itself begins at the square of it, times the root of a key's length
+_ALIKE = 1.3  # the logit of a vector and itself begins at the square of it, times the root of a key's length
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,14 +71,12 @@ class SentenceEncoder(nn.Module):
         )
 
     def weigh(self, told: Float[Tensor, "words"]) -> None:
-        """Has each word matter the less, the more sentences it is told in, so that sentences are alike by names, not by
-        "is"; one that is only asked matters little, as no sentence has it. For a network that is not taught yet.
-
-        Source: smooth inverse frequency (Arora, Liang & Ma 2017, "A simple but tough-to-beat baseline for sentence
-        embeddings", eq. 1), here 1 for a word in three sentences of a hundred.
+        """Has each word matter the less, the more of a story's sentences have it, so that sentences are alike by names,
+        not by "is": its inverse frequency, the logarithm of 1 by the share `told`. A word that is only asked matters
+        little, as no sentence has it. For a network that is not taught yet.
         """
         with torch.no_grad():
-            self.matters.weight[:, 0] = torch.where(told > 0.0, 2.0 * _COMMON / (_COMMON + told), _ASKED)
+            self.matters.weight[:, 0] = torch.where(told > 0.0, told.log() / math.log(_RARE), _ASKED)
 
     def forward(self, sentences: Int[Tensor, "sentences words"]) -> Float[Tensor, "sentences width"]:
         """Words beyond the longest sentence that was trained on do not count."""

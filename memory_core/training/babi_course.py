@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from memory_core.stories.babi import TASKS
 
-STEPS = 22_000
+STEPS = 20_000
 SETTLE = 0.6  # of all updates, the last ones: meanwhile the step size falls to nothing
 
 
@@ -27,9 +27,9 @@ class Stage:
 
 
 COURSE = (
-    Stage(0.045, (16,), reads=0.05),
-    Stage(0.2, (19,), reads=0.2),
-    Stage(0.25, (15, 16, 17, 19)),
+    Stage(0.07, (16, 19), reads=0.1),
+    Stage(0.19, (16, 19), reads=0.5),
+    Stage(0.24, (15, 16, 17, 19), reads=0.5),
     Stage(1.0, tuple(TASKS)),
 )
 
