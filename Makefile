@@ -70,7 +70,7 @@ bench-weeks: .venv/.dev  ## whether recall holds over four simulated weeks of on
 bench-networks: .venv/.dev .peer-dnc/.installed  ## the networks' time, memory and capacity, beside pytorch-dnc: docs/science.md
 	@exec .venv/bin/python -m benchmarks.networks $(PARTS)
 
-bench-answers: .venv/.dev  ## how often a reply is right: written turns of 16 kinds, 117 facts, what was never told
+bench-answers: .venv/.dev  ## how often a reply is right: written turns of 17 kinds, 117 facts, what was never told
 	@.venv/bin/mneme fetch
 	@.venv/bin/python -m benchmarks.probes
 	@exec .venv/bin/python -m benchmarks.answers --never-told
