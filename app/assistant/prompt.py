@@ -11,7 +11,7 @@ text can close a turn or open another.
 import math
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeVar
 
 from app.assistant.control_text import ANY_MODEL
 from app.assistant.generator import ChatMessage
@@ -58,6 +58,9 @@ class Said(Protocol):
     def content(self) -> str: ...
     @property
     def occurred_at(self) -> datetime: ...
+
+
+_Said = TypeVar("_Said", bound=Said)
 
 
 class Numbered(Said, Protocol):
@@ -139,8 +142,6 @@ def build_prompt(
     elif untold and apart:
         shown.append(IN_ENGLISH.untold)
 
-    if tells and not apart:
-        history = _asked_for(history)
     repeated: list[ChatMessage] = []
     for earlier in reversed(history):
         content = _shorten(ANY_MODEL.make_inert(earlier.content).strip(), LONGEST_HISTORY)
@@ -247,8 +248,8 @@ EXAMPLES: Final = [
 ]
 
 
-def _asked_for(history: Sequence[Said]) -> Sequence[Said]:
-    """What a message that asks for nothing may answer: the last exchange, if the assistant asked there.
+def asked_before(history: Sequence[_Said]) -> Sequence[_Said]:
+    """What of the history a message that asks for nothing may answer: the last exchange, if the assistant asked there.
 
     More would not help to react to it, and a small model reacts as it did before, word for word.
     """

@@ -14,7 +14,7 @@ from typing import Any
 
 from app.assistant.generator import ChatMessage, Generator, GeneratorError, text_of
 from app.assistant.note_check import NoteCheck
-from app.assistant.prompt import build_prompt
+from app.assistant.prompt import asked_before, build_prompt
 from app.assistant.reply_end import ReplyEnd, SaidBefore
 from app.assistant.runner import Reply, Runner, Running
 from app.memories.memories import Memories, TurnContext
@@ -133,7 +133,7 @@ class Assistant:
 
         said = [one.content for one in heard.history if one.role == "assistant"]
         if heard.recalled.of_statement:
-            return await reply_after(heard.history, SaidBefore(said))
+            return await reply_after(asked_before(heard.history), SaidBefore(said))
         reply = await reply_after(heard.history, SaidBefore(said, whole=True))
         copied = not reply.text and not reply.failure and said
         return await reply_after([], SaidBefore()) if copied else reply

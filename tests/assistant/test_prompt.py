@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from app.assistant.embedded import EmbeddedModel
 from app.assistant.generator import ChatMessage
-from app.assistant.prompt import CHANGED, EXAMPLES, IN_ENGLISH, MEMORY, NOTES, PERSONA, build_prompt
+from app.assistant.prompt import CHANGED, EXAMPLES, IN_ENGLISH, MEMORY, NOTES, PERSONA, asked_before, build_prompt
 from tests.assistant.said import NOW, Recalled, Said
 
 
@@ -217,3 +217,9 @@ def test_what_is_outdated_stands_right_before_what_outdates_it() -> None:
     lines = notes(shown)
     assert [line.split('"')[1] for line in lines] == [texts[1], texts[3], texts[0], texts[2], texts[4]]
     assert [line.endswith(CHANGED) for line in lines] == [False, False, True, True, False]
+
+
+def test_what_asks_for_nothing_may_answer_the_last_exchange_where_the_assistant_asked() -> None:
+    asked = [Said("Hi!"), Said("Hello."), Said("I sing."), Said("Where?", role="assistant")]
+    assert asked_before(asked) == asked[-2:]
+    assert asked_before(asked[:3]) == asked_before([*asked, Said("In Bern.")]) == asked_before([]) == []
