@@ -139,7 +139,7 @@ class Assistant:
         return await reply_after([], SaidBefore()) if copied else reply
 
     def _prompt(self, ask: Ask, heard: TurnContext, sure: float, history: Sequence[Message]) -> list[ChatMessage]:
-        shown = {message.id for message in heard.history}
+        shown = {message.id for message in history}
         return build_prompt(
             [one for one in heard.recalled.recollections if one.message.id not in shown],
             history,

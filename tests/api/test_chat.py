@@ -211,3 +211,14 @@ async def test_a_reaction_leaves_out_what_the_replies_before_said(service: Servi
     second = await service.chat(user, "I have sold my car.", session_id=first["session_id"])
     assert first["reply"].startswith("That's great to hear! ")
     assert second["reply"].strip() == "Where is that, number 2?"
+
+
+async def test_what_was_told_in_the_session_is_noted_where_its_history_is_left_out(service: Service, user: str) -> None:
+    async def answering(prompt: list[dict[str, str]]) -> AsyncGenerator[str, None]:
+        yield "Your dog is called Biscuit." if "Biscuit" in prompt[-1]["content"] + str(prompt[:-1]) else "Who knows?"
+
+    service.model.script = answering
+    first = await service.chat(user, "My dog is called Biscuit.")
+    for _ in range(2):
+        await service.chat(user, "What is my dog called?", session_id=first["session_id"])
+    assert 'the user said: "My dog is called Biscuit."' in service.model.prompts[-1][-1]["content"]

@@ -123,11 +123,11 @@ def test_a_reply_that_is_one_of_those_before_can_be_left_out(text: str, left: st
     assert "".join([*map(end.feed, re.findall(r"\s*\S+", text)), end.finish("stop")[0]]) == left
 
 
-@given(st.lists(st.sampled_from(["Oh no! ", "I see. ", "Why? ", "Go on", "。", "\n"]), max_size=8), st.integers(1, 5))
+@given(st.lists(st.sampled_from(["Oh no! ", "I see. ", "Why? ", "Go on. ", "。", "\n"]), max_size=8), st.integers(1, 5))
 def test_whatever_was_said_before_nothing_else_is_left_out(said: list[str], size: int) -> None:
     text = "".join(said) + "A new end."
     end = ReplyEnd(1000, SaidBefore(["I see. Why?"]))
     pieces = [text[at : at + size] for at in range(0, len(text), size)]
     shown = "".join([*map(end.feed, pieces), end.finish("stop")[0]])
     kept = "".join(one for one in said if one not in ("I see. ", "Why? "))
-    assert "".join(shown.split()) == "".join(f"{kept}A new end.".split()) or "Go on" in said
+    assert "".join(shown.split()) == "".join(f"{kept}A new end.".split())
